@@ -1,0 +1,36 @@
+#pragma once
+/// Errors of the lock service. Each maps to the errno an application sees
+/// (default_error_condition).
+
+#include <boost/system/error_code.hpp>
+
+namespace holdfast {
+
+enum class LockErrc {
+  kWouldBlock = 1,   ///< EAGAIN: held by somebody else, or somebody waits who came first.
+  kDeadlock,         ///< EDEADLK: waiting would close a cycle of POSIX owners.
+  kInterrupted,      ///< EINTR: the wait was cancelled.
+  kTooManyRanges,    ///< ENOLCK: ranges_max of the file reached.
+  kTooManyWaiters,   ///< ENOLCK: waiters_max of the file reached.
+  kTooManyFiles,     ///< ENOLCK: files_max of the coordinator reached.
+  kTooManyRequests,  ///< EAGAIN: requests_in_flight_max of the session reached; a client's bug or
+                     ///< abuse.
+  kTooManySessions,  ///< EUSERS: sessions_max reached.
+  kSessionLost,  ///< EIO: the session ended (expired, fenced, or lockd forgot it); its locks are
+                 ///< gone.
+  kBadSecret,    ///< EACCES: resume with a wrong secret, or of another volume.
+  kWalOwnedElsewhere,  ///< EAGAIN: another node uses this database's wal-index.
+  kBadRequest,         ///< EINVAL: the request contradicts the protocol.
+  kVersionMismatch,    ///< EPROTONOSUPPORT: no common protocol version.
+  kStarting,           ///< EAGAIN: lockd waits out the leases of its former life; ask again later.
+};
+
+[[nodiscard]] const boost::system::error_category& lock_category();
+[[nodiscard]] inline boost::system::error_code make_error_code(LockErrc errc) {
+  return {static_cast<int>(errc), lock_category()};
+}
+
+}  // namespace holdfast
+
+template <>
+struct boost::system::is_error_code_enum<holdfast::LockErrc> : std::true_type {};

@@ -1,0 +1,228 @@
+#pragma once
+/// What mounts and lockd say to each other, as plain values. lib/wire turns them into bytes and
+/// back; lockd/core and the lock client in fs/ act on them. docs/protocol.md tells the story;
+/// lib/proto/holdfast/lockd.proto the bytes.
+
+#include "holdfast/lock/byte_range.h"
+#include "holdfast/lock/errc.h"
+#include "holdfast/lock/types.h"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace holdfast {
+
+// ---- Requests of a session (numbered, answered exactly once)
+// --------------------------------------------------------
+
+/// F_SETLK, F_SETLKW, flock(LOCK_SH|LOCK_EX). Converts what `owner` holds in the range; splits and
+/// merges as POSIX says.
+struct LockRequest {
+  FileKey file;
+  LockSpace space = LockSpace::kRange;
+  OwnerId owner;
+  HandleId handle;  ///< the handle it was set through: what RELEASE of that handle frees
+  OwnerKind kind = OwnerKind::kUnchecked;
+  LockMode mode = LockMode::kShared;
+  ByteRange range = ByteRange::whole_file();
+  Wait wait = Wait::kNo;
+  std::uint32_t pid = 0;  ///< for people (holdfast locks); never a key
+  /// Set on locks of a `-shm` file: the database file it indexes. The session must own that
+  /// database's wal-index.
+  std::optional<FileKey> wal_database;
+};
+
+/// F_UNLCK. Succeeds also where nothing is held.
+struct UnlockRequest {
+  FileKey file;
+  LockSpace space = LockSpace::kRange;
+  OwnerId owner;
+  ByteRange range = ByteRange::whole_file();
+};
+
+/// F_GETLK: the first lock that would be in the way.
+struct QueryRequest {
+  FileKey file;
+  LockSpace space = LockSpace::kRange;
+  OwnerId owner;
+  LockMode mode = LockMode::kShared;
+  ByteRange range = ByteRange::whole_file();
+};
+
+/// FUSE FLUSH (a close of any descriptor of the process): frees every range of `owner` in
+/// LockSpace::kRange and cancels nothing (a waiting thread of the same process keeps waiting, as in
+/// Linux).
+struct ReleaseOwnerRequest {
+  FileKey file;
+  OwnerId owner;
+};
+
+/// FUSE RELEASE (last reference to an open file description): frees whatever was last set through
+/// `handle`, in both spaces, and cancels waiters that came through it.
+struct ReleaseHandleRequest {
+  FileKey file;
+  HandleId handle;
+};
+
+/// Ends the wait of request `target` of this session. That request is answered with kInterrupted,
+/// or with its grant if that came first. Cancelling an answered or unknown request is no error.
+struct CancelRequest {
+  RequestNumber target;
+};
+
+/// The session is about to use `database` in WAL mode: own its wal-index, or kWalOwnedElsewhere.
+/// Idempotent. Ownership lasts until the session holds no lock on the database's lock bytes and
+/// none on its -shm, or ends. While one session owns it, others are refused any lock on the
+/// database's lock bytes (facts: SQLite, os_unix.c).
+struct ClaimWalRequest {
+  FileKey database;
+};
+
+using Command = std::variant<LockRequest, UnlockRequest, QueryRequest, ReleaseOwnerRequest,
+                             ReleaseHandleRequest, CancelRequest, ClaimWalRequest>;
+
+struct Request {
+  RequestNumber number;
+  /// Every reply up to and including this number has reached the client; lockd may forget them.
+  RequestNumber acknowledged;
+  Command command;
+};
+
+// ---- Replies
+// --------------------------------------------------------------------------------------------------------
+
+struct Granted {
+  FencingToken token;
+};
+/// Answer of unlock, release, cancel, claim.
+struct Done {};
+/// Answer of a query: nothing, or the first conflict.
+struct Conflict {
+  LockMode mode = LockMode::kShared;
+  ByteRange range = ByteRange::whole_file();
+  std::uint32_t pid = 0;      ///< meaningful on the holder's own node only
+  bool same_session = false;  ///< the holder is on the asking mount, so pid may be shown
+};
+struct QueryResult {
+  std::optional<Conflict> conflict;
+};
+struct Refused {
+  LockErrc errc = LockErrc::kBadRequest;
+};
+
+using Outcome = std::variant<Granted, Done, QueryResult, Refused>;
+
+struct Reply {
+  RequestNumber number;
+  Outcome outcome;
+};
+
+// ---- Sessions
+// -------------------------------------------------------------------------------------------------------
+
+inline constexpr std::uint32_t kProtocolVersionMin = 1;
+inline constexpr std::uint32_t kProtocolVersion = 1;
+
+struct ResumeSession {
+  SessionId session;
+  SessionSecret secret{};
+};
+
+/// First message of a connection, from the mount.
+struct Hello {
+  std::uint32_t version_min = kProtocolVersionMin;
+  std::uint32_t version_max = kProtocolVersion;
+  VolumeId volume{};
+  std::string volume_name;  ///< what the user mounted, e.g. nas:/export; for people
+  std::string node;         ///< host name; for people
+  std::string mountpoint;   ///< for people
+  std::uint32_t pid = 0;    ///< of the mount's process; for people
+  /// Present on a reconnect. If lockd knows the session it goes on; else it answers kSessionLost
+  /// and the client opens a new one after it has poisoned what it held.
+  std::optional<ResumeSession> resume;
+};
+
+/// First message of a connection, from lockd.
+struct Welcome {
+  std::uint32_t version = kProtocolVersion;
+  SessionId session;
+  SessionSecret secret{};
+  Epoch epoch;
+  std::chrono::milliseconds lease_ttl{10'000};
+  std::uint32_t requests_in_flight_max = 0;
+};
+
+/// Refuses a Hello. `retry_after` > 0 with kStarting.
+struct HelloRefused {
+  LockErrc errc = LockErrc::kBadRequest;
+  std::chrono::milliseconds retry_after{0};
+  std::string reason;  ///< for people
+};
+
+/// Keeps the lease; `tick` is echoed so that the client knows which renewal was acknowledged (its
+/// deadline counts from when it *sent* that one).
+struct Renew {
+  std::uint64_t tick = 0;
+};
+struct Renewed {
+  std::uint64_t tick = 0;
+};
+/// The mount is going away cleanly: free everything it holds.
+struct Goodbye {};
+/// The session ended at lockd; nothing follows on this connection.
+struct SessionEnded {};
+
+// ---- Admin (unix socket, also on the listening socket's host only)
+// ---------------------------------------------------
+
+struct ListSessions {};
+struct ListLocks {};
+
+struct SessionInfo {
+  SessionId session;
+  std::string node;
+  std::string mountpoint;
+  std::string volume_name;
+  VolumeId volume{};
+  std::uint32_t pid = 0;
+  bool connected = false;
+  std::chrono::milliseconds lease_left{0};
+  std::uint64_t locks = 0;
+  std::uint64_t waiters = 0;
+};
+enum class LockState : std::uint8_t { kHeld, kWaiting, kWalOwner };
+struct LockInfo {
+  LockState state = LockState::kHeld;
+  SessionId session;
+  std::string node;
+  std::string volume_name;
+  FileKey file;
+  LockSpace space = LockSpace::kRange;
+  LockMode mode = LockMode::kShared;
+  ByteRange range = ByteRange::whole_file();
+  OwnerId owner;
+  std::uint32_t pid = 0;
+  std::chrono::milliseconds age{0};
+  FencingToken token;
+};
+struct SessionList {
+  Epoch epoch;
+  std::vector<SessionInfo> sessions;
+};
+struct LockList {
+  std::vector<LockInfo> locks;
+  bool truncated = false;  ///< more than fit into one frame
+};
+
+// ---- One frame
+// -------------------------------------------------------------------------------------------------------
+
+using ClientMessage = std::variant<Hello, Request, Renew, Goodbye, ListSessions, ListLocks>;
+using ServerMessage =
+    std::variant<Welcome, HelloRefused, Reply, Renewed, SessionEnded, SessionList, LockList>;
+
+}  // namespace holdfast
