@@ -1,0 +1,78 @@
+#pragma once
+/// A mounted Holdfast filesystem: the kernel's requests on one side, storage and lock service on
+/// the other.
+///
+/// How a mount command uses it, inside one coroutine on `loop`:
+///
+///   Filesystem filesystem(loop, backend, locks, options);
+///   auto mounted = co_await filesystem.mount("/mnt/data");   // on error: mounted.error(), one
+///   line if (mounted) co_await filesystem.run();                  // returns when unmounted
+///
+/// `locks` must have a session (be entitled at least once) before mount(). After run() returned the
+/// caller says goodbye to lockd and stops the backend, in this order; nothing of the filesystem
+/// runs any more. The filesystem installs itself as the listener of `locks` and calls
+/// backend.suspend()/resume() itself.
+///
+/// Thread: the loop's. Own threads inside: a few notifiers, which only hand invalidations to the
+/// kernel (docs/filesystem.md, "Threads"). `backend`, `locks` and `loop` outlive it.
+
+#include "fs/backend/backend.h"
+#include "fs/lock/lock_service.h"
+#include "holdfast/base/result.h"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/io_context.hpp>
+
+namespace holdfast::fs {
+
+struct MountOptions {
+  std::string fsname = "holdfast";  ///< first column of /proc/mounts: "nas:/export", "/srv/data"
+  bool allow_other = true;          ///< other users than the mounting one; needs root
+  bool read_only = false;
+  /// Further options passed to the kernel or libfuse as they are: "nosuid", "nodev", "noexec".
+  std::vector<std::string> kernel_options;
+  /// Requests the kernel may send ahead in the background (readahead, RELEASE); libfuse's 12 is too
+  /// few.
+  std::uint32_t background_max = 128;
+  /// A close() is answered after this time at the latest, also while lockd or the storage does not
+  /// answer; releasing the locks then goes on in the background, in order. Else a dying process
+  /// could never end.
+  std::chrono::milliseconds close_wait_max{10'000};
+  /// How long request_unmount() waits for files still in use before it cuts the connection to the
+  /// kernel.
+  std::chrono::milliseconds unmount_wait_max{10'000};
+};
+
+class Filesystem {
+ public:
+  Filesystem(boost::asio::io_context& loop, Backend& backend, LockService& locks,
+             MountOptions options);
+  /// Only before mount() or after run() returned.
+  ~Filesystem();
+  Filesystem(const Filesystem&) = delete;
+  Filesystem& operator=(const Filesystem&) = delete;
+
+  /// Mounts at `path` (a directory) and returns once the kernel and we agreed on the protocol:
+  /// requests are served from then on. Errors: of backend.root(); ENODEV or EACCES (no /dev/fuse);
+  /// what mount(2) says; EPROTONOSUPPORT if the kernel would keep file locks to itself (then
+  /// nothing is mounted). The reason is also logged in words ("fuse.mount_refused").
+  boost::asio::awaitable<Result<void>> mount(std::string path);
+  /// Returns when the filesystem was unmounted (umount(8), request_unmount()) and every operation
+  /// has ended, with everything written made stable.
+  boost::asio::awaitable<void> run();
+  /// Takes the mount out of the tree at once (lazily: open files stay usable up to
+  /// unmount_wait_max); run() returns after it. Harmless if repeated or already unmounted.
+  void request_unmount();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace holdfast::fs
