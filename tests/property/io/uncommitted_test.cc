@@ -1,0 +1,111 @@
+// Uncommitted against an array of bytes.
+
+#include "fs/io/uncommitted.h"
+
+#include <array>
+#include <optional>
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+#include <rapidcheck/gtest.h>
+
+namespace holdfast::fs {
+namespace {
+
+constexpr std::size_t kSize = 64;
+
+struct Model {
+  struct Byte {
+    std::uint8_t value;
+    WriteVerifier verifier;
+    Uncommitted::Generation generation;
+    bool distrusted;
+  };
+  std::array<std::optional<Byte>, kSize> bytes;
+};
+
+void expect_same(const Uncommitted& kept, const Model& model, Uncommitted::Generation now) {
+  kept.check_invariants();
+  std::uint64_t count = 0;
+  for (const auto& byte : model.bytes)
+    count += byte.has_value() ? 1 : 0;
+  RC_ASSERT(kept.bytes() == count);
+  for (Uncommitted::Generation upto = 0; upto <= now; ++upto) {
+    std::array<std::optional<std::uint8_t>, kSize> seen;
+    std::uint64_t from = 0;
+    while (auto piece = kept.next(upto, from)) {
+      RC_ASSERT(piece->offset >= from);
+      RC_ASSERT(!piece->data.empty());
+      for (std::size_t i = 0; i < piece->data.size(); ++i)
+        seen[piece->offset + i] = piece->data[i];
+      from = piece->offset + piece->data.size();
+    }
+    for (std::size_t i = 0; i < kSize; ++i) {
+      const auto& byte = model.bytes[i];
+      const bool expected = byte && byte->generation <= upto;
+      RC_ASSERT(seen[i].has_value() == expected);
+      if (expected) RC_ASSERT(*seen[i] == byte->value);
+    }
+  }
+}
+
+RC_GTEST_PROP(Uncommitted, KeepsW3ExactlyWhatIsNotProved, ()) {
+  Uncommitted kept;
+  Model model;
+  const int steps = *rc::gen::inRange(1, 40);
+  for (int step = 0; step < steps; ++step) {
+    const auto start = *rc::gen::inRange<std::size_t>(0, kSize);
+    const auto end = *rc::gen::inRange<std::size_t>(start, kSize + 1);
+    const auto verifier = *rc::gen::inRange<WriteVerifier>(1, 4);
+    const auto upto = *rc::gen::inRange<Uncommitted::Generation>(0, kept.generation() + 1);
+    switch (*rc::gen::inRange(0, 7)) {
+      case 0:
+      case 1:
+      case 2: {
+        std::vector<std::uint8_t> data;
+        for (std::size_t i = start; i < end; ++i)
+          data.push_back(static_cast<std::uint8_t>(step * 64 + static_cast<int>(i)));
+        kept.put(start, data, verifier);
+        for (std::size_t i = start; i < end; ++i)
+          model.bytes[i] = {data[i - start], verifier, kept.generation(), false};
+        break;
+      }
+      case 3:
+        kept.erase(start, end);
+        for (std::size_t i = start; i < end; ++i)
+          model.bytes[i].reset();
+        break;
+      case 4:
+        kept.close();
+        break;
+      case 5:
+        kept.prove(upto, verifier);
+        for (auto& byte : model.bytes) {
+          if (byte && byte->generation <= upto && byte->verifier == verifier && !byte->distrusted)
+            byte.reset();
+        }
+        break;
+      case 6:
+        kept.distrust(upto);
+        for (auto& byte : model.bytes) {
+          if (byte && byte->generation <= upto) byte->distrusted = true;
+        }
+        break;
+    }
+    expect_same(kept, model, kept.generation());
+  }
+}
+
+TEST(Uncommitted, JoinsNeighboursOfOneGeneration) {
+  Uncommitted kept;
+  const std::vector<std::uint8_t> data(100, 1);
+  for (std::uint64_t i = 0; i < 10; ++i)
+    kept.put(i * 100, data, 7);
+  EXPECT_EQ(kept.next(1, 0)->data.size(), 1000U);
+  kept.close();
+  kept.put(1000, data, 7);
+  EXPECT_EQ(kept.next(2, 0)->data.size(), 1000U);
+}
+
+}  // namespace
+}  // namespace holdfast::fs
