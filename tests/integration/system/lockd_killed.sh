@@ -8,7 +8,7 @@ source "$(dirname "$0")/../../support/cluster/cluster.sh"
 cluster_init "$1"
 cluster_up --lease-ttl 3
 log=$CLUSTER/log/torture.log
-"$bin/holdfast" torture bank --tolerate-io-errors --seconds 40 "$CLUSTER/a" "$CLUSTER/b" >"$log" 2>&1 &
+"$bin/holdfast" torture --mode bank --tolerate-io-errors --seconds 40 "$CLUSTER/a" "$CLUSTER/b" >"$log" 2>&1 &
 torture=$!
 for _ in 1 2 3; do
   sleep 4

@@ -8,7 +8,7 @@ kills=${2:-20}
 cluster_init "$1"
 cluster_up
 log=$CLUSTER/log/torture.log
-"$bin/holdfast" torture bank --seconds $((kills * 4)) "$CLUSTER/a" "$CLUSTER/b" >"$log" 2>&1 &
+"$bin/holdfast" torture --mode bank --seconds $((kills * 4)) "$CLUSTER/a" "$CLUSTER/b" >"$log" 2>&1 &
 torture=$!
 done_kills=0
 while kill -0 "$torture" 2>/dev/null && ((done_kills < kills)); do
