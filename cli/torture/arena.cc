@@ -21,7 +21,8 @@
 namespace holdfast::torture {
 namespace {
 namespace fs = std::filesystem;
-using namespace std::chrono_literals;
+using std::literals::operator""s;
+using std::literals::operator""ms;
 
 // A name created a moment ago may hide behind a negative entry of another mount's cache; kernel NFS
 // keeps those up to a minute, but only for names it has looked up before, and ours are fresh.
@@ -168,13 +169,18 @@ void Arena::begin_mode(const std::string& mode) {
   shared_->stop = false;
   for (auto& value : shared_->scratch)
     value = 0;
+  for (auto& value : shared_->reports_by_kind)
+    value = 0;
 }
 
 void Arena::report(const Violation& violation) {
   // One record per write(2), fields end with \x1f, the record with \x1e: texts hold newlines.
   const auto text =
       violation.what + '\x1f' + violation.where + '\x1f' + violation.evidence + '\x1e';
-  if (shared_->violations.fetch_add(1) >= kViolationsKept) return;
+  ++shared_->violations;
+  auto& of_kind = shared_->reports_by_kind[std::hash<std::string>{}(violation.what) %
+                                           std::size(shared_->reports_by_kind)];
+  if (of_kind.fetch_add(1) >= kViolationsKept) return;
   const UniqueFd fd(
       ::open((mode_dir_ + "/violations").c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   if (!fd || ::write(fd.get(), text.data(), text.size()) < 0)
@@ -193,6 +199,16 @@ std::vector<Violation> Arena::reported() const {
     out.push_back(std::move(violation));
   }
   return out;
+}
+
+void Arena::finish_mode(ModeResult& result) const {
+  result.ops = shared_->ops;
+  if (const auto times = shared_->busy.load(); times > 0)
+    result.notes.push_back(fmt::format("{} times busy, tried again", times));
+  if (const auto times = shared_->tolerated.load(); times > 0)
+    result.notes.push_back(fmt::format("{} I/O errors tolerated", times));
+  result.violations = reported();
+  result.violations_dropped = shared_->violations - result.violations.size();
 }
 
 std::string Arena::history_path(std::uint32_t worker) const {

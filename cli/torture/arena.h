@@ -30,7 +30,8 @@ struct Shared {
   std::atomic<std::uint64_t> tolerated;
   std::atomic<std::uint64_t> violations;
   std::atomic<bool> stop;
-  std::atomic<std::uint64_t> scratch[64];  ///< meaning is each mode's own
+  std::atomic<std::uint64_t> reports_by_kind[64];  ///< slot = hash of the violation's kind
+  std::atomic<std::uint64_t> scratch[64];          ///< meaning is each mode's own
 };
 
 class Arena {
@@ -62,8 +63,8 @@ class Arena {
   void begin_mode(const std::string& mode);
   /// Any process: writes a violation down where the owner will find it.
   void report(const Violation& violation);
-  /// Owner: what was reported since begin_mode, at most kViolationsKept.
-  [[nodiscard]] std::vector<Violation> reported() const;
+  /// Owner: adds what was reported since begin_mode, the operations and the usual notes.
+  void finish_mode(ModeResult& result) const;
   /// History file of one worker.
   [[nodiscard]] std::string history_path(std::uint32_t worker) const;
   /// All records written since begin_mode, per worker in order.
@@ -74,6 +75,7 @@ class Arena {
   bool run_bounded(const std::string& what, const std::function<int()>& body);
 
  private:
+  [[nodiscard]] std::vector<Violation> reported() const;
   void make_local_dir();
   void make_work_dirs();
   void check_same_directory();

@@ -16,10 +16,11 @@
 
 namespace holdfast::torture {
 namespace {
-using namespace std::chrono_literals;
+using std::literals::operator""ms;
 
 constexpr const char* kJournalModes[] = {"DELETE", "TRUNCATE", "PERSIST"};
 constexpr int kBusyTimeoutMs = 10'000;
+constexpr int kGuestTimeoutMs = 1'000;  ///< may be refused all the time: tries often
 
 class Teller {
  public:
@@ -44,7 +45,8 @@ class Teller {
 
  private:
   bool open() {
-    int code = db_.open(arena_.path(id_.dir, bank_.file), kBusyTimeoutMs);
+    const bool guest = bank_.others_may_be_refused && id_.dir != 0;
+    int code = db_.open(arena_.path(id_.dir, bank_.file), guest ? kGuestTimeoutMs : kBusyTimeoutMs);
     if (code == 0)
       code = db_.exec("PRAGMA foreign_keys=ON; PRAGMA journal_mode=" + bank_.journal_mode);
     if (code == 0) return true;
@@ -243,11 +245,7 @@ ModeResult run_bank(Arena& arena, std::chrono::milliseconds time) {
   // BEGIN IMMEDIATE takes SQLite's RESERVED lock, so its holders may not overlap either.
   for (const auto& violation : find_overlaps(arena.load_history(), names))
     arena.report(violation);
-  result.ops = arena.shared().ops;
-  result.notes.push_back(fmt::format("{} times BUSY, retried", arena.shared().busy.load()));
-  if (arena.shared().tolerated > 0)
-    result.notes.push_back(fmt::format("{} I/O errors tolerated", arena.shared().tolerated.load()));
-  result.violations = arena.reported();
+  arena.finish_mode(result);
   return result;
 }
 

@@ -19,7 +19,7 @@
 
 namespace holdfast::torture {
 namespace {
-using namespace std::chrono_literals;
+using std::literals::operator""ms;
 
 struct Counter {
   LockKind kind;
@@ -330,10 +330,7 @@ ModeResult run_exclusion(Arena& arena, std::chrono::milliseconds time) {
     for (std::size_t dir = 0; dir < arena.dir_count(); ++dir)
       (void)arena.run_bounded("the final check", [&] { return judge_from(arena, dir); });
   }
-  result.ops = arena.shared().ops;
-  if (arena.shared().tolerated > 0)
-    result.notes.push_back(fmt::format("{} I/O errors tolerated", arena.shared().tolerated.load()));
-  result.violations = arena.reported();
+  arena.finish_mode(result);
   return result;
 }
 

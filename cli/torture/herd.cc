@@ -17,7 +17,8 @@
 
 namespace holdfast::torture {
 namespace {
-using namespace std::chrono_literals;
+using std::literals::operator""ms;
+using std::literals::operator""us;
 
 constexpr int kExitException = 99;
 

@@ -19,7 +19,9 @@
 
 namespace holdfast::torture {
 namespace {
-using namespace std::chrono_literals;
+using std::literals::operator""s;
+using std::literals::operator""ms;
+using std::literals::operator""us;
 using Clock = std::chrono::steady_clock;
 
 constexpr const char* kJournalModes[] = {"DELETE", "TRUNCATE", "PERSIST"};
@@ -59,7 +61,7 @@ int create(const Stage& stage) {
                     "UPDATE item SET payload = {}; COMMIT;",
                     stage.journal_mode, kRows, payload_sql("0")));
   if (code != 0) stage.arena.report({"SQLite failed: " + db.error(), stage.file, "creating"});
-  return code == 0 ? 0 : 1;
+  return code;
 }
 
 /// Raises the generation of every row in one transaction; dies at change `die_at` (0 = lives on).
@@ -156,7 +158,6 @@ class Rounds {
             stage_.journal_mode, rounds_, killed_, hot_, stage_.arena.shared().violations.load()));
       }
     }
-    result.ops += rounds_;
     result.faults += killed_;
     result.notes.push_back(fmt::format("{}: {} rounds, {} writers killed, {} left a hot journal",
                                        stage_.journal_mode, rounds_, killed_, hot_));
@@ -308,9 +309,7 @@ ModeResult run_hotjournal(Arena& arena, std::chrono::milliseconds time) {
     Rounds(stage, arena.options().seed + 1000 + part++)
         .run(time / std::size(kJournalModes), result);
   }
-  if (arena.shared().tolerated > 0)
-    result.notes.push_back(fmt::format("{} I/O errors tolerated", arena.shared().tolerated.load()));
-  result.violations = arena.reported();
+  arena.finish_mode(result);
   return result;
 }
 

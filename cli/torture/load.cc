@@ -12,7 +12,8 @@
 
 namespace holdfast::torture {
 namespace {
-using namespace std::chrono_literals;
+using std::literals::operator""s;
+using std::literals::operator""ms;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kTick = 20ms;

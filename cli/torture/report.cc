@@ -57,18 +57,35 @@ std::string json_string(const std::string& text) {
   return out + "\"";
 }
 
+std::uint64_t total(const ModeResult& mode) {
+  return mode.violations.size() + mode.violations_dropped;
+}
+
 std::string violations_text(const ModeResult& mode) {
-  std::string out =
-      fmt::format("\n{}: {} violation{}\n  This means: {}.\n", mode.mode, mode.violations.size(),
-                  mode.violations.size() == 1 ? "" : "s", meaning_of(mode.mode));
-  for (std::size_t i = 0; i < std::min(mode.violations.size(), kViolationsShown); ++i) {
-    const auto& violation = mode.violations[i];
-    out += fmt::format("  {}. {}\n", i + 1, violation.what);
-    if (!violation.where.empty()) out += fmt::format("     where: {}\n", violation.where);
-    out += indent(violation.evidence, "     ");
+  std::string out = fmt::format("\n{}: {} violation{}\n  This means: {}.\n", mode.mode, total(mode),
+                                total(mode) == 1 ? "" : "s", meaning_of(mode.mode));
+  // Thousands of one kind must not hide the one of another: each kind once, in order of appearance.
+  std::vector<std::pair<const Violation*, std::size_t>> kinds;
+  for (const auto& violation : mode.violations) {
+    const auto it = std::find_if(kinds.begin(), kinds.end(), [&](const auto& kind) {
+      return kind.first->what == violation.what;
+    });
+    if (it == kinds.end())
+      kinds.emplace_back(&violation, 1);
+    else
+      ++it->second;
   }
-  if (mode.violations.size() > kViolationsShown)
-    out += fmt::format("  … and {} more\n", mode.violations.size() - kViolationsShown);
+  for (std::size_t i = 0; i < std::min(kinds.size(), kKindsShown); ++i) {
+    const auto& [violation, count] = kinds[i];
+    out += fmt::format("  {}. {}{}\n", i + 1, violation->what,
+                       count > 1 ? fmt::format(" ({} times)", count) : "");
+    if (!violation->where.empty()) out += fmt::format("     where: {}\n", violation->where);
+    out += indent(violation->evidence, "     ");
+  }
+  if (kinds.size() > kKindsShown)
+    out += fmt::format("  … and {} more kinds\n", kinds.size() - kKindsShown);
+  if (mode.violations_dropped > 0)
+    out += fmt::format("  … and {} more, not kept\n", mode.violations_dropped);
   return out;
 }
 }  // namespace
@@ -77,8 +94,7 @@ std::string to_text(const RunReport& report) {
   std::string out =
       fmt::format("{:<12}{:>12}{:>10}{:>12}\n", "mode", "operations", "faults", "violations");
   for (const auto& mode : report.modes)
-    out += fmt::format("{:<12}{:>12}{:>10}{:>12}\n", mode.mode, mode.ops, mode.faults,
-                       mode.violations.size());
+    out += fmt::format("{:<12}{:>12}{:>10}{:>12}\n", mode.mode, mode.ops, mode.faults, total(mode));
   for (const auto& mode : report.modes)
     for (const auto& note : mode.notes)
       out += fmt::format("note ({}): {}\n", mode.mode, note);
@@ -102,8 +118,10 @@ std::string to_json(const RunReport& report) {
   out += "],\"modes\":[";
   for (std::size_t i = 0; i < report.modes.size(); ++i) {
     const auto& mode = report.modes[i];
-    out += fmt::format("{}{{\"mode\":{},\"operations\":{},\"faults\":{},\"violations\":[",
-                       i ? "," : "", json_string(mode.mode), mode.ops, mode.faults);
+    out += fmt::format(
+        "{}{{\"mode\":{},\"operations\":{},\"faults\":{},\"violations_total\":{},"
+        "\"violations\":[",
+        i ? "," : "", json_string(mode.mode), mode.ops, mode.faults, total(mode));
     for (std::size_t k = 0; k < mode.violations.size(); ++k)
       out +=
           fmt::format("{}{{\"what\":{},\"where\":{},\"evidence\":{}}}", k ? "," : "",

@@ -21,7 +21,8 @@ struct ModeResult {
   std::uint64_t ops = 0;
   std::uint64_t faults = 0;
   std::vector<Violation> violations{};
-  std::vector<std::string> notes{};  ///< facts worth telling that are no violation
+  std::uint64_t violations_dropped = 0;  ///< more of the same, only counted
+  std::vector<std::string> notes{};      ///< facts worth telling that are no violation
 };
 
 struct RunReport {
@@ -32,10 +33,10 @@ struct RunReport {
   [[nodiscard]] bool passed() const;
 };
 
-/// Violations printed in full per mode; the rest is counted and stays in the evidence directory.
-inline constexpr std::size_t kViolationsShown = 5;
-/// Violations remembered per mode; a broken lock service produces them by the thousand.
-inline constexpr std::size_t kViolationsKept = 1000;
+/// Kinds of violation printed per mode, each with its first example.
+inline constexpr std::size_t kKindsShown = 8;
+/// Violations of one kind remembered per mode; a broken lock service makes them by the thousand.
+inline constexpr std::size_t kViolationsKept = 100;
 
 [[nodiscard]] std::string to_text(const RunReport& report);
 [[nodiscard]] std::string to_json(const RunReport& report);
