@@ -212,6 +212,7 @@ struct LockInfo {
 struct SessionList {
   Epoch epoch;
   std::vector<SessionInfo> sessions;
+  bool truncated = false;  ///< more than fit into one frame
 };
 struct LockList {
   std::vector<LockInfo> locks;

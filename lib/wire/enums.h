@@ -1,0 +1,76 @@
+#pragma once
+/// Enums of the wire and ours, each pair in one table, read in both directions.
+
+#include "holdfast/lock/message.h"
+
+#include <array>
+#include <optional>
+#include <utility>
+
+#include <holdfast/lockd.pb.h>
+
+namespace holdfast::wire {
+
+namespace pb = ::holdfast::lockd::v1;
+
+template <class Ours, class Theirs, std::size_t N>
+using EnumTable = std::array<std::pair<Ours, Theirs>, N>;
+
+inline constexpr EnumTable<LockSpace, pb::LockSpace, 2> kSpaces{{
+    {LockSpace::kRange, pb::LOCK_SPACE_RANGE},
+    {LockSpace::kFlock, pb::LOCK_SPACE_FLOCK},
+}};
+
+inline constexpr EnumTable<LockMode, pb::LockMode, 2> kModes{{
+    {LockMode::kShared, pb::LOCK_MODE_SHARED},
+    {LockMode::kExclusive, pb::LOCK_MODE_EXCLUSIVE},
+}};
+
+inline constexpr EnumTable<OwnerKind, pb::OwnerKind, 2> kOwnerKinds{{
+    {OwnerKind::kPosix, pb::OWNER_KIND_POSIX},
+    {OwnerKind::kUnchecked, pb::OWNER_KIND_UNCHECKED},
+}};
+
+inline constexpr EnumTable<LockState, pb::LockState, 3> kStates{{
+    {LockState::kHeld, pb::LOCK_STATE_HELD},
+    {LockState::kWaiting, pb::LOCK_STATE_WAITING},
+    {LockState::kWalOwner, pb::LOCK_STATE_WAL_OWNER},
+}};
+
+inline constexpr EnumTable<LockErrc, pb::LockError, 14> kErrors{{
+    {LockErrc::kWouldBlock, pb::LOCK_ERROR_WOULD_BLOCK},
+    {LockErrc::kDeadlock, pb::LOCK_ERROR_DEADLOCK},
+    {LockErrc::kInterrupted, pb::LOCK_ERROR_INTERRUPTED},
+    {LockErrc::kTooManyRanges, pb::LOCK_ERROR_TOO_MANY_RANGES},
+    {LockErrc::kTooManyWaiters, pb::LOCK_ERROR_TOO_MANY_WAITERS},
+    {LockErrc::kTooManyFiles, pb::LOCK_ERROR_TOO_MANY_FILES},
+    {LockErrc::kTooManyRequests, pb::LOCK_ERROR_TOO_MANY_REQUESTS},
+    {LockErrc::kTooManySessions, pb::LOCK_ERROR_TOO_MANY_SESSIONS},
+    {LockErrc::kSessionLost, pb::LOCK_ERROR_SESSION_LOST},
+    {LockErrc::kBadSecret, pb::LOCK_ERROR_BAD_SECRET},
+    {LockErrc::kWalOwnedElsewhere, pb::LOCK_ERROR_WAL_OWNED_ELSEWHERE},
+    {LockErrc::kBadRequest, pb::LOCK_ERROR_BAD_REQUEST},
+    {LockErrc::kVersionMismatch, pb::LOCK_ERROR_VERSION_MISMATCH},
+    {LockErrc::kStarting, pb::LOCK_ERROR_STARTING},
+}};
+
+/// Ours to theirs; _UNSPECIFIED (0), which every decoder refuses, for a value without a row.
+template <class Ours, class Theirs, std::size_t N>
+[[nodiscard]] constexpr Theirs to_pb(const EnumTable<Ours, Theirs, N>& table, Ours value) {
+  for (const auto& [ours, theirs] : table) {
+    if (ours == value) return theirs;
+  }
+  return Theirs{};
+}
+
+/// Theirs to ours; nothing for _UNSPECIFIED and for numbers this version does not know.
+template <class Ours, class Theirs, std::size_t N>
+[[nodiscard]] constexpr std::optional<Ours> from_pb(const EnumTable<Ours, Theirs, N>& table,
+                                                    Theirs value) {
+  for (const auto& [ours, theirs] : table) {
+    if (theirs == value) return ours;
+  }
+  return std::nullopt;
+}
+
+}  // namespace holdfast::wire

@@ -1,0 +1,156 @@
+#include "lib/wire/convert.h"
+#include "lib/wire/from_pb.h"
+
+namespace holdfast::wire {
+namespace {
+
+std::optional<LockRequest> take(const pb::LockRequest& from) {
+  const auto space = from_pb(kSpaces, from.space());
+  const auto kind = from_pb(kOwnerKinds, from.kind());
+  const auto mode = from_pb(kModes, from.mode());
+  const auto range = wire::take(from.range());
+  if (!from.has_file() || !from.has_range() || !space || !kind || !mode || !range) {
+    return std::nullopt;
+  }
+  LockRequest to;
+  to.file = wire::take(from.file());
+  to.space = *space;
+  to.owner = {from.owner()};
+  to.handle = {from.handle()};
+  to.kind = *kind;
+  to.mode = *mode;
+  to.range = *range;
+  to.wait = from.wait() ? Wait::kYes : Wait::kNo;
+  to.pid = from.pid();
+  if (from.has_wal_database()) to.wal_database = wire::take(from.wal_database());
+  return to;
+}
+
+std::optional<UnlockRequest> take(const pb::UnlockRequest& from) {
+  const auto space = from_pb(kSpaces, from.space());
+  const auto range = wire::take(from.range());
+  if (!from.has_file() || !from.has_range() || !space || !range) return std::nullopt;
+  UnlockRequest to;
+  to.file = wire::take(from.file());
+  to.space = *space;
+  to.owner = {from.owner()};
+  to.range = *range;
+  return to;
+}
+
+std::optional<QueryRequest> take(const pb::QueryRequest& from) {
+  const auto space = from_pb(kSpaces, from.space());
+  const auto mode = from_pb(kModes, from.mode());
+  const auto range = wire::take(from.range());
+  if (!from.has_file() || !from.has_range() || !space || !mode || !range) return std::nullopt;
+  QueryRequest to;
+  to.file = wire::take(from.file());
+  to.space = *space;
+  to.owner = {from.owner()};
+  to.mode = *mode;
+  to.range = *range;
+  return to;
+}
+
+std::optional<ReleaseOwnerRequest> take(const pb::ReleaseOwnerRequest& from) {
+  if (!from.has_file()) return std::nullopt;
+  return ReleaseOwnerRequest{.file = wire::take(from.file()), .owner = {from.owner()}};
+}
+
+std::optional<ReleaseHandleRequest> take(const pb::ReleaseHandleRequest& from) {
+  if (!from.has_file()) return std::nullopt;
+  return ReleaseHandleRequest{.file = wire::take(from.file()), .handle = {from.handle()}};
+}
+
+std::optional<CancelRequest> take(const pb::CancelRequest& from) {
+  if (from.target() == 0) return std::nullopt;
+  return CancelRequest{.target = {from.target()}};
+}
+
+std::optional<ClaimWalRequest> take(const pb::ClaimWalRequest& from) {
+  if (!from.has_database()) return std::nullopt;
+  return ClaimWalRequest{.database = wire::take(from.database())};
+}
+
+template <class From>
+std::optional<Command> command(const From& from) {
+  auto taken = take(from);
+  if (!taken) return std::nullopt;
+  return Command(*std::move(taken));
+}
+
+std::optional<Command> take_command(const pb::Request& from) {
+  switch (from.command_case()) {
+    case pb::Request::kLock:
+      return command(from.lock());
+    case pb::Request::kUnlock:
+      return command(from.unlock());
+    case pb::Request::kQuery:
+      return command(from.query());
+    case pb::Request::kReleaseOwner:
+      return command(from.release_owner());
+    case pb::Request::kReleaseHandle:
+      return command(from.release_handle());
+    case pb::Request::kCancel:
+      return command(from.cancel());
+    case pb::Request::kClaimWal:
+      return command(from.claim_wal());
+    case pb::Request::COMMAND_NOT_SET:
+      break;
+  }
+  return std::nullopt;
+}
+
+std::optional<ClientMessage> take(const pb::Request& from) {
+  auto taken = take_command(from);
+  if (!taken || from.number() == 0 || from.acknowledged() >= from.number()) return std::nullopt;
+  return Request{.number = {from.number()},
+                 .acknowledged = {from.acknowledged()},
+                 .command = *std::move(taken)};
+}
+
+std::optional<ClientMessage> take(const pb::Hello& from) {
+  const auto volume = take_16(from.volume());
+  if (!volume || from.version_min() == 0 || from.version_max() < from.version_min() ||
+      !is_text(from.volume_name()) || !is_text(from.node()) || !is_text(from.mountpoint())) {
+    return std::nullopt;
+  }
+  Hello to;
+  to.version_min = from.version_min();
+  to.version_max = from.version_max();
+  to.volume = *volume;
+  to.volume_name = from.volume_name();
+  to.node = from.node();
+  to.mountpoint = from.mountpoint();
+  to.pid = from.pid();
+  if (from.has_resume()) {
+    const auto secret = take_16(from.resume().secret());
+    if (!secret || from.resume().session() == 0) return std::nullopt;
+    to.resume = ResumeSession{.session = {from.resume().session()}, .secret = *secret};
+  }
+  return to;
+}
+
+}  // namespace
+
+std::optional<ClientMessage> from_pb(const pb::ClientMessage& from) {
+  switch (from.message_case()) {
+    case pb::ClientMessage::kHello:
+      return take(from.hello());
+    case pb::ClientMessage::kRequest:
+      return take(from.request());
+    case pb::ClientMessage::kRenew:
+      return Renew{.tick = from.renew().tick()};
+    case pb::ClientMessage::kGoodbye:
+      return Goodbye{};
+    case pb::ClientMessage::kListSessions:
+      return ListSessions{};
+    case pb::ClientMessage::kListLocks:
+      return ListLocks{};
+    case pb::ClientMessage::MESSAGE_NOT_SET:
+      break;
+  }
+  return std::nullopt;
+}
+
+}  // namespace holdfast::wire

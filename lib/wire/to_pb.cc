@@ -1,0 +1,222 @@
+#include "lib/wire/convert.h"
+#include "lib/wire/enums.h"
+
+#include <algorithm>
+#include <limits>
+
+namespace holdfast::wire {
+namespace {
+
+template <std::size_t N>
+std::string bytes_of(const std::array<std::uint8_t, N>& from) {
+  return {from.begin(), from.end()};
+}
+
+std::uint32_t to_u32_ms(std::chrono::milliseconds duration) {
+  constexpr auto kMax = static_cast<std::int64_t>(std::numeric_limits<std::uint32_t>::max());
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(duration.count(), 0, kMax));
+}
+
+void put(const FileKey& from, pb::FileKey& to) {
+  to.set_fileid(from.fileid);
+  to.set_handle_hash(from.handle_hash);
+}
+
+void put(const ByteRange& from, pb::ByteRange& to) {
+  to.set_start(from.start());
+  to.set_end(from.end() == ByteRange::kEnd ? 0 : from.end());  // 0 is shorter, and common
+}
+
+// ---- Requests
+
+void put(const LockRequest& from, pb::Request& request) {
+  auto& to = *request.mutable_lock();
+  put(from.file, *to.mutable_file());
+  to.set_space(to_pb(kSpaces, from.space));
+  to.set_owner(from.owner.value);
+  to.set_handle(from.handle.value);
+  to.set_kind(to_pb(kOwnerKinds, from.kind));
+  to.set_mode(to_pb(kModes, from.mode));
+  put(from.range, *to.mutable_range());
+  to.set_wait(from.wait == Wait::kYes);
+  to.set_pid(from.pid);
+  if (from.wal_database) put(*from.wal_database, *to.mutable_wal_database());
+}
+
+void put(const UnlockRequest& from, pb::Request& request) {
+  auto& to = *request.mutable_unlock();
+  put(from.file, *to.mutable_file());
+  to.set_space(to_pb(kSpaces, from.space));
+  to.set_owner(from.owner.value);
+  put(from.range, *to.mutable_range());
+}
+
+void put(const QueryRequest& from, pb::Request& request) {
+  auto& to = *request.mutable_query();
+  put(from.file, *to.mutable_file());
+  to.set_space(to_pb(kSpaces, from.space));
+  to.set_owner(from.owner.value);
+  to.set_mode(to_pb(kModes, from.mode));
+  put(from.range, *to.mutable_range());
+}
+
+void put(const ReleaseOwnerRequest& from, pb::Request& request) {
+  auto& to = *request.mutable_release_owner();
+  put(from.file, *to.mutable_file());
+  to.set_owner(from.owner.value);
+}
+
+void put(const ReleaseHandleRequest& from, pb::Request& request) {
+  auto& to = *request.mutable_release_handle();
+  put(from.file, *to.mutable_file());
+  to.set_handle(from.handle.value);
+}
+
+void put(const CancelRequest& from, pb::Request& request) {
+  request.mutable_cancel()->set_target(from.target.value);
+}
+
+void put(const ClaimWalRequest& from, pb::Request& request) {
+  put(from.database, *request.mutable_claim_wal()->mutable_database());
+}
+
+// ---- Client messages
+
+void put(const Hello& from, pb::ClientMessage& message) {
+  auto& to = *message.mutable_hello();
+  to.set_version_min(from.version_min);
+  to.set_version_max(from.version_max);
+  to.set_volume(bytes_of(from.volume));
+  to.set_volume_name(from.volume_name);
+  to.set_node(from.node);
+  to.set_mountpoint(from.mountpoint);
+  to.set_pid(from.pid);
+  if (from.resume) {
+    to.mutable_resume()->set_session(from.resume->session.value);
+    to.mutable_resume()->set_secret(bytes_of(from.resume->secret));
+  }
+}
+
+void put(const Request& from, pb::ClientMessage& message) {
+  auto& to = *message.mutable_request();
+  to.set_number(from.number.value);
+  to.set_acknowledged(from.acknowledged.value);
+  std::visit([&](const auto& command) { put(command, to); }, from.command);
+}
+
+void put(const Renew& from, pb::ClientMessage& message) {
+  message.mutable_renew()->set_tick(from.tick);
+}
+void put(const Goodbye&, pb::ClientMessage& message) {
+  message.mutable_goodbye();
+}
+void put(const ListSessions&, pb::ClientMessage& message) {
+  message.mutable_list_sessions();
+}
+void put(const ListLocks&, pb::ClientMessage& message) {
+  message.mutable_list_locks();
+}
+
+// ---- Replies
+
+void put(const Granted& from, pb::Reply& reply) {
+  reply.mutable_granted()->set_token(from.token.value);
+}
+void put(const Done&, pb::Reply& reply) {
+  reply.mutable_done();
+}
+void put(const QueryResult& from, pb::Reply& reply) {
+  auto& to = *reply.mutable_query();
+  if (!from.conflict) return;
+  auto& conflict = *to.mutable_conflict();
+  conflict.set_mode(to_pb(kModes, from.conflict->mode));
+  put(from.conflict->range, *conflict.mutable_range());
+  conflict.set_pid(from.conflict->pid);
+  conflict.set_same_session(from.conflict->same_session);
+}
+void put(const Refused& from, pb::Reply& reply) {
+  reply.set_refused(to_pb(kErrors, from.errc));
+}
+
+// ---- Server messages
+
+void put(const Welcome& from, pb::ServerMessage& message) {
+  auto& to = *message.mutable_welcome();
+  to.set_version(from.version);
+  to.set_session(from.session.value);
+  to.set_secret(bytes_of(from.secret));
+  to.set_epoch(from.epoch.value);
+  to.set_lease_ttl_ms(to_u32_ms(from.lease_ttl));
+  to.set_requests_in_flight_max(from.requests_in_flight_max);
+}
+
+void put(const HelloRefused& from, pb::ServerMessage& message) {
+  auto& to = *message.mutable_hello_refused();
+  to.set_error(to_pb(kErrors, from.errc));
+  to.set_retry_after_ms(to_u32_ms(from.retry_after));
+  to.set_reason(from.reason);
+}
+
+void put(const Reply& from, pb::ServerMessage& message) {
+  auto& to = *message.mutable_reply();
+  to.set_number(from.number.value);
+  std::visit([&](const auto& outcome) { put(outcome, to); }, from.outcome);
+}
+
+void put(const Renewed& from, pb::ServerMessage& message) {
+  message.mutable_renewed()->set_tick(from.tick);
+}
+void put(const SessionEnded&, pb::ServerMessage& message) {
+  message.mutable_session_ended();
+}
+
+void put(const SessionList& from, pb::ServerMessage& message) {
+  auto& list = *message.mutable_session_list();
+  list.set_epoch(from.epoch.value);
+  list.set_truncated(from.truncated);
+  for (const SessionInfo& info : from.sessions) {
+    auto& to = *list.add_sessions();
+    to.set_session(info.session.value);
+    to.set_node(info.node);
+    to.set_mountpoint(info.mountpoint);
+    to.set_volume_name(info.volume_name);
+    to.set_volume(bytes_of(info.volume));
+    to.set_pid(info.pid);
+    to.set_connected(info.connected);
+    to.set_lease_left_ms(info.lease_left.count());
+    to.set_locks(info.locks);
+    to.set_waiters(info.waiters);
+  }
+}
+
+void put(const LockList& from, pb::ServerMessage& message) {
+  auto& list = *message.mutable_lock_list();
+  list.set_truncated(from.truncated);
+  for (const LockInfo& info : from.locks) {
+    auto& to = *list.add_locks();
+    to.set_state(to_pb(kStates, info.state));
+    to.set_session(info.session.value);
+    to.set_node(info.node);
+    to.set_volume_name(info.volume_name);
+    put(info.file, *to.mutable_file());
+    to.set_space(to_pb(kSpaces, info.space));
+    to.set_mode(to_pb(kModes, info.mode));
+    put(info.range, *to.mutable_range());
+    to.set_owner(info.owner.value);
+    to.set_pid(info.pid);
+    to.set_age_ms(static_cast<std::uint64_t>(std::max<std::int64_t>(info.age.count(), 0)));
+    to.set_token(info.token.value);
+  }
+}
+
+}  // namespace
+
+void to_pb(const ClientMessage& from, pb::ClientMessage& to) {
+  std::visit([&](const auto& message) { put(message, to); }, from);
+}
+
+void to_pb(const ServerMessage& from, pb::ServerMessage& to) {
+  std::visit([&](const auto& message) { put(message, to); }, from);
+}
+
+}  // namespace holdfast::wire
