@@ -1,0 +1,76 @@
+#pragma once
+/// Bytes both ways between a mount and lockd. The seam for TLS: a TLS stream will wrap another
+/// Stream, and nothing above this header changes.
+///
+/// Thread: the executor's thread only. At most one read and one write at a time.
+
+#include "holdfast/base/result.h"
+#include "holdfast/base/unique_fd.h"
+#include "holdfast/wire/address.h"
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+namespace holdfast::wire {
+
+class Stream {
+ public:
+  virtual ~Stream() = default;
+  /// At least one byte; kClosed at the end of the stream.
+  virtual boost::asio::awaitable<Result<std::size_t>> read_some(std::span<std::byte> room) = 0;
+  virtual boost::asio::awaitable<Result<void>> write_all(std::span<const std::byte> bytes) = 0;
+  /// Ends reads and writes under way; they fail. Nothing queued by the kernel is waited for.
+  virtual void close() = 0;
+  /// The other end, for people.
+  [[nodiscard]] virtual const std::string& peer() const = 0;
+};
+
+/// How fast a dead peer is noticed. A TCP connection of either side gives up when sent bytes are
+/// not acknowledged for `unacknowledged_max` (TCP_USER_TIMEOUT), and probes a silent peer at a
+/// third of it.
+struct StreamOptions {
+  std::chrono::milliseconds unacknowledged_max{10'000};
+};
+
+/// Connects to any of the address's endpoints, in the resolver's order. `timeout` bounds the whole.
+[[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Stream>>> connect(
+    Address address, StreamOptions options, std::chrono::milliseconds timeout);
+
+/// A bound, listening socket.
+class Acceptor {
+ public:
+  /// TCP: SO_REUSEADDR, IPv6 sockets take IPv6 only. Unix: mode 0600; a left-over socket file
+  /// nobody listens on is replaced. kernel errors as they are; EADDRINUSE: somebody listens there.
+  [[nodiscard]] static Result<std::unique_ptr<Acceptor>> open(
+      const boost::asio::any_io_executor& executor, const Address& address, StreamOptions options);
+  /// Closes, and removes the unix socket's file if it is still ours.
+  ~Acceptor();
+  Acceptor(const Acceptor&) = delete;
+  Acceptor& operator=(const Acceptor&) = delete;
+
+  [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Stream>>> accept();
+  void close();
+  /// With the port that was chosen where 0 was asked for.
+  [[nodiscard]] const Address& address() const { return address_; }
+
+ private:
+  struct Socket;
+  Acceptor(std::unique_ptr<Socket> socket, Address address, StreamOptions options);
+
+  std::unique_ptr<Socket> socket_;
+  Address address_;
+  StreamOptions options_;
+};
+
+/// A stream over a connected socket that is already open (tests: a socket pair).
+[[nodiscard]] Result<std::unique_ptr<Stream>> stream_of(
+    const boost::asio::any_io_executor& executor, UniqueFd connected);
+
+}  // namespace holdfast::wire
