@@ -3,9 +3,8 @@
 #include <charconv>
 #include <optional>
 
-#include <sys/un.h>
-
 #include <fmt/format.h>
+#include <sys/un.h>
 
 namespace holdfast::wire {
 namespace {

@@ -38,19 +38,19 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
       co_return std::vector<Endpoint>(1, asio::local::stream_protocol::endpoint(local->path));
     }
     const auto& tcp = std::get<TcpAddress>(address);
-    auto [error, found] = co_await resolver_.async_resolve(
-        tcp.host, std::to_string(tcp.port), asio::as_tuple(asio::use_awaitable));
+    auto [error, found] = co_await resolver_.async_resolve(tcp.host, std::to_string(tcp.port),
+                                                           asio::as_tuple(asio::use_awaitable));
     if (error) co_return failure(error);
     std::vector<Endpoint> endpoints;
-    for (const auto& entry : found) endpoints.emplace_back(entry.endpoint());
+    for (const auto& entry : found)
+      endpoints.emplace_back(entry.endpoint());
     co_return endpoints;
   }
 
   asio::awaitable<Result<void>> connect(Endpoint endpoint) {
     ErrorCode ignored;
     socket_.close(ignored);
-    auto [error] =
-        co_await socket_.async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
+    auto [error] = co_await socket_.async_connect(endpoint, asio::as_tuple(asio::use_awaitable));
     if (error) co_return failure(error);
     co_return boost::system::in_place_value;
   }

@@ -21,7 +21,8 @@ Connection::Connection(const asio::any_io_executor& executor, std::unique_ptr<St
       limits_(limits),
       incoming_(limits.frame_size_max),
       work_(executor),
-      writable_(executor) {
+      writable_(executor),
+      ended_(executor) {
   writable_.set();
 }
 
@@ -111,6 +112,11 @@ void Connection::close() {
   stream_->close();
   work_.set();
   writable_.set();
+  ended_.set();
+}
+
+asio::awaitable<void> Connection::wait_closed() {
+  co_await ended_.wait();
 }
 
 }  // namespace holdfast::wire

@@ -6,15 +6,14 @@
 #include <cstring>
 
 #include <arpa/inet.h>
-#include <fmt/format.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
-
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <boost/asio/write.hpp>
+#include <fmt/format.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 
 namespace asio = boost::asio;
 
@@ -31,17 +30,16 @@ SocketStream::SocketStream(StreamSocket socket, std::string peer)
     : socket_(std::move(socket)), peer_(std::move(peer)) {}
 
 asio::awaitable<Result<std::size_t>> SocketStream::read_some(std::span<std::byte> room) {
-  auto [error, bytes] = co_await socket_.async_read_some(
-      asio::buffer(room.data(), room.size()), asio::as_tuple(asio::use_awaitable));
+  auto [error, bytes] = co_await socket_.async_read_some(asio::buffer(room.data(), room.size()),
+                                                         asio::as_tuple(asio::use_awaitable));
   if (error == asio::error::eof) co_return make_error_code(WireErrc::kClosed);
   if (error) co_return error;
   co_return bytes;
 }
 
 asio::awaitable<Result<void>> SocketStream::write_all(std::span<const std::byte> bytes) {
-  auto [error, written] =
-      co_await asio::async_write(socket_, asio::buffer(bytes.data(), bytes.size()),
-                                 asio::as_tuple(asio::use_awaitable));
+  auto [error, written] = co_await asio::async_write(
+      socket_, asio::buffer(bytes.data(), bytes.size()), asio::as_tuple(asio::use_awaitable));
   static_cast<void>(written);
   if (error) co_return error;
   co_return boost::system::in_place_value;

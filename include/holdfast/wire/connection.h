@@ -64,6 +64,7 @@ class Connection {
   void close_after_writing();
   /// At once. Reader and writer end.
   void close();
+  [[nodiscard]] boost::asio::awaitable<void> wait_closed();
   [[nodiscard]] bool closed() const { return closed_; }
   [[nodiscard]] bool closing() const { return closed_ || closing_; }
   [[nodiscard]] const std::string& peer() const { return stream_->peer(); }
@@ -82,6 +83,7 @@ class Connection {
   std::optional<std::chrono::steady_clock::time_point> write_started_;
   task::Event work_;
   task::Event writable_;
+  task::Event ended_;
   bool closing_ = false;
   bool closed_ = false;
 };

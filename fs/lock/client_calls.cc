@@ -1,0 +1,232 @@
+#include "fs/lock/client_core.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace holdfast::fs {
+namespace {
+
+// Numbers from the oldest unanswered request to the newest. lockd keeps the replies in between, so
+// a blocking lock that waits for long must not keep them all: see make_room().
+constexpr std::uint64_t kWindowMax = 16'384;
+
+std::uint64_t window(const Welcome& session) {
+  return std::clamp<std::uint64_t>(session.requests_in_flight_max / 2, 1, kWindowMax);
+}
+
+const FileKey* file_of(const Command& command) {
+  struct Visitor {
+    const FileKey* operator()(const LockRequest& one) const { return &one.file; }
+    const FileKey* operator()(const UnlockRequest& one) const { return &one.file; }
+    const FileKey* operator()(const QueryRequest& one) const { return &one.file; }
+    const FileKey* operator()(const ReleaseOwnerRequest& one) const { return &one.file; }
+    const FileKey* operator()(const ReleaseHandleRequest& one) const { return &one.file; }
+    const FileKey* operator()(const CancelRequest&) const { return nullptr; }
+    const FileKey* operator()(const ClaimWalRequest& one) const { return &one.database; }
+  };
+  return std::visit(Visitor{}, command);
+}
+
+// Could `command` change what `owner` holds of `file` in `space`?
+bool touches(const Command& command, const FileKey& file, LockSpace space, OwnerId owner) {
+  if (const auto* lock = std::get_if<LockRequest>(&command)) {
+    return lock->file == file && lock->space == space && lock->owner == owner;
+  }
+  if (const auto* unlock = std::get_if<UnlockRequest>(&command)) {
+    return unlock->file == file && unlock->space == space && unlock->owner == owner;
+  }
+  if (const auto* release = std::get_if<ReleaseOwnerRequest>(&command)) {
+    return release->file == file && space == LockSpace::kRange && release->owner == owner;
+  }
+  if (const auto* release = std::get_if<ReleaseHandleRequest>(&command)) {
+    return release->file == file;
+  }
+  return false;
+}
+
+// What sets the owner back to `before`, after `granted` was.
+std::vector<Command> give_back(const LockRequest& granted,
+                               const std::vector<HeldLocks::Piece>& before) {
+  std::vector<Command> commands;
+  const auto unlock = [&](std::uint64_t start, std::uint64_t end) {
+    const auto gap = ByteRange::make(start, end);
+    if (gap) commands.emplace_back(UnlockRequest{granted.file, granted.space, granted.owner, *gap});
+  };
+  std::uint64_t done = granted.range.start();
+  for (const HeldLocks::Piece& piece : before) {
+    unlock(done, piece.range.start());
+    LockRequest restore = granted;
+    restore.range = piece.range;
+    restore.mode = piece.mode;  // the same or weaker, so never in anybody's way
+    restore.handle = piece.handle;
+    restore.wait = Wait::kNo;
+    commands.emplace_back(restore);
+    done = piece.range.end();
+  }
+  unlock(done, granted.range.end());
+  return commands;
+}
+
+}  // namespace
+
+RequestNumber ClientCore::acknowledged() const {
+  return {sent_.empty() ? last_number_ : sent_.begin()->first.value - 1};
+}
+
+bool ClientCore::unsettled(const Command& command) const {
+  if (settling_.empty()) return false;
+  const FileKey* file = file_of(command);
+  return file != nullptr && settling_.contains(*file);
+}
+
+CallId ClientCore::submit(Command command, ClientEffects& effects) {
+  const CallId id{++last_call_};
+  if (unsent_.size() >= limits_.unsent_max) {
+    effects.emplace_back(CompleteCall{id, Refused{LockErrc::kTooManyRequests}});
+    return id;
+  }
+  unsent_.push_back(Call{.id = id, .command = std::move(command)});
+  pump(effects);
+  return id;
+}
+
+void ClientCore::pump(ClientEffects& effects) {
+  if (link_ != Link::kUp || unsent_.empty()) return;
+  for (auto it = unsent_.begin(); it != unsent_.end();) {
+    const bool full = last_number_ - acknowledged().value >= window(*session_);
+    if (full && !it->background) {
+      make_room(effects);
+      return;
+    }
+    if (!it->background && unsettled(it->command)) {
+      ++it;
+      continue;
+    }
+    Call call = std::move(*it);
+    it = unsent_.erase(it);
+    send_numbered(std::move(call), effects);
+  }
+}
+
+void ClientCore::send_numbered(Call call, ClientEffects& effects) {
+  const RequestNumber acked = acknowledged();
+  const RequestNumber number{++last_number_};
+  effects.emplace_back(SendMessage{ClientMessage(Request{number, acked, call.command})});
+  sent_.emplace_hint(sent_.end(), number, std::move(call));
+}
+
+void ClientCore::send_background(Command command, ClientEffects& effects) {
+  Call call{.id = CallId{++last_call_}, .command = std::move(command), .background = true};
+  if (link_ == Link::kUp) return send_numbered(std::move(call), effects);
+  unsent_.push_front(std::move(call));
+}
+
+// The oldest request waits for a lock and keeps lockd from forgetting what came after it. It is
+// cancelled and asked again under a new number. It loses its place among the waiters once in
+// kWindowMax requests of its own mount; a session that stands still would be worse.
+void ClientCore::make_room(ClientEffects& effects) {
+  const auto& [number, oldest] = *sent_.begin();
+  const auto* lock = std::get_if<LockRequest>(&oldest.command);
+  if (lock == nullptr || lock->wait == Wait::kNo || oldest.cancelled) return;
+  sent_.begin()->second.cancelled = true;
+  sent_.begin()->second.make_room = true;
+  send_background(CancelRequest{number}, effects);
+}
+
+void ClientCore::resend(ClientEffects& effects) {
+  const RequestNumber acked = acknowledged();
+  for (const auto& [number, call] : sent_) {
+    effects.emplace_back(SendMessage{ClientMessage(Request{number, acked, call.command})});
+  }
+}
+
+void ClientCore::on(const Reply& reply, Instant, ClientEffects& effects) {
+  const auto found = sent_.find(reply.number);
+  if (found == sent_.end()) return;  // a kept reply, sent again
+  const auto* refused = std::get_if<Refused>(&reply.outcome);
+  if (refused != nullptr && refused->errc == LockErrc::kSessionLost) {
+    lose(effects);
+    return drop(DropConnection::Why::kLost, {}, effects);
+  }
+  Call call = std::move(found->second);
+  sent_.erase(found);
+  if (call.answered) {
+    settle(call, reply.outcome, effects);
+  } else if (refused != nullptr && refused->errc == LockErrc::kInterrupted && call.make_room &&
+             !call.user_interrupted) {
+    call.cancelled = call.make_room = false;
+    unsent_.push_front(std::move(call));
+  } else {
+    if (refused == nullptr) held_.apply(call.command);
+    if (!call.background) effects.emplace_back(CompleteCall{call.id, reply.outcome});
+  }
+  pump(effects);
+}
+
+void ClientCore::settle(const Call& call, const Outcome& outcome, ClientEffects& effects) {
+  const auto& request = std::get<LockRequest>(call.command);
+  const auto open = settling_.find(request.file);
+  if (--open->second == 0) settling_.erase(open);
+  if (!std::holds_alternative<Granted>(outcome)) return;
+  const auto before = held_.within(request.file, request.space, request.owner, request.range);
+  held_.apply(call.command);
+  for (Command& command : give_back(request, before))
+    send_background(std::move(command), effects);
+}
+
+bool ClientCore::can_give_back(RequestNumber number, const LockRequest& request) const {
+  if (held_.uncertain(request.file, request.space, request.owner)) return false;
+  for (const auto& [other, call] : sent_) {
+    if (other != number && touches(call.command, request.file, request.space, request.owner)) {
+      return false;
+    }
+  }
+  if (request.mode == LockMode::kExclusive) return true;
+  const auto before = held_.within(request.file, request.space, request.owner, request.range);
+  return std::none_of(before.begin(), before.end(), [](const HeldLocks::Piece& piece) {
+    return piece.mode == LockMode::kExclusive;
+  });
+}
+
+ClientEffects ClientCore::interrupt(CallId call) {
+  ClientEffects effects;
+  const auto is_it = [&](const Call& one) {
+    return one.id == call && std::holds_alternative<LockRequest>(one.command);
+  };
+  const auto unsent = std::find_if(unsent_.begin(), unsent_.end(), is_it);
+  if (unsent != unsent_.end()) {
+    unsent_.erase(unsent);
+    effects.emplace_back(CompleteCall{call, Refused{LockErrc::kInterrupted}});
+    return effects;
+  }
+  const auto sent = std::find_if(sent_.begin(), sent_.end(),
+                                 [&](const auto& entry) { return is_it(entry.second); });
+  if (sent == sent_.end() || sent->second.user_interrupted) return effects;
+  const auto& request = std::get<LockRequest>(sent->second.command);
+  sent->second.user_interrupted = true;
+  if (can_give_back(sent->first, request)) {
+    sent->second.answered = true;
+    ++settling_[request.file];
+    effects.emplace_back(CompleteCall{call, Refused{LockErrc::kInterrupted}});
+  }
+  if (!std::exchange(sent->second.cancelled, true)) {
+    send_background(CancelRequest{sent->first}, effects);
+  }
+  return effects;
+}
+
+// After a reconnect kept replies come in number order, whatever order lockd acted in. That matters
+// only where two requests that change one owner's locks are open.
+void ClientCore::mark_uncertain_owners() {
+  for (const auto& [number, call] : sent_) {
+    const auto* lock = std::get_if<LockRequest>(&call.command);
+    if (lock == nullptr) continue;
+    for (const auto& [other, one] : sent_) {
+      if (other == number || !touches(one.command, lock->file, lock->space, lock->owner)) continue;
+      held_.mark_uncertain(lock->file, lock->space, lock->owner);
+      break;
+    }
+  }
+}
+
+}  // namespace holdfast::fs

@@ -1,0 +1,174 @@
+#include "fs/lock/lock_client.h"
+
+#include "holdfast/base/log.h"
+
+#include <utility>
+
+namespace asio = boost::asio;
+
+namespace holdfast::fs {
+
+// A caller inside call(); lives on its coroutine's frame.
+struct LockClient::Waiter {
+  task::Event changed;
+  std::optional<Outcome> outcome;
+};
+
+namespace {
+
+template <class T>
+Result<T> as_result(const Outcome& outcome) {
+  if (const auto* refused = std::get_if<Refused>(&outcome)) return make_error_code(refused->errc);
+  if (const auto* value = std::get_if<T>(&outcome)) return *value;
+  return make_error_code(LockErrc::kBadRequest);  // lockd answered something else
+}
+
+template <>
+Result<void> as_result<void>(const Outcome& outcome) {
+  const auto done = as_result<Done>(outcome);
+  if (!done) return done.error();
+  return boost::system::in_place_value;
+}
+
+// Keeps a caller known to the client for as long as it waits, also when it is cancelled.
+template <class Waiters, class Waiter>
+class Registration {
+ public:
+  Registration(Waiters& waiters, CallId id, Waiter& waiter, task::Interrupt* interrupt)
+      : waiters_(waiters), id_(id), interrupt_(interrupt) {
+    waiters_.emplace(id_, &waiter);
+  }
+  Registration(const Registration&) = delete;
+  Registration& operator=(const Registration&) = delete;
+  ~Registration() {
+    if (interrupt_ != nullptr) interrupt_->forget_listener();
+    waiters_.erase(id_);
+  }
+
+ private:
+  Waiters& waiters_;
+  CallId id_;
+  task::Interrupt* interrupt_;
+};
+
+}  // namespace
+
+asio::awaitable<Result<Outcome>> LockClient::call(Command command, task::Interrupt* interrupt) {
+  if (stopping_) co_return make_error_code(LockErrc::kSessionLost);
+  if (interrupt != nullptr && interrupt->requested()) {
+    co_return make_error_code(LockErrc::kInterrupted);
+  }
+  Waiter waiter{.changed = task::Event(executor_), .outcome = std::nullopt};
+  ClientEffects effects;
+  const CallId id = core_.submit(std::move(command), effects);
+  const Registration registration(waiters_, id, waiter, interrupt);
+  perform(std::move(effects));
+  if (interrupt != nullptr) interrupt->on_request([&waiter] { waiter.changed.set(); });
+  while (!waiter.outcome) {
+    co_await waiter.changed.wait();
+    if (waiter.outcome) break;
+    waiter.changed.clear();
+    if (interrupt != nullptr && interrupt->requested()) perform(core_.interrupt(id));
+  }
+  co_return *waiter.outcome;
+}
+
+template <class T>
+LockService::Awaitable<T> LockClient::call_for(Command command) {
+  const auto outcome = co_await call(std::move(command), nullptr);
+  if (!outcome) co_return outcome.error();
+  co_return as_result<T>(*outcome);
+}
+
+LockService::Awaitable<Granted> LockClient::lock(LockRequest request, task::Interrupt* interrupt) {
+  const auto outcome = co_await call(Command(std::move(request)), interrupt);
+  if (!outcome) co_return outcome.error();
+  co_return as_result<Granted>(*outcome);
+}
+
+LockService::Awaitable<void> LockClient::unlock(UnlockRequest request) {
+  return call_for<void>(Command(std::move(request)));
+}
+LockService::Awaitable<QueryResult> LockClient::query(QueryRequest request) {
+  return call_for<QueryResult>(Command(std::move(request)));
+}
+LockService::Awaitable<void> LockClient::release_owner(ReleaseOwnerRequest request) {
+  return call_for<void>(Command(std::move(request)));
+}
+LockService::Awaitable<void> LockClient::release_handle(ReleaseHandleRequest request) {
+  return call_for<void>(Command(std::move(request)));
+}
+LockService::Awaitable<void> LockClient::claim_wal(ClaimWalRequest request) {
+  return call_for<void>(Command(std::move(request)));
+}
+
+bool LockClient::entitled() const {
+  return core_.entitled(boot_time_now());
+}
+
+asio::awaitable<void> LockClient::wait_entitled() {
+  while (!entitled()) {
+    // The deadline may have passed before its timer fired: suspend now, then wait for the end.
+    perform(core_.tick(boot_time_now()));
+    if (!entitled()) entitled_.clear();
+    co_await entitled_.wait();
+  }
+}
+
+void LockClient::perform(ClientEffects effects) {
+  for (const ClientEffect& effect : effects) {
+    std::visit([this](const auto& one) { perform(one); }, effect);
+  }
+}
+
+void LockClient::perform(const SendMessage& effect) {
+  if (!connection_) return;
+  const auto sent = connection_->send(effect.message);
+  if (sent || connection_->closed()) return;
+  log::warn("lockd.send_failed", "error=\"{}\"", sent.error().message());
+  connection_->close();  // requests are kept and sent again on the next connection
+}
+
+void LockClient::perform(const CompleteCall& effect) {
+  const auto found = waiters_.find(effect.call);
+  if (found == waiters_.end()) return;  // its coroutine was cancelled
+  found->second->outcome = effect.outcome;
+  found->second->changed.set();
+}
+
+void LockClient::perform(const DropConnection& effect) {
+  dropped_ = effect;
+  if (connection_) connection_->close();
+}
+
+void LockClient::perform(const SessionOpened& effect) {
+  log::info("session.opened", "session={:016x} lockd={} epoch={}", effect.session.value,
+            wire::to_string(options_.address), effect.epoch.value);
+  session_ = effect.session;
+  if (entitled()) entitled_.set();
+}
+
+void LockClient::perform(const SessionResumed&) {
+  log::info("session.resumed", "lockd={}", wire::to_string(options_.address));
+}
+
+void LockClient::perform(const LeaseSuspended&) {
+  log::warn("lease.suspended", "lockd={}", wire::to_string(options_.address));
+  entitled_.clear();
+  if (listener_.suspended) listener_.suspended();
+}
+
+void LockClient::perform(const LeaseResumed&) {
+  log::info("lease.resumed", "lockd={}", wire::to_string(options_.address));
+  if (listener_.resumed) listener_.resumed();
+  entitled_.set();
+}
+
+void LockClient::perform(const SessionLost&) {
+  log::warn("session.lost", "lockd={}", wire::to_string(options_.address));
+  entitled_.clear();
+  session_.reset();
+  if (listener_.lost) listener_.lost();
+}
+
+}  // namespace holdfast::fs

@@ -1,0 +1,125 @@
+#pragma once
+/// LockService over the wire: one session at holdfast-lockd, kept across reconnects.
+///
+///   LockClient client(executor, options);
+///   if (auto started = co_await client.start(); !started) fail(started.error());
+///   ... client is a LockService ...
+///   co_await client.stop();
+///
+/// The rules are in client_core.h; this class has the sockets, the clock and the waiting callers.
+/// Thread: the executor's thread only. Lifetime: stop() has returned before destruction, and no
+/// caller is inside a method.
+
+#include "fs/lock/client_core.h"
+#include "fs/lock/lock_service.h"
+#include "holdfast/task/event.h"
+#include "holdfast/task/group.h"
+#include "holdfast/wire/address.h"
+#include "holdfast/wire/codec.h"
+#include "holdfast/wire/connection.h"
+#include "holdfast/wire/start_failure.h"
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+namespace holdfast::fs {
+
+struct LockClientOptions {
+  wire::Address address;
+  VolumeId volume{};
+  std::string volume_name;  ///< for people, as the next
+  std::string node;
+  std::string mountpoint;
+  std::uint32_t pid = 0;
+  /// How long start() keeps trying while lockd cannot be reached; 0 = one attempt.
+  std::chrono::milliseconds start_patience{0};
+  std::chrono::milliseconds connect_timeout{5'000};
+  std::chrono::milliseconds backoff_min{100};
+  std::chrono::milliseconds backoff_max{2'000};
+  /// start() tells what it waits for, one line each time that changes. May be empty.
+  std::function<void(std::string_view)> on_progress;
+};
+
+class LockClient final : public LockService {
+ public:
+  LockClient(boost::asio::any_io_executor executor, LockClientOptions options);
+  ~LockClient() override;
+  LockClient(const LockClient&) = delete;
+  LockClient& operator=(const LockClient&) = delete;
+
+  /// Connects and opens the session; returns when entitled(). While lockd waits out its former life
+  /// this waits too. Fails when lockd cannot be reached, speaks another version, or refuses;
+  /// nothing runs after a failure.
+  [[nodiscard]] boost::asio::awaitable<wire::Started> start();
+  /// Gives everything back (Goodbye, bounded by a second) and ends. Pending calls end with
+  /// kSessionLost.
+  [[nodiscard]] boost::asio::awaitable<void> stop();
+
+  Awaitable<Granted> lock(LockRequest request, task::Interrupt* interrupt) override;
+  Awaitable<void> unlock(UnlockRequest request) override;
+  Awaitable<QueryResult> query(QueryRequest request) override;
+  Awaitable<void> release_owner(ReleaseOwnerRequest request) override;
+  Awaitable<void> release_handle(ReleaseHandleRequest request) override;
+  Awaitable<void> claim_wal(ClaimWalRequest request) override;
+  [[nodiscard]] bool entitled() const override;
+  boost::asio::awaitable<void> wait_entitled() override;
+  void listen(Listener listener) override { listener_ = std::move(listener); }
+
+  /// Of the session now open.
+  [[nodiscard]] std::optional<SessionId> session() const { return session_; }
+  [[nodiscard]] const ClientCore& core() const { return core_; }
+
+ private:
+  struct Waiter;
+  template <class T>
+  Awaitable<T> call_for(Command command);
+  boost::asio::awaitable<Result<Outcome>> call(Command command, task::Interrupt* interrupt);
+
+  boost::asio::awaitable<void> run();
+  boost::asio::awaitable<void> converse(std::unique_ptr<wire::Stream> stream);
+  boost::asio::awaitable<void> time_loop();
+  boost::asio::awaitable<void> back_off();
+  boost::asio::awaitable<void> shut_down();
+  void unreachable(ErrorCode error);
+  [[nodiscard]] std::optional<wire::StartFailure> start_failure() const;
+
+  void perform(ClientEffects effects);
+  void perform(const SendMessage& effect);
+  void perform(const CompleteCall& effect);
+  void perform(const DropConnection& effect);
+  void perform(const SessionOpened& effect);
+  void perform(const SessionResumed& effect);
+  void perform(const LeaseSuspended& effect);
+  void perform(const LeaseResumed& effect);
+  void perform(const SessionLost& effect);
+
+  boost::asio::any_io_executor executor_;
+  LockClientOptions options_;
+  wire::Codec codec_;
+  ClientCore core_;
+  task::Group group_;
+  task::Event entitled_;
+  task::Event attempted_;  // an attempt to connect or to be welcomed ended; for start()
+  Listener listener_;
+  std::shared_ptr<wire::Connection> connection_;  // shared with its writer
+  std::unordered_map<CallId, Waiter*> waiters_;
+  std::optional<SessionId> session_;
+  std::optional<ErrorCode> unreachable_;
+  std::optional<DropConnection> dropped_;
+  std::chrono::milliseconds backoff_;
+  unsigned failures_ = 0;
+  std::minstd_rand jitter_;
+  bool strange_answer_ = false;  // the last connection ended with neither Welcome nor refusal
+  bool stopping_ = false;
+};
+
+}  // namespace holdfast::fs

@@ -1,0 +1,218 @@
+// The connection's life: connect, converse, back off; start and stop.
+#include "fs/lock/lock_client.h"
+#include "holdfast/base/log.h"
+#include "holdfast/wire/errc.h"
+
+#include <algorithm>
+#include <bit>
+#include <utility>
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace asio = boost::asio;
+using namespace std::chrono_literals;
+
+namespace holdfast::fs {
+namespace {
+
+// Timers count CLOCK_MONOTONIC, the lease CLOCK_BOOTTIME: short sleeps notice a suspend. Whoever
+// asks entitled() reads the clock itself.
+constexpr std::chrono::milliseconds kSleepMax = 100ms;
+constexpr std::chrono::milliseconds kSleepMin = 1ms;
+constexpr std::chrono::milliseconds kGoodbyeMax = 1s;
+
+asio::awaitable<void> sleep(asio::any_io_executor executor, std::chrono::nanoseconds duration) {
+  asio::steady_timer timer(executor, duration);
+  ErrorCode woken;
+  co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+}
+
+asio::awaitable<void> run_writer(std::shared_ptr<wire::Connection> connection) {
+  co_await connection->write_loop();
+}
+
+Hello hello_of(const LockClientOptions& options) {
+  Hello hello;
+  hello.volume = options.volume;
+  hello.volume_name = options.volume_name.substr(0, wire::kTextSizeMax);
+  hello.node = options.node.substr(0, wire::kTextSizeMax);
+  hello.mountpoint = options.mountpoint.substr(0, wire::kTextSizeMax);
+  hello.pid = options.pid;
+  return hello;
+}
+
+}  // namespace
+
+LockClient::LockClient(asio::any_io_executor executor, LockClientOptions options)
+    : executor_(executor),
+      options_(std::move(options)),
+      core_(hello_of(options_), ClientCore::Limits{}),
+      group_(executor),
+      entitled_(executor),
+      attempted_(executor),
+      backoff_(options_.backoff_min),
+      jitter_(std::random_device{}()) {}
+
+LockClient::~LockClient() = default;
+
+asio::awaitable<wire::Started> LockClient::start() {
+  group_.spawn("lockd.run", run());
+  group_.spawn("lockd.time", time_loop());
+  const auto give_up_at = std::chrono::steady_clock::now() + options_.start_patience;
+  std::string told;
+  while (!entitled()) {
+    co_await attempted_.wait();
+    attempted_.clear();
+    if (entitled()) break;
+    auto failure = start_failure();
+    if (!failure) continue;
+    const auto errc = core_.refusal() ? core_.refusal()->errc : LockErrc::kBadRequest;
+    const bool starting = !unreachable_ && errc == LockErrc::kStarting;
+    const bool patient = unreachable_ && std::chrono::steady_clock::now() < give_up_at;
+    if (!starting && !patient) {
+      co_await shut_down();
+      co_return *std::move(failure);
+    }
+    const std::string line = starting ? failure->what : failure->what + "; trying again";
+    if (line != told && options_.on_progress) options_.on_progress(line);
+    told = line;
+  }
+  co_return boost::system::in_place_value;
+}
+
+std::optional<wire::StartFailure> LockClient::start_failure() const {
+  const std::string where = wire::to_string(options_.address);
+  if (unreachable_) {
+    return wire::StartFailure{
+        .code = *unreachable_,
+        .what = fmt::format("cannot reach lockd at {}: {}", where, unreachable_->message()),
+        .hint = "is holdfast-lockd running there, and its port open to this node?"};
+  }
+  if (!core_.refusal()) {
+    if (!strange_answer_) return std::nullopt;
+    return wire::StartFailure{.code = make_error_code(wire::WireErrc::kClosed),
+                              .what = fmt::format("{} does not answer as lockd does", where),
+                              .hint = "is that the port of holdfast-lockd?"};
+  }
+  const HelloRefused& refusal = *core_.refusal();
+  wire::StartFailure failure{.code = make_error_code(refusal.errc), .what = {}, .hint = {}};
+  const std::string reason =
+      refusal.reason.empty() ? make_error_code(refusal.errc).message() : refusal.reason;
+  if (refusal.errc == LockErrc::kStarting) {
+    failure.what =
+        fmt::format("lockd at {} has just started; waiting until earlier leases ended", where);
+  } else if (refusal.errc == LockErrc::kVersionMismatch) {
+    failure.what = fmt::format("lockd at {} speaks another protocol version: {}", where, reason);
+    failure.hint = "upgrade the older of the two";
+  } else {
+    failure.what = fmt::format("lockd at {} refused this mount: {}", where, reason);
+    failure.hint = "see the log of holdfast-lockd";
+  }
+  return failure;
+}
+
+asio::awaitable<void> LockClient::stop() {
+  perform(core_.goodbye());
+  if (connection_) {
+    const auto connection = connection_;
+    connection->close_after_writing();
+    const auto until = std::chrono::steady_clock::now() + kGoodbyeMax;
+    while (!connection->closed() && std::chrono::steady_clock::now() < until) {
+      co_await sleep(executor_, 5ms);
+    }
+  }
+  co_await shut_down();
+}
+
+asio::awaitable<void> LockClient::shut_down() {
+  stopping_ = true;
+  if (connection_) connection_->close();
+  group_.cancel();
+  co_await group_.join();
+  connection_.reset();
+}
+
+asio::awaitable<void> LockClient::run() {
+  while (!stopping_) {
+    const wire::StreamOptions stream_options;
+    auto stream =
+        co_await wire::connect(options_.address, stream_options, options_.connect_timeout);
+    if (stream) {
+      unreachable_.reset();
+      co_await converse(*std::move(stream));
+    } else {
+      unreachable(stream.error());
+    }
+    attempted_.set();
+    co_await back_off();
+  }
+}
+
+void LockClient::unreachable(ErrorCode error) {
+  unreachable_ = error;
+  // The 1st, 2nd, 4th, 8th ... time: an outage of hours is a few lines.
+  if (std::has_single_bit(++failures_)) {
+    log::warn("lockd.unreachable", "lockd={} error=\"{}\" attempts={}",
+              wire::to_string(options_.address), error.message(), failures_);
+  }
+}
+
+asio::awaitable<void> LockClient::converse(std::unique_ptr<wire::Stream> stream) {
+  const auto connection = std::make_shared<wire::Connection>(executor_, std::move(stream), codec_,
+                                                             wire::ConnectionLimits{});
+  connection_ = connection;
+  dropped_.reset();
+  group_.spawn("lockd.write", run_writer(connection));
+  perform(core_.connected(boot_time_now()));
+  ErrorCode ended;
+  while (!ended && !connection->closed()) {
+    const auto filled = co_await connection->fill();
+    if (!filled) ended = filled.error();
+    while (!ended && !connection->closed()) {
+      const auto message = connection->next_server_message();
+      if (!message) ended = message.error();
+      if (!message || !*message) break;
+      perform(core_.received(**message, boot_time_now()));
+      if (entitled()) {  // welcomed: the next failure starts a new count
+        attempted_.set();
+        failures_ = 0;
+        backoff_ = options_.backoff_min;
+      }
+    }
+  }
+  connection->close();
+  connection_.reset();
+  core_.disconnected();
+  strange_answer_ = !session_ && !core_.refusal();
+  log::info("lockd.disconnected", "lockd={} reason=\"{}\"", wire::to_string(options_.address),
+            ended.message());
+}
+
+asio::awaitable<void> LockClient::back_off() {
+  const auto dropped = std::exchange(dropped_, std::nullopt);
+  if (dropped && dropped->why == DropConnection::Why::kLost) co_return;  // once per lost session
+  if (dropped && dropped->delay > Duration::zero()) {
+    co_await sleep(executor_, dropped->delay);
+    co_return;
+  }
+  // Half to all of it: mounts that lost lockd together come back apart.
+  const double share = std::uniform_real_distribution<double>(0.5, 1.0)(jitter_);
+  const auto delay = std::chrono::duration_cast<std::chrono::nanoseconds>(backoff_ * share);
+  backoff_ = std::min(backoff_ * 2, options_.backoff_max);
+  co_await sleep(executor_, delay);
+}
+
+asio::awaitable<void> LockClient::time_loop() {
+  for (;;) {
+    const Instant now = boot_time_now();
+    perform(core_.tick(now));
+    const Instant next = core_.next_deadline();
+    std::chrono::nanoseconds wait = kSleepMax;
+    if (next < now + wait) wait = std::max<std::chrono::nanoseconds>(next - now, kSleepMin);
+    co_await sleep(executor_, wait);
+  }
+}
+
+}  // namespace holdfast::fs

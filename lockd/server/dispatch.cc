@@ -1,0 +1,185 @@
+#include "holdfast/base/log.h"
+#include "holdfast/wire/errc.h"
+#include "lockd/server/identity.h"
+#include "lockd/server/peer.h"
+#include "lockd/server/server.h"
+
+#include <utility>
+
+namespace holdfast::lockd {
+namespace {
+
+using wire::WireErrc;
+
+// As many as surely fit into a frame if names are of ordinary length; cut further if they are not.
+constexpr std::size_t kListedLocksMax = 8192;
+
+// Sends as much of a listing as fits into one frame.
+template <class List, class Entries>
+Result<void> send_list(wire::Connection& connection, List list, Entries List::*entries) {
+  for (;;) {
+    auto sent = connection.send(ServerMessage(list));
+    if (sent || sent.error() != WireErrc::kFrameTooLarge || (list.*entries).empty()) return sent;
+    (list.*entries).resize((list.*entries).size() / 2);
+    list.truncated = true;
+  }
+}
+
+std::optional<HelloRefused> check_version(const Hello& hello) {
+  if (hello.version_min <= kProtocolVersion && hello.version_max >= kProtocolVersionMin) {
+    return std::nullopt;
+  }
+  HelloRefused refused;
+  refused.errc = LockErrc::kVersionMismatch;
+  refused.reason =
+      fmt::format("lockd speaks protocol {} to {}, the mount {} to {}", kProtocolVersionMin,
+                  kProtocolVersion, hello.version_min, hello.version_max);
+  return refused;
+}
+
+}  // namespace
+
+Result<void> Server::handle_arrived(const PeerPtr& peer) {
+  const Instant now = boot_time_now();
+  wire::Connection& connection = *peer->connection;
+  while (!connection.closing()) {
+    auto message = connection.next_client_message();
+    if (!message) return message.error();
+    if (!*message) break;
+    auto handled =
+        std::visit([&](const auto& value) { return handle(peer, value, now); }, **message);
+    if (!handled) return handled;
+  }
+  return boost::system::in_place_value;
+}
+
+Result<void> Server::handle(const PeerPtr& peer, const Hello& hello, Instant now) {
+  if (!peer->stranger) return make_error_code(WireErrc::kOutOfPlace);
+  no_stranger(*peer);
+  HelloOutcome outcome;
+  if (auto refused = check_version(hello)) {
+    outcome.answer = *std::move(refused);
+  } else {
+    outcome = coordinator_.hello(hello, fresh_identity(), now);
+  }
+  if (const auto* refused = std::get_if<HelloRefused>(&outcome.answer)) {
+    if (refusals_.allow()) {
+      log::info("session.refused", "peer={} node={} reason=\"{}\"", peer->connection->peer(),
+                printable(hello.node), make_error_code(refused->errc).message());
+    }
+    auto sent = peer->connection->send(ServerMessage(*refused));
+    peer->connection->close_after_writing();
+    return sent;
+  }
+  const auto& welcome = std::get<Welcome>(outcome.answer);
+  bind_session(peer, hello, welcome);
+  if (auto sent = peer->connection->send(ServerMessage(welcome)); !sent) return sent;
+  perform(outcome.effects);
+  return boost::system::in_place_value;
+}
+
+void Server::no_stranger(Peer& peer) {
+  if (!peer.stranger) return;
+  strangers_.erase(peer.in_strangers);
+  peer.stranger = false;
+}
+
+void Server::bind_session(const PeerPtr& peer, const Hello& hello, const Welcome& welcome) {
+  const auto old = by_session_.find(welcome.session);
+  if (old != by_session_.end()) {
+    // The mount gave its old connection up before we noticed. What that one still holds in buffers
+    // is repeated on the new one.
+    old->second->session.reset();
+    old->second->connection->close();
+    by_session_.erase(old);
+  }
+  peer->connection->set_frame_size_max(options_.connection.frame_size_max);
+  peer->session = welcome.session;
+  by_session_.emplace(welcome.session, peer);
+  coordinator_.connected(welcome.session, true);
+  log::info("session.connected", "session={} resumed={} node={} mountpoint={} volume={} peer={}",
+            printable(welcome.session), hello.resume ? "yes" : "no", printable(hello.node),
+            printable(hello.mountpoint), printable(hello.volume_name), peer->connection->peer());
+}
+
+void Server::unbind(Peer& peer) {
+  if (!peer.session) return;
+  log::info("session.disconnected", "session={} peer={}", printable(*peer.session),
+            peer.connection->peer());
+  coordinator_.connected(*peer.session, false);
+  by_session_.erase(*peer.session);
+  peer.session.reset();
+}
+
+Result<void> Server::handle(const PeerPtr& peer, const Request& request, Instant now) {
+  if (!peer->session) return make_error_code(WireErrc::kOutOfPlace);
+  perform(coordinator_.request(*peer->session, request, now));
+  return boost::system::in_place_value;
+}
+
+Result<void> Server::handle(const PeerPtr& peer, const Renew& renew, Instant now) {
+  if (!peer->session) return make_error_code(WireErrc::kOutOfPlace);
+  if (coordinator_.renew(*peer->session, now)) {
+    return peer->connection->send(ServerMessage(Renewed{.tick = renew.tick}));
+  }
+  perform(EndSession{.session = *peer->session});
+  return boost::system::in_place_value;
+}
+
+Result<void> Server::handle(const PeerPtr& peer, const Goodbye&, Instant now) {
+  if (!peer->session) return make_error_code(WireErrc::kOutOfPlace);
+  log::info("session.goodbye", "session={}", printable(*peer->session));
+  const Effects effects = coordinator_.goodbye(*peer->session, now);
+  // Unbound first: the mount asked for its end and expects no SessionEnded.
+  by_session_.erase(*peer->session);
+  peer->session.reset();
+  perform(effects);
+  peer->connection->close_after_writing();
+  return boost::system::in_place_value;
+}
+
+Result<void> Server::handle(const PeerPtr& peer, const ListSessions&, Instant now) {
+  if (peer->door != Door::kAdmin || peer->session) return make_error_code(WireErrc::kOutOfPlace);
+  no_stranger(*peer);
+  return send_list(*peer->connection, coordinator_.list_sessions(now), &SessionList::sessions);
+}
+
+Result<void> Server::handle(const PeerPtr& peer, const ListLocks&, Instant now) {
+  if (peer->door != Door::kAdmin || peer->session) return make_error_code(WireErrc::kOutOfPlace);
+  no_stranger(*peer);
+  return send_list(*peer->connection, coordinator_.list_locks(now, kListedLocksMax),
+                   &LockList::locks);
+}
+
+void Server::perform(const Effects& effects) {
+  for (const Effect& effect : effects) {
+    std::visit([this](const auto& one) { perform(one); }, effect);
+  }
+}
+
+void Server::perform(const SendReply& effect) {
+  const auto found = by_session_.find(effect.session);
+  if (found == by_session_.end()) return;  // kept by the coordinator until the mount is back
+  wire::Connection& connection = *found->second->connection;
+  const auto sent = connection.send(ServerMessage(effect.reply));
+  if (sent || sent.error() != WireErrc::kQueueFull) return;
+  ++probe_.slow_readers;
+  if (refusals_.allow()) {
+    log::warn("lockd.slow_reader", "peer={} session={} unlogged={}", connection.peer(),
+              printable(effect.session), refusals_.dropped());
+  }
+  connection.close();
+}
+
+void Server::perform(const EndSession& effect) {
+  log::info("session.ended", "session={}", printable(effect.session));
+  const auto found = by_session_.find(effect.session);
+  if (found == by_session_.end()) return;
+  const PeerPtr peer = found->second;
+  by_session_.erase(found);
+  peer->session.reset();
+  static_cast<void>(peer->connection->send(ServerMessage(SessionEnded{})));
+  peer->connection->close_after_writing();
+}
+
+}  // namespace holdfast::lockd

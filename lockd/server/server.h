@@ -1,0 +1,124 @@
+#pragma once
+/// holdfast-lockd's shell around the coordinator: connections, timers, admin. It decides nothing
+/// about locks: it decodes, asks lockd/core, and performs the effects in order.
+///
+/// Usable inside another process (a mount with `lockd=embedded`): open(), then stop() before
+/// destruction.
+///
+/// Thread: the executor's thread only. Who may connect: every listening address takes sessions; the
+/// admin socket (unix, mode 0600) takes sessions and listings.
+///
+/// Limits (ServerOptions; each has a warn line): connections, connections without Hello (the oldest
+/// goes: a mount says Hello at once, so those that are old are not mounts), time to Hello, bytes
+/// queued for a reader, time a write may stand still.
+
+#include "holdfast/task/group.h"
+#include "holdfast/wire/address.h"
+#include "holdfast/wire/codec.h"
+#include "holdfast/wire/connection.h"
+#include "holdfast/wire/start_failure.h"
+#include "holdfast/wire/stream.h"
+#include "lockd/core/coordinator.h"
+#include "lockd/server/log_limit.h"
+
+#include <chrono>
+#include <cstddef>
+#include <list>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+namespace holdfast::lockd {
+
+struct ServerOptions {
+  /// Sessions only. May be empty (embedded: the admin socket is enough).
+  std::vector<wire::Address> listen;
+  /// An address family this host lacks is skipped with a log line instead of failing the start.
+  bool skip_unsupported_families = false;
+  /// Path of the admin socket; none = no listings.
+  std::optional<std::string> admin_path;
+  Options coordinator;
+
+  std::size_t connections_max = 20'000;
+  std::size_t strangers_max = 1024;  ///< connections that have not said Hello
+  std::chrono::milliseconds hello_timeout{5'000};
+  std::chrono::milliseconds write_stall_max{10'000};
+  wire::ConnectionLimits connection;
+};
+
+class Server {
+ public:
+  Server(boost::asio::any_io_executor executor, ServerOptions options);
+  /// stop() has returned, or open() was never called.
+  ~Server();
+  Server(const Server&) = delete;
+  Server& operator=(const Server&) = delete;
+
+  /// Binds everything and starts serving. On failure nothing listens.
+  [[nodiscard]] wire::Started open();
+  /// Closes every connection and waits for the coroutines. Releases no lock and ends no session:
+  /// mounts lose the connection and come back.
+  [[nodiscard]] boost::asio::awaitable<void> stop();
+
+  /// Where it listens (chosen ports filled in), the admin socket last.
+  [[nodiscard]] std::vector<wire::Address> listening() const;
+  [[nodiscard]] Epoch epoch() const { return epoch_; }
+  [[nodiscard]] const Coordinator& coordinator() const { return coordinator_; }
+
+  /// Counters for metrics and tests.
+  struct Probe {
+    std::uint64_t accepted = 0, strangers_dropped = 0, malformed = 0, slow_readers = 0;
+  };
+  [[nodiscard]] const Probe& probe() const { return probe_; }
+
+ private:
+  enum class Door { kSessions, kAdmin };
+  struct Peer;
+  using PeerPtr = std::shared_ptr<Peer>;  // shared by its reader, its writer and the tables
+
+  // server.cc: life, timers, accepting
+  wire::Started open_acceptor(const wire::Address& address, Door door);
+  boost::asio::awaitable<void> accept_loop(wire::Acceptor& acceptor, Door door);
+  boost::asio::awaitable<void> tick_loop();
+  boost::asio::awaitable<void> sweep_loop();
+  void sweep();
+  void admit(std::unique_ptr<wire::Stream> stream, Door door);
+  boost::asio::awaitable<void> serve(PeerPtr peer);
+  void gone(const PeerPtr& peer, ErrorCode why);
+
+  // dispatch.cc: what messages mean
+  Result<void> handle_arrived(const PeerPtr& peer);
+  Result<void> handle(const PeerPtr& peer, const Hello& hello, Instant now);
+  Result<void> handle(const PeerPtr& peer, const Request& request, Instant now);
+  Result<void> handle(const PeerPtr& peer, const Renew& renew, Instant now);
+  Result<void> handle(const PeerPtr& peer, const Goodbye& goodbye, Instant now);
+  Result<void> handle(const PeerPtr& peer, const ListSessions& list, Instant now);
+  Result<void> handle(const PeerPtr& peer, const ListLocks& list, Instant now);
+  void bind_session(const PeerPtr& peer, const Hello& hello, const Welcome& welcome);
+  void unbind(Peer& peer);
+  void no_stranger(Peer& peer);
+  void perform(const Effects& effects);
+  void perform(const SendReply& effect);
+  void perform(const EndSession& effect);
+
+  boost::asio::any_io_executor executor_;
+  ServerOptions options_;
+  wire::Codec codec_;
+  Epoch epoch_;
+  Coordinator coordinator_;
+  task::Group group_;
+  std::vector<std::unique_ptr<wire::Acceptor>> acceptors_;
+  std::list<PeerPtr> peers_;      // all, oldest first
+  std::list<PeerPtr> strangers_;  // those without Hello, oldest first
+  std::unordered_map<SessionId, PeerPtr> by_session_;
+  LogLimit refusals_;
+  Probe probe_;
+};
+
+}  // namespace holdfast::lockd
