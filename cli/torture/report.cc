@@ -75,6 +75,10 @@ std::string violations_text(const ModeResult& mode) {
     else
       ++it->second;
   }
+  // A wrong state says more than the error that some call met on the way.
+  std::stable_partition(kinds.begin(), kinds.end(), [](const auto& kind) {
+    return kind.first->what.find("failed") == std::string::npos;
+  });
   for (std::size_t i = 0; i < std::min(kinds.size(), kKindsShown); ++i) {
     const auto& [violation, count] = kinds[i];
     out += fmt::format("  {}. {}{}\n", i + 1, violation->what,

@@ -34,7 +34,7 @@ struct RunReport {
 };
 
 /// Kinds of violation printed per mode, each with its first example.
-inline constexpr std::size_t kKindsShown = 8;
+inline constexpr std::size_t kKindsShown = 10;
 /// Violations of one kind remembered per mode; a broken lock service makes them by the thousand.
 inline constexpr std::size_t kViolationsKept = 100;
 
