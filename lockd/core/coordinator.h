@@ -5,14 +5,15 @@
 ///
 /// Thread: one owner. Time: `now` must not go backwards between calls.
 /// Every call returns the effects the shell must perform, in order. Session ids and secrets come
-/// from the shell
-/// (`Identity`), since the core has no randomness.
-/// docs/protocol.md has the semantics; docs/invariants.md the invariants that check_invariants()
-/// looks at.
+/// from the shell (`Identity`), since the core has no randomness; ids must be fresh. A lease that
+/// has run out at `now` ends its session before the call does anything else, whether or not tick()
+/// came in between, so nothing is ever granted to, or kept for, a session past its lease.
+/// docs/locks.md has the semantics of locks.
 
 #include "holdfast/base/clock.h"
 #include "holdfast/base/result.h"
 #include "holdfast/lock/message.h"
+#include "lockd/core/limits.h"
 
 #include <chrono>
 #include <cstdint>
@@ -23,21 +24,15 @@
 
 namespace holdfast::lockd {
 
-/// Each limit has an error (LockErrc) and a counter.
-struct Limits {
-  std::uint32_t sessions_max = 10'000;
-  std::uint32_t files_max = 1'000'000;
-  std::uint32_t ranges_per_file_max = 200'000;
-  std::uint32_t waiters_per_file_max = 16'384;
-  std::uint32_t requests_in_flight_max = 65'536;  ///< unanswered or unacknowledged, per session
-};
-
 struct Options {
   Limits limits;
   std::chrono::milliseconds lease_ttl{10'000};
   /// No session is welcomed before `started` + this: a former life of lockd may have promised
   /// leases until then (I7).
   std::chrono::milliseconds startup_wait{10'000};
+  /// How long a waiter that no holder blocks stands behind an earlier waiter at most
+  /// (docs/locks.md, "Patience").
+  std::chrono::milliseconds fairness_patience{5'000};
 };
 
 /// For the session that a Hello opens, if it opens one.
@@ -51,8 +46,8 @@ struct SendReply {
   SessionId session;
   Reply reply;
 };
-/// The session is gone from the core. Whoever is connected as that session is told so and
-/// disconnected.
+/// The session is gone from the core (or a request named one that it never knew). Whoever is
+/// connected as that session is told so and disconnected.
 struct EndSession {
   SessionId session;
 };
@@ -61,14 +56,9 @@ using Effects = std::vector<Effect>;
 
 struct HelloOutcome {
   std::variant<Welcome, HelloRefused> answer;
-  /// Performed after the answer was sent: replies kept for a resumed session, in number order.
+  /// Performed after the answer was sent: replies kept for a resumed session, in number order, and
+  /// what became of sessions whose lease had run out.
   Effects effects;
-};
-
-/// Counters for metrics and tests.
-struct Probe {
-  std::uint64_t grants = 0, denials = 0, waits = 0, deadlocks = 0, cancels = 0, expiries = 0,
-                limit_hits = 0;
 };
 
 class Coordinator {
@@ -78,18 +68,21 @@ class Coordinator {
   Coordinator(const Coordinator&) = delete;
   Coordinator& operator=(const Coordinator&) = delete;
 
-  /// Opens a session under `fresh`, or resumes the one named in `hello`.
+  /// Opens a session under `fresh`, or resumes the one named in `hello` and renews its lease.
+  /// Refusals: kVersionMismatch, kStarting, kSessionLost and kBadSecret (resume), kTooManySessions.
   [[nodiscard]] HelloOutcome hello(const Hello& hello, const Identity& fresh, Instant now);
   /// The connection of a session ended or began; kept for listings only, the lease decides about
   /// life.
   void connected(SessionId session, bool yes);
   /// A numbered request. Any request renews the lease. A repeated number is answered with the kept
-  /// reply, or not at all while the first is still waiting.
+  /// reply, or not at all while the first is still waiting. Numbers grow by one from 1; a number
+  /// that was acknowledged, leaves a gap or acknowledges what was not answered is refused with
+  /// kBadRequest and changes nothing. An unknown session gets EndSession.
   [[nodiscard]] Effects request(SessionId session, const Request& request, Instant now);
-  /// False: the session is unknown (tell the client, disconnect).
+  /// False: the session is unknown or its lease has run out (tell the client, disconnect).
   [[nodiscard]] bool renew(SessionId session, Instant now);
   [[nodiscard]] Effects goodbye(SessionId session, Instant now);
-  /// Ends sessions whose lease has run out.
+  /// Ends sessions whose lease has run out, and the patience of waiters.
   [[nodiscard]] Effects tick(Instant now);
   /// When tick() should be called next; nothing to wait for = Instant::max().
   [[nodiscard]] Instant next_deadline() const;

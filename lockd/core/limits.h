@@ -1,0 +1,32 @@
+#pragma once
+/// What bounds the core, and what it counts.
+
+#include <cstdint>
+
+namespace holdfast::lockd {
+
+/// Each limit has an error (LockErrc); refusals are counted in Probe::limit_hits.
+struct Limits {
+  std::uint32_t sessions_max = 10'000;          ///< kTooManySessions
+  std::uint32_t files_max = 1'000'000;          ///< with locks or waiters; kTooManyFiles
+  std::uint32_t ranges_per_file_max = 200'000;  ///< per space; kTooManyRanges
+  std::uint32_t waiters_per_file_max = 16'384;  ///< per space; kTooManyWaiters
+  /// Unanswered or unacknowledged, per session; kTooManyRequests. At most half of them may be
+  /// waiting locks (kTooManyWaiters), so that an unlock or a cancel always finds room.
+  std::uint32_t requests_in_flight_max = 65'536;
+};
+
+/// Counters for metrics and tests.
+struct Probe {
+  std::uint64_t grants = 0;
+  std::uint64_t denials = 0;  ///< kWouldBlock and kWalOwnedElsewhere
+  std::uint64_t waits = 0;
+  std::uint64_t deadlocks = 0;
+  std::uint64_t cancels = 0;
+  std::uint64_t overtakes =
+      0;  ///< waiters let past an earlier one to break a cycle or end patience
+  std::uint64_t expiries = 0;
+  std::uint64_t limit_hits = 0;
+};
+
+}  // namespace holdfast::lockd

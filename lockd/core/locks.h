@@ -1,0 +1,132 @@
+#pragma once
+/// All locks of all files: grants, queues, refuses and frees. docs/locks.md tells the rules.
+///
+/// Knows nothing of leases, connections or repeated requests: Coordinator hands it each request
+/// once and ends sessions. Whatever a call decides about *other* requests (waiters granted,
+/// cancelled, refused) is appended to the answers, in the order of the decisions.
+///
+/// Invariants (check_invariants()): L1, L2 (range_table.h), L3 (wait_queue.h) and
+///  L4  After each call no front waiter is grantable (no wake-up is lost): a holder is in its way.
+///  L5  No cycle of holder edges between POSIX waiters; no cycle with a fairness edge.
+///  L6  Trees, counters, tags and the sessions' indexes agree; no agent, holding or file is idle.
+
+#include "lockd/core/limits.h"
+#include "lockd/core/lock_objects.h"
+#include "lockd/core/range_table.h"
+#include "lockd/core/wal_owners.h"
+
+#include <chrono>
+#include <map>
+#include <optional>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+namespace holdfast::lockd {
+
+struct Answer {
+  SessionId session;
+  RequestNumber number;
+  Outcome outcome;
+};
+using Answers = std::vector<Answer>;
+
+class Locks {
+ public:
+  /// `probe` outlives this. `patience`: see end_patience().
+  Locks(const Limits& limits, Duration patience, Probe& probe)
+      : limits_(limits), patience_(patience), probe_(probe), table_(seed_) {}
+  Locks(const Locks&) = delete;
+  Locks& operator=(const Locks&) = delete;
+  /// Every session has been ended with end_session() before.
+  ~Locks() = default;
+
+  /// Nothing: it waits, and an answer follows.
+  [[nodiscard]] std::optional<Outcome> lock(SessionLocks& session, RequestNumber number,
+                                            const LockRequest& request, Instant now,
+                                            Answers& answers);
+  [[nodiscard]] Outcome unlock(SessionLocks& session, const UnlockRequest& request, Instant now,
+                               Answers& answers);
+  [[nodiscard]] Outcome query(const SessionLocks& session, const QueryRequest& request) const;
+  [[nodiscard]] Outcome release_owner(SessionLocks& session, const ReleaseOwnerRequest& request,
+                                      Instant now, Answers& answers);
+  [[nodiscard]] Outcome release_handle(SessionLocks& session, const ReleaseHandleRequest& request,
+                                       Instant now, Answers& answers);
+  [[nodiscard]] Outcome cancel(SessionLocks& session, const CancelRequest& request, Instant now,
+                               Answers& answers);
+  [[nodiscard]] Outcome claim_wal(SessionLocks& session, const ClaimWalRequest& request,
+                                  Instant now, Answers& answers);
+  /// Gives away everything of the session: ranges, waiters (unanswered), wal-indexes.
+  void end_session(SessionLocks& session, Instant now, Answers& answers);
+
+  /// Lets waiters overtake that have stood behind an earlier waiter for `patience` although no
+  /// holder is in their way. Cycles that the wait-for graph shows are broken at once; this is for
+  /// those it cannot show, for example a shared lock whose holder waits for a child that queues
+  /// behind an exclusive request. On Linux the child would not wait at all.
+  void end_patience(Instant now, Answers& answers);
+  [[nodiscard]] Instant next_patience() const;
+
+  [[nodiscard]] const WalOwners& wal_owners() const { return wal_; }
+  [[nodiscard]] std::size_t file_count() const { return files_.size(); }
+  /// `sessions`: all that are alive.
+  void check_invariants(const std::vector<const SessionLocks*>& sessions) const;
+
+ private:
+  struct Ask;  // what is asked for, by a new request or a waiter
+  class Check;
+
+  [[nodiscard]] std::optional<Outcome> acquire(const Ask& ask, RequestNumber number, Wait wait);
+  [[nodiscard]] std::optional<Outcome> wait_for(const Ask& ask, RequestNumber number);
+  [[nodiscard]] std::optional<LockErrc> forbidden(const SessionLocks& session, const FileId& file,
+                                                  LockSpace space, const ByteRange& range,
+                                                  const std::optional<FileKey>& database) const;
+  [[nodiscard]] bool ranges_full(const FileSpace& space, std::uint32_t growth) const;
+  [[nodiscard]] Granted grant(const Ask& ask);
+  [[nodiscard]] Outcome refuse(LockErrc errc);
+  void own_wal(SessionLocks& session, const FileId& database);
+  void end_idle_wal(SessionLocks& session, const FileId& file);
+  void drop_flock(Agent& agent, FileSpace& space);
+  void drop_empty(Holding& holding);
+  void withdraw(Waiter& waiter);
+  void answer(Waiter& waiter, Outcome outcome);
+  void overtake(Waiter& waiter);
+  void break_fairness_cycles(Waiter& waiter);
+  void break_cycles_after_grant(Agent& agent);
+  void look_at(Waiter& waiter);
+  void wake(const FileSpace& space);
+  void finish();
+  void settle();
+  void begin(Instant now, Answers& answers);
+  void check_idle(Agent& agent);
+  void check_idle(File& file);
+
+  [[nodiscard]] File* find(const FileId& id) const;
+  [[nodiscard]] File* find_or_open(const FileId& id);
+  [[nodiscard]] static Agent* find(const SessionLocks& session, AgentKey key);
+  [[nodiscard]] static Holding* find(Agent& agent, FileSpace& space);
+  [[nodiscard]] static bool holds(const SessionLocks& session, const FileSpace& space,
+                                  const ByteRange& range);
+
+  Limits limits_;
+  Duration patience_;
+  Probe& probe_;
+  std::uint64_t seed_ = 0;
+  std::uint64_t last_token_ = 0;  ///< one counter for all files, so it grows per file also when a
+                                  ///< file was forgotten in between
+  std::uint64_t last_seq_ = 0;
+  RangeTable table_;
+  WalOwners wal_;
+  std::unordered_map<FileId, std::unique_ptr<File>, FileIdHash> files_;
+  std::map<std::pair<Instant, std::uint64_t>, Waiter*> impatient_;  ///< by (patience_until, seq)
+  std::map<std::uint64_t, Waiter*> wal_waiters_;                    ///< with wal_database, by seq
+
+  // Of the call that is going on.
+  Instant now_{};
+  Answers* answers_ = nullptr;
+  std::vector<ByteRange> freed_;
+  std::map<std::uint64_t, Waiter*> settling_;  ///< to be looked at, in order of arrival
+  std::vector<Agent*> idle_agents_;
+  std::vector<File*> idle_files_;
+};
+
+}  // namespace holdfast::lockd
