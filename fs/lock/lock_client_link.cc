@@ -12,16 +12,16 @@
 #include <boost/asio/use_awaitable.hpp>
 
 namespace asio = boost::asio;
-using namespace std::chrono_literals;
 
 namespace holdfast::fs {
 namespace {
 
 // Timers count CLOCK_MONOTONIC, the lease CLOCK_BOOTTIME: short sleeps notice a suspend. Whoever
 // asks entitled() reads the clock itself.
-constexpr std::chrono::milliseconds kSleepMax = 100ms;
-constexpr std::chrono::milliseconds kSleepMin = 1ms;
-constexpr std::chrono::milliseconds kGoodbyeMax = 1s;
+constexpr std::chrono::milliseconds kSleepMax{100};
+constexpr std::chrono::milliseconds kSleepMin{1};
+constexpr std::chrono::milliseconds kGoodbyePoll{5};
+constexpr std::chrono::milliseconds kGoodbyeMax{1'000};
 
 asio::awaitable<void> sleep(asio::any_io_executor executor, std::chrono::nanoseconds duration) {
   asio::steady_timer timer(executor, duration);
@@ -120,7 +120,7 @@ asio::awaitable<void> LockClient::stop() {
     connection->close_after_writing();
     const auto until = std::chrono::steady_clock::now() + kGoodbyeMax;
     while (!connection->closed() && std::chrono::steady_clock::now() < until) {
-      co_await sleep(executor_, 5ms);
+      co_await sleep(executor_, kGoodbyePoll);
     }
   }
   co_await shut_down();

@@ -131,7 +131,7 @@ Result<std::unique_ptr<Acceptor>> Acceptor::open(const asio::any_io_executor& ex
   socket->acceptor.assign(asio::generic::stream_protocol(family, 0), fd->get(), error);
   if (error) return error;
   static_cast<void>(fd->release());
-  return std::unique_ptr<Acceptor>(new Acceptor(std::move(socket), bound, options));
+  return std::make_unique<Acceptor>(std::move(socket), bound, options);
 }
 
 asio::awaitable<Result<std::unique_ptr<Stream>>> Acceptor::accept() {

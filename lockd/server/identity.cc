@@ -2,8 +2,7 @@
 
 #include "holdfast/base/assert.h"
 
-#include <chrono>
-#include <cstring>
+#include <ctime>
 
 #include <sys/random.h>
 
@@ -28,9 +27,10 @@ Identity fresh_identity() {
 }
 
 Epoch fresh_epoch() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return {static_cast<std::uint64_t>(
-      std::chrono::duration_cast<std::chrono::microseconds>(now).count())};
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return {static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
+          static_cast<std::uint64_t>(now.tv_nsec) / 1'000};
 }
 
 }  // namespace holdfast::lockd

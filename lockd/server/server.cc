@@ -15,19 +15,18 @@
 #include <boost/asio/use_awaitable.hpp>
 
 namespace asio = boost::asio;
-using namespace std::chrono_literals;
 
 namespace holdfast::lockd {
 namespace {
 
 // Timers run on CLOCK_MONOTONIC, leases on CLOCK_BOOTTIME: a sleep this short notices a suspend.
-constexpr std::chrono::milliseconds kTickMax = 1s;
-constexpr std::chrono::milliseconds kTickMin = 10ms;
+constexpr std::chrono::milliseconds kTickMax{1'000};
+constexpr std::chrono::milliseconds kTickMin{10};
 // A loop that stood still this much longer than asked (stopped, starved) reads what arrived
 // meanwhile before it ends leases: the mounts' renewals are in its sockets.
-constexpr std::chrono::milliseconds kPause = 1s;
-constexpr std::chrono::milliseconds kCatchUp = 200ms;
-constexpr std::chrono::milliseconds kAcceptRetry = 100ms;
+constexpr std::chrono::milliseconds kPause{1'000};
+constexpr std::chrono::milliseconds kCatchUp{200};
+constexpr std::chrono::milliseconds kAcceptRetry{100};
 
 asio::awaitable<void> sleep(asio::any_io_executor executor, std::chrono::nanoseconds duration) {
   asio::steady_timer timer(executor, duration);

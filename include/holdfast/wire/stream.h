@@ -50,6 +50,8 @@ class Acceptor {
   /// nobody listens on is replaced. kernel errors as they are; EADDRINUSE: somebody listens there.
   [[nodiscard]] static Result<std::unique_ptr<Acceptor>> open(
       const boost::asio::any_io_executor& executor, const Address& address, StreamOptions options);
+  struct Socket;  // private: only open() can make one
+  Acceptor(std::unique_ptr<Socket> socket, Address address, StreamOptions options);
   /// Closes, and removes the unix socket's file if it is still ours.
   ~Acceptor();
   Acceptor(const Acceptor&) = delete;
@@ -61,9 +63,6 @@ class Acceptor {
   [[nodiscard]] const Address& address() const { return address_; }
 
  private:
-  struct Socket;
-  Acceptor(std::unique_ptr<Socket> socket, Address address, StreamOptions options);
-
   std::unique_ptr<Socket> socket_;
   Address address_;
   StreamOptions options_;
