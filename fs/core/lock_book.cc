@@ -1,0 +1,150 @@
+#include "fs/core/lock_book.h"
+
+#include <iterator>
+#include <utility>
+
+namespace holdfast::fs {
+
+LockBook::Ranges::const_iterator LockBook::first_after(const Ranges& ranges, std::uint64_t start) {
+  auto it = ranges.upper_bound(start);
+  if (it != ranges.begin()) {
+    const auto before = std::prev(it);
+    if (before->second.end > start) return before;
+  }
+  return it;
+}
+
+void LockBook::carve(Ranges& ranges, ByteRange range) {
+  auto it = ranges.lower_bound(range.start());
+  if (it != ranges.begin()) {
+    const auto before = std::prev(it);
+    if (before->second.end > range.start()) {
+      const Held held = before->second;
+      before->second.end = range.start();
+      if (held.end > range.end()) ranges.emplace(range.end(), held);
+    }
+  }
+  while (it != ranges.end() && it->first < range.end()) {
+    const Held held = it->second;
+    it = ranges.erase(it);
+    if (held.end > range.end()) {
+      ranges.emplace(range.end(), held);
+      return;
+    }
+  }
+}
+
+void LockBook::set(LockOwner owner, HandleId handle, ByteRange range, LockMode mode,
+                   Certainty certainty) {
+  Ranges& ranges = owners_[owner];
+  carve(ranges, range);
+  ranges.emplace(range.start(), Held{range.end(), mode, handle, certainty});
+}
+
+void LockBook::clear(LockOwner owner, ByteRange range) {
+  released(owner);
+  const auto it = owners_.find(owner);
+  if (it == owners_.end()) return;
+  carve(it->second, range);
+  if (it->second.empty()) owners_.erase(it);
+}
+
+void LockBook::drop_owner(OwnerId owner) {
+  const LockOwner key{LockSpace::kRange, owner};
+  owners_.erase(key);
+  released(key);
+}
+
+void LockBook::drop_handle(HandleId handle) {
+  for (auto owner = owners_.begin(); owner != owners_.end();) {
+    Ranges& ranges = owner->second;
+    for (auto held = ranges.begin(); held != ranges.end();) {
+      held = held->second.handle == handle ? ranges.erase(held) : std::next(held);
+    }
+    owner = ranges.empty() ? owners_.erase(owner) : std::next(owner);
+  }
+}
+
+void LockBook::drop_all() {
+  owners_.clear();
+  for (auto& [owner, requests] : requests_)
+    requests.certainty = Certainty::kUnsure;
+}
+
+void LockBook::begin_request(LockOwner owner) {
+  ++requests_[owner].running;
+}
+
+Certainty LockBook::end_request(LockOwner owner) {
+  const auto it = requests_.find(owner);
+  if (it == requests_.end()) return Certainty::kUnsure;
+  const Certainty certainty = it->second.certainty;
+  if (--it->second.running == 0) requests_.erase(it);
+  return certainty;
+}
+
+void LockBook::released(LockOwner owner) {
+  const auto it = requests_.find(owner);
+  if (it != requests_.end()) it->second.certainty = Certainty::kUnsure;
+}
+
+bool LockBook::holds_through(HandleId handle) const {
+  for (const auto& [owner, ranges] : owners_) {
+    for (const auto& [start, held] : ranges) {
+      if (held.handle == handle) return true;
+    }
+  }
+  return false;
+}
+
+bool LockBook::holds_any(LockOwner owner, ByteRange range) const {
+  const auto it = owners_.find(owner);
+  if (it == owners_.end()) return false;
+  const auto first = first_after(it->second, range.start());
+  return first != it->second.end() && first->first < range.end();
+}
+
+bool LockBook::holds_exclusive(LockOwner owner, ByteRange range) const {
+  const auto it = owners_.find(owner);
+  if (it == owners_.end()) return false;
+  for (auto held = first_after(it->second, range.start());
+       held != it->second.end() && held->first < range.end(); ++held) {
+    if (held->second.mode == LockMode::kExclusive) return true;
+  }
+  return false;
+}
+
+bool LockBook::holds_exclusive(LockOwner owner) const {
+  return holds_exclusive(owner, ByteRange::whole_file());
+}
+
+bool LockBook::exclusive_through(HandleId handle) const {
+  for (const auto& [owner, ranges] : owners_) {
+    for (const auto& [start, held] : ranges) {
+      if (held.handle == handle && held.mode == LockMode::kExclusive) return true;
+    }
+  }
+  return false;
+}
+
+bool LockBook::covers(LockOwner owner, ByteRange range) const {
+  const auto it = owners_.find(owner);
+  if (it == owners_.end()) return false;
+  std::uint64_t covered_to = range.start();
+  for (auto held = first_after(it->second, range.start());
+       held != it->second.end() && held->first <= covered_to; ++held) {
+    if (held->second.certainty != Certainty::kSure) return false;
+    covered_to = held->second.end;
+    if (covered_to >= range.end()) return true;
+  }
+  return false;
+}
+
+bool LockBook::anybody_holds(ByteRange range) const {
+  for (const auto& [owner, ranges] : owners_) {
+    if (owner.space == LockSpace::kRange && holds_any(owner, range)) return true;
+  }
+  return false;
+}
+
+}  // namespace holdfast::fs

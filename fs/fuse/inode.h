@@ -1,0 +1,86 @@
+#pragma once
+/// An inode and an open handle as the loop keeps them.
+
+#include "fs/backend/types.h"
+#include "fs/core/inode_table.h"
+#include "fs/core/lock_book.h"
+#include "fs/core/shm_file.h"
+#include "fs/fuse/lock_order.h"
+#include "fs/io/inode_writer.h"
+#include "holdfast/lock/types.h"
+
+#include <cstdint>
+#include <ctime>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace holdfast::fs {
+
+struct Inode;
+
+/// Where an unlinked but open file stays until its last close.
+struct SillyPlace {
+  FileHandle directory;
+  std::string name;
+  Credentials who;  ///< who unlinked it: may remove it
+};
+
+/// A virtual file: the wal-index `name` of `database`.
+struct WalIndex {
+  ShmFile content;
+  std::shared_ptr<Inode> database;
+  FileHandle directory;
+  std::string name;
+  bool linked = true;
+  std::uint32_t mode = 0;
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+  timespec born{};  ///< all its times, for ever: the kernel must never drop its pages
+};
+
+/// What bytes 18 and 19 of a SQLite database say.
+enum class JournalKind : std::uint8_t { kUnknown, kRollback, kWal };
+
+/// Whether this mount uses the database's wal-index, see op_wal.cc.
+struct WalState {
+  JournalKind journal = JournalKind::kUnknown;
+  bool claimed = false;
+  std::uint64_t generation = 0;  ///< grows when what we know became void
+  std::weak_ptr<Inode> index;
+};
+
+struct Inode {
+  Inode(NodeId node_id, FileHandle storage_handle, FileKey file_key, FileType file_type)
+      : node(node_id), handle(storage_handle), key(file_key), type(file_type) {}
+
+  const NodeId node;
+  const FileHandle handle;  ///< empty for virtual files
+  const FileKey key;
+  const FileType type;
+
+  /// The kernel may have pages of it that are older than the storage: set when a READ or WRITE
+  /// arrives, cleared when an invalidation begins.
+  bool pages_cached = false;
+  LockBook book;
+  LockOrder order;
+  std::unique_ptr<InodeWriter> writer;  ///< made at the first write
+  std::uint32_t opens = 0;              ///< open handles, and OPENs being answered
+  std::optional<SillyPlace> silly;
+  WalState wal;
+  std::unique_ptr<WalIndex> wal_index;  ///< set = virtual
+};
+using InodePointer = std::shared_ptr<Inode>;
+
+/// An open file description.
+struct Handle {
+  HandleId id;
+  InodePointer inode;
+  Credentials who;               ///< who opened it: writeback comes without a caller
+  ErrorCursor errors;            ///< write errors already reported to this handle
+  bool poisoned = false;         ///< its inode's locks were lost (I6)
+  bool poison_reported = false;  ///< fsync or close said so once
+};
+using HandlePointer = std::shared_ptr<Handle>;
+
+}  // namespace holdfast::fs

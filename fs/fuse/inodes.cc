@@ -1,0 +1,81 @@
+#include "fs/fuse/convert.h"
+#include "fs/fuse/operations.h"
+
+namespace holdfast::fs {
+
+InodePointer Operations::known(const FileHandle& handle, const Attributes& attributes) {
+  return inodes_.find_or_make(handle, [&](NodeId node) {
+    return std::make_shared<Inode>(node, handle, FileKey{attributes.fileid, handle.hash()},
+                                   attributes.type);
+  });
+}
+
+Attributes Operations::present(const Inode& inode, Attributes attributes) const {
+  // The silly name is ours: for everybody else the file has one name less.
+  if (inode.silly && attributes.nlink > 0) --attributes.nlink;
+  return attributes;
+}
+
+Attributes Operations::attributes_of(const Inode& virtual_file) {
+  const WalIndex& index = *virtual_file.wal_index;
+  Attributes out;
+  out.type = FileType::kRegular;
+  out.mode = index.mode;
+  out.nlink = index.linked ? 1 : 0;
+  out.uid = index.uid;
+  out.gid = index.gid;
+  out.size = index.content.size();
+  out.used = out.size;
+  // No file of the storage has it: a storage's fileids are far below 2^63 in practice, and two
+  // files of one number would only confuse tools that compare them.
+  out.fileid = virtual_file.node.value | (std::uint64_t{1} << 63);
+  out.atime = out.mtime = out.ctime = index.born;
+  return out;
+}
+
+fuse_entry_param Operations::entry_param(const Inode& inode, const Attributes& attributes) {
+  fuse_entry_param entry{};
+  entry.ino = inode.node.value;
+  entry.attr = to_stat(attributes);
+  return entry;  // timeouts 0: names and attributes are asked for at each use (mode CW)
+}
+
+void Operations::answer_entry(EntryReply& reply, const InodePointer& inode,
+                              const Attributes& attributes) {
+  inodes_.looked_up(inode->node, inode);
+  if (!reply.entry(entry_param(*inode, present(*inode, attributes)))) forget(inode->node, 1);
+}
+
+HandlePointer Operations::find_handle(HandleId id) const {
+  const auto it = handles_.find(id);
+  return it == handles_.end() ? nullptr : it->second;
+}
+
+HandlePointer Operations::add_handle(InodePointer inode, Credentials who) {
+  auto handle = std::make_shared<Handle>();
+  handle->id = HandleId{next_handle_++};
+  if (inode->writer) handle->errors = inode->writer->error_cursor();
+  handle->inode = std::move(inode);
+  handle->who = std::move(who);
+  handles_.emplace(handle->id, handle);
+  return handle;
+}
+
+InodeWriter& Operations::writer_of(Inode& inode) {
+  if (!inode.writer) {
+    inode.writer = std::make_unique<InodeWriter>(loop_, backend_, budget_, inode.handle);
+  }
+  return *inode.writer;
+}
+
+ErrorCode Operations::take_poison(Handle& handle) {
+  if (!handle.poisoned || std::exchange(handle.poison_reported, true)) return {};
+  return errno_code(EIO);
+}
+
+void Operations::last_close(const InodePointer& inode) {
+  if (inode->opens > 0 || !inode->silly) return;
+  start("silly.remove", remove_silly(std::move(*std::exchange(inode->silly, std::nullopt))));
+}
+
+}  // namespace holdfast::fs

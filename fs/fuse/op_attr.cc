@@ -1,0 +1,80 @@
+#include "fs/fuse/convert.h"
+#include "fs/fuse/operations.h"
+
+#include <sys/statvfs.h>
+
+namespace holdfast::fs {
+namespace {
+
+/// chmod, chown and truncate of a wal-index; times stay as they are (WalIndex::born).
+Result<void> change_virtual(WalIndex& index, const SetAttributes& change) {
+  if (change.size) {
+    if (auto resized = index.content.resize(*change.size); !resized) return resized.error();
+  }
+  if (change.mode) index.mode = *change.mode;
+  if (change.uid) index.uid = *change.uid;
+  if (change.gid) index.gid = *change.gid;
+  return {};
+}
+
+}  // namespace
+
+Operations::Task Operations::getattr(AttrReply reply, Credentials who, NodeId node) {
+  const auto inode = inodes_.find(node);
+  if (!inode) co_return reply.error(ESTALE);
+  if (inode->wal_index) co_return reply.attributes(to_stat(attributes_of(*inode)));
+  co_await locks_.wait_entitled();
+  const auto attributes = co_await backend_.getattr(who, inode->handle);
+  if (!attributes) co_return reply.error(attributes.error());
+  reply.attributes(to_stat(present(*inode, *attributes)));
+}
+
+Operations::Task Operations::setattr(AttrReply reply, Credentials who, NodeId node,
+                                     SetAttributes change, std::optional<HandleId> through) {
+  const auto inode = inodes_.find(node);
+  if (!inode) co_return reply.error(ESTALE);
+  const auto handle = through ? find_handle(*through) : nullptr;
+  if (handle && handle->poisoned && change.size) co_return reply.error(EIO);
+  if (inode->wal_index) {
+    const auto changed = change_virtual(*inode->wal_index, change);
+    if (!changed) co_return reply.error(changed.error());
+    co_return reply.attributes(to_stat(attributes_of(*inode)));
+  }
+  co_await locks_.wait_entitled();
+  // ftruncate was allowed by open(), not by who calls now.
+  if (handle && change.size) who = handle->who;
+  const auto attributes = co_await backend_.setattr(who, inode->handle, change);
+  if (!attributes) co_return reply.error(attributes.error());
+  // The kernel lets no write run during a truncation (fs/fuse/dir.c, fuse_set_nowrite).
+  if (change.size && inode->writer) inode->writer->truncated(*change.size);
+  reply.attributes(to_stat(present(*inode, *attributes)));
+}
+
+Operations::Task Operations::readlink(TextReply reply, Credentials who, NodeId node) {
+  const auto inode = inodes_.find(node);
+  if (!inode) co_return reply.error(ESTALE);
+  co_await locks_.wait_entitled();
+  const auto target = co_await backend_.readlink(who, inode->handle);
+  if (!target) co_return reply.error(target.error());
+  reply.text(*target);
+}
+
+Operations::Task Operations::statfs(StatfsReply reply, Credentials who) {
+  co_await locks_.wait_entitled();
+  const auto found = co_await backend_.fsstat(who);
+  if (!found) co_return reply.error(found.error());
+  constexpr unsigned long kUnit = 4096;
+  struct statvfs out {};
+  out.f_bsize = kUnit;
+  out.f_frsize = kUnit;
+  out.f_blocks = found->total_bytes / kUnit;
+  out.f_bfree = found->free_bytes / kUnit;
+  out.f_bavail = found->available_bytes / kUnit;
+  out.f_files = found->total_files;
+  out.f_ffree = found->free_files;
+  out.f_favail = found->available_files;
+  out.f_namemax = backend_.limits().name_max;
+  reply.statfs(out);
+}
+
+}  // namespace holdfast::fs

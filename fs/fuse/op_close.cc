@@ -1,0 +1,116 @@
+#include "fs/fuse/close_job.h"
+#include "fs/fuse/operations.h"
+#include "holdfast/base/log.h"
+
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace asio = boost::asio;
+
+namespace holdfast::fs {
+namespace {
+/// A close() that was interrupted belongs to a process that wants to end.
+constexpr std::chrono::seconds kInterruptedCloseWait{1};
+}  // namespace
+
+Operations::Task Operations::flush(DoneReply reply, NodeId, HandleId id, OwnerId owner) {
+  const auto handle = find_handle(id);
+  if (!handle) co_return reply.error(EBADF);
+  const InodePointer inode = handle->inode;
+  const LockOwner holder{LockSpace::kRange, owner};
+  const bool work = inode->book.may_hold(holder) || (inode->writer && inode->writer->dirty());
+  if (!work) {
+    ErrorCode error = take_poison(*handle);
+    if (!error && inode->writer) error = inode->writer->take_error(handle->errors);
+    if (error) co_return reply.error(error);
+    co_return reply.done();
+  }
+  auto job = std::make_shared<CloseJob>(loop_);
+  auto turn = inode->order.arrive();
+  start("close.release", release_owner(inode, handle, owner, std::move(turn), job));
+  const bool ended = co_await ends_in_time(job, reply.interrupt());
+  if (!ended) {
+    log::warn("close.late", "node={} wait_ms={}", inode->node.value,
+              options_.close_wait_max.count());
+    co_return reply.done();
+  }
+  ErrorCode error = take_poison(*handle);
+  if (!error) error = job->error;
+  if (error) co_return reply.error(error);
+  reply.done();
+}
+
+Operations::Awaitable<bool> Operations::ends_in_time(std::shared_ptr<CloseJob> job,
+                                                     task::Interrupt* interrupt) {
+  job->timer.expires_after(options_.close_wait_max);
+  interrupt->on_request([job] {
+    // Moving the expiry wakes the wait below, which then waits for the new time.
+    if (!job->ended) job->timer.expires_after(kInterruptedCloseWait);
+  });
+  boost::system::error_code woken;
+  while (!job->ended) {
+    co_await job->timer.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+    if (!woken) break;  // the time is over
+  }
+  interrupt->forget_listener();
+  co_return job->ended;
+}
+
+Operations::Task Operations::release_owner(InodePointer inode, HandlePointer handle, OwnerId owner,
+                                           LockOrder::Turn turn, std::shared_ptr<CloseJob> job) {
+  co_await turn.wait(loop_, nullptr);
+  if (inode->writer && inode->writer->dirty()) {
+    co_await locks_.wait_entitled();
+    const auto committed = co_await inode->writer->commit(handle->who);
+    job->error = inode->writer->take_error(handle->errors);
+    if (!committed) job->error = committed.error();
+  } else if (inode->writer) {
+    job->error = inode->writer->take_error(handle->errors);
+  }
+  if (inode->book.may_hold({LockSpace::kRange, owner})) {
+    inode->book.drop_owner(owner);
+    review_wal(*inode);
+    ReleaseOwnerRequest request;
+    request.file = inode->key;
+    request.owner = owner;
+    turn.leave();
+    // Lost sessions have no locks left: nothing to tell the program beyond the poison.
+    (void)co_await locks_.release_owner(request);
+  }
+  job->end();
+}
+
+Operations::Task Operations::release_handle(InodePointer inode, HandlePointer handle,
+                                            LockOrder::Turn turn) {
+  co_await turn.wait(loop_, nullptr);
+  if (inode->writer && inode->writer->dirty()) {
+    co_await locks_.wait_entitled();
+    const auto committed = co_await inode->writer->commit(handle->who);
+    if (!committed) {
+      log::error("close.data_lost", "node={} error=\"{}\"", inode->node.value,
+                 committed.error().message());
+    }
+  }
+  if (!inode->book.holds_through(handle->id)) co_return;
+  inode->book.drop_handle(handle->id);
+  review_wal(*inode);
+  ReleaseHandleRequest request;
+  request.file = inode->key;
+  request.handle = handle->id;
+  turn.leave();
+  (void)co_await locks_.release_handle(request);
+}
+
+Operations::Task Operations::publish(InodePointer inode, Credentials who) {
+  if (inode->wal_index) co_return;
+  if (inode->pages_cached && notifier_ != nullptr) {
+    inode->pages_cached = false;
+    co_await notifier_->invalidate(inode->node);
+  }
+  if (inode->writer && inode->writer->dirty()) {
+    co_await locks_.wait_entitled();
+    (void)co_await inode->writer->commit(who);
+  }
+}
+
+}  // namespace holdfast::fs

@@ -1,0 +1,175 @@
+#include "fs/fuse/close_job.h"
+#include "fs/fuse/convert.h"
+#include "fs/fuse/operations.h"
+
+namespace holdfast::fs {
+namespace {
+
+/// LockBook::begin_request for as long as the answer is awaited.
+class RequestMark {
+ public:
+  RequestMark(LockBook& book, LockOwner owner) : book_(&book), owner_(owner) {
+    book.begin_request(owner);
+  }
+  RequestMark(const RequestMark&) = delete;
+  RequestMark& operator=(const RequestMark&) = delete;
+  ~RequestMark() { (void)end(); }
+  Certainty end() {
+    if (book_ == nullptr) return Certainty::kUnsure;
+    return std::exchange(book_, nullptr)->end_request(owner_);
+  }
+
+ private:
+  LockBook* book_;
+  LockOwner owner_;
+};
+
+}  // namespace
+
+Operations::Task Operations::setlk(DoneReply reply, NodeId, LockCall call) {
+  const auto handle = find_handle(call.handle);
+  if (!handle) co_return reply.error(EBADF);
+  if (handle->poisoned) co_return reply.error(EIO);
+  const InodePointer inode = handle->inode;
+  const LockOwner owner{call.space, call.owner};
+  auto turn = inode->order.arrive();
+  RequestMark mark(inode->book, owner);
+  task::Interrupt* const interrupt = reply.interrupt();
+  const bool our_turn = co_await turn.wait(loop_, interrupt);
+  if (!our_turn) co_return reply.error(EINTR);
+  if (call.mode == LockMode::kShared && inode->book.holds_exclusive(owner, call.range)) {
+    co_await publish(inode, handle->who);  // a downgrade lets readers in
+  }
+  const auto claimed = co_await claim_before(inode, call);
+  if (!claimed) co_return reply.error(claimed.error());
+  const bool covered = inode->book.covers(owner, call.range);
+  const auto granted = co_await lock_at_lockd(inode, call, turn, interrupt);
+  const Certainty certainty = mark.end();
+  if (!granted) co_return reply.error(granted.error());
+  inode->book.set(owner, call.handle, call.range, call.mode, certainty);
+  const auto ready = co_await after_grant(inode, handle, call, covered);
+  if (!ready) {
+    co_await give_back(inode, call);
+    co_return reply.error(ready.error());
+  }
+  if (handle->poisoned) co_return reply.error(EIO);
+  reply.done();
+}
+
+Operations::Awaitable<Result<Granted>> Operations::lock_at_lockd(InodePointer inode, LockCall call,
+                                                                 LockOrder::Turn& turn,
+                                                                 task::Interrupt* interrupt) {
+  LockRequest request;
+  request.file = inode->key;
+  request.space = call.space;
+  request.owner = call.owner;
+  request.handle = call.handle;
+  request.mode = call.mode;
+  request.range = call.range;
+  request.pid = call.pid;
+  if (inode->wal_index) request.wal_database = inode->wal_index->database->key;
+  turn.leave();
+  auto granted = co_await locks_.lock(request, interrupt);
+  if (granted || call.wait == Wait::kNo || granted.error() != LockErrc::kWouldBlock)
+    co_return granted;
+  // It has to wait, so now it matters whether the owner can be part of a deadlock. Only now, since
+  // looking costs some microseconds and most locks are free.
+  if (call.space == LockSpace::kRange) request.kind = owner_kind_of_blocked(call.tid);
+  request.wait = Wait::kYes;
+  granted = co_await locks_.lock(request, interrupt);
+  co_return granted;
+}
+
+Operations::Awaitable<Result<void>> Operations::after_grant(InodePointer inode,
+                                                            HandlePointer handle, LockCall call,
+                                                            bool covered) {
+  if (inode->wal_index) co_return Result<void>{};
+  // Another node may have written while these bytes were not ours: what the kernel has read before
+  // must go before the program goes on (I4). Flag first: a READ that arrives from now on is
+  // answered after the grant, but its page may be dropped or not.
+  if (!covered && inode->pages_cached && notifier_ != nullptr) {
+    inode->pages_cached = false;
+    co_await notifier_->invalidate(inode->node);
+  }
+  if (!is_database_lock(*inode, call)) co_return Result<void>{};
+  const auto checked = co_await check_wal(inode, handle);
+  co_return checked;
+}
+
+Operations::Awaitable<void> Operations::give_back(InodePointer inode, LockCall call) {
+  inode->book.clear({call.space, call.owner}, call.range);
+  review_wal(*inode);
+  UnlockRequest request;
+  request.file = inode->key;
+  request.space = call.space;
+  request.owner = call.owner;
+  request.range = call.range;
+  (void)co_await locks_.unlock(request);
+}
+
+Operations::Task Operations::unlock(DoneReply reply, NodeId, LockCall call) {
+  const auto handle = find_handle(call.handle);
+  if (!handle) co_return reply.error(EBADF);
+  if (handle->poisoned) co_return reply.error(EIO);
+  const InodePointer inode = handle->inode;
+  if (!inode->book.may_hold({call.space, call.owner})) co_return reply.done();
+  auto job = std::make_shared<CloseJob>(loop_);
+  start("unlock", unlock_at_lockd(inode, handle, call, inode->order.arrive(), job));
+  const bool ended = co_await ends_in_time(job, reply.interrupt());
+  if (ended && job->error) co_return reply.error(job->error);
+  reply.done();
+}
+
+Operations::Task Operations::unlock_at_lockd(InodePointer inode, HandlePointer handle,
+                                             LockCall call, LockOrder::Turn turn,
+                                             std::shared_ptr<CloseJob> job) {
+  co_await turn.wait(loop_, nullptr);
+  const LockOwner owner{call.space, call.owner};
+  if (inode->book.holds_exclusive(owner, call.range)) co_await publish(inode, handle->who);
+  inode->book.clear(owner, call.range);
+  review_wal(*inode);
+  UnlockRequest request;
+  request.file = inode->key;
+  request.space = call.space;
+  request.owner = call.owner;
+  request.range = call.range;
+  turn.leave();
+  const auto unlocked = co_await locks_.unlock(request);
+  if (!unlocked) job->error = unlocked.error();
+  job->end();
+}
+
+Operations::Task Operations::getlk(LockReply reply, NodeId, LockCall call) {
+  const auto handle = find_handle(call.handle);
+  if (!handle) co_return reply.error(EBADF);
+  if (handle->poisoned) co_return reply.error(EIO);
+  const InodePointer inode = handle->inode;
+  auto job = std::make_shared<CloseJob>(loop_);
+  start("query", query_at_lockd(inode, call, inode->order.arrive(), job));
+  task::Interrupt* const interrupt = reply.interrupt();
+  const bool ended = co_await ends_in_time(job, interrupt);
+  if (!ended) co_return reply.error(interrupt->requested() ? EINTR : EAGAIN);
+  if (job->error) co_return reply.error(job->error);
+  reply.lock(to_flock(job->found.conflict));
+}
+
+Operations::Task Operations::query_at_lockd(InodePointer inode, LockCall call, LockOrder::Turn turn,
+                                            std::shared_ptr<CloseJob> job) {
+  co_await turn.wait(loop_, nullptr);
+  QueryRequest request;
+  request.file = inode->key;
+  request.space = call.space;
+  request.owner = call.owner;
+  request.mode = call.mode;
+  request.range = call.range;
+  turn.leave();
+  const auto found = co_await locks_.query(request);
+  if (found) {
+    job->found = *found;
+  } else {
+    job->error = found.error();
+  }
+  job->end();
+}
+
+}  // namespace holdfast::fs

@@ -1,0 +1,83 @@
+#include "fs/core/derived_key.h"
+#include "fs/fuse/operations.h"
+
+#include <algorithm>
+
+namespace holdfast::fs {
+
+Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload payload) {
+  const auto handle = find_handle(call.handle);
+  if (!handle) co_return reply.error(EBADF);
+  if (handle->poisoned) co_return reply.error(EIO);
+  const InodePointer inode = handle->inode;
+  const std::span<const std::uint8_t> data = payload.bytes();
+  if (inode->wal_index) {
+    const auto written = inode->wal_index->content.write(call.offset, data);
+    if (!written) co_return reply.error(written.error());
+    co_return reply.written(data.size());
+  }
+  inode->pages_cached = true;
+  co_await locks_.wait_entitled();
+  Result<void> written;
+  if (call.append) {
+    written = co_await append(handle, data, call.offset, reply.interrupt());
+  } else {
+    note_header_write(*inode, call.offset, data);
+    written = co_await writer_of(*inode).write(handle->who, call.offset, data);
+  }
+  if (!written) co_return reply.error(written.error());
+  reply.written(data.size());
+}
+
+// The kernel filled in the offset from the size it remembers; another node may have appended since.
+// So: one append of a file at a time in the whole volume, at the end as the storage sees it now.
+Operations::Awaitable<Result<void>> Operations::append(HandlePointer handle,
+                                                       std::span<const std::uint8_t> data,
+                                                       std::uint64_t expected,
+                                                       task::Interrupt* interrupt) {
+  const InodePointer inode = handle->inode;
+  LockRequest lock;
+  lock.file = derive(inode->key, DerivedKey::kAppend);
+  lock.space = LockSpace::kFlock;
+  lock.handle = HandleId{next_handle_++};
+  lock.owner = OwnerId{lock.handle.value};
+  lock.mode = LockMode::kExclusive;
+  lock.wait = Wait::kYes;
+  const auto granted = co_await locks_.lock(lock, interrupt);
+  if (!granted) co_return granted.error();
+  Result<void> written;
+  std::uint64_t end = expected;
+  const auto attributes = co_await backend_.getattr(handle->who, inode->handle);
+  if (attributes) {
+    end = attributes->size;
+    note_header_write(*inode, end, data);
+    written = co_await writer_of(*inode).write(handle->who, end, data);
+  } else {
+    written = attributes.error();
+  }
+  UnlockRequest unlock;
+  unlock.file = lock.file;
+  unlock.space = lock.space;
+  unlock.owner = lock.owner;
+  const auto unlocked = co_await locks_.unlock(unlock);
+  if (written && !unlocked) written = unlocked.error();
+  // The kernel put the data into its pages at the offset it believed in.
+  if (end != expected && notifier_ != nullptr) notifier_->invalidate_later(inode->node);
+  co_return written;
+}
+
+Operations::Task Operations::fsync(DoneReply reply, NodeId, HandleId id) {
+  const auto handle = find_handle(id);
+  if (!handle) co_return reply.error(EBADF);
+  const InodePointer inode = handle->inode;
+  if (handle->poisoned) co_return reply.error(EIO);
+  if (!inode->writer) co_return reply.done();
+  co_await locks_.wait_entitled();
+  const auto committed = co_await inode->writer->commit(handle->who);
+  const ErrorCode late = inode->writer->take_error(handle->errors);
+  if (!committed) co_return reply.error(committed.error());
+  if (late) co_return reply.error(late);
+  reply.done();
+}
+
+}  // namespace holdfast::fs

@@ -1,0 +1,241 @@
+#pragma once
+/// What each FUSE request does: one coroutine per request, one source file per family.
+///
+/// Rules every operation keeps:
+///  - nothing that touches the storage starts before LockService::wait_entitled() returned (I2);
+///  - READ, WRITE, LOOKUP, READDIR, GETATTR and FLUSH never wait for the notifier: the kernel holds
+///  a
+///    page or a directory locked for them, and the notifier may wait for exactly that;
+///  - whatever orders requests (LockOrder, LockBook::begin_request, Inode::opens) is touched before
+///    the first suspension, so that the kernel's order counts.
+///
+/// Thread: the loop. Lifetime: join() before destruction.
+
+#include "fs/backend/backend.h"
+#include "fs/core/hidden_name.h"
+#include "fs/fuse/caller.h"
+#include "fs/fuse/filesystem.h"
+#include "fs/fuse/inode.h"
+#include "fs/fuse/notifier.h"
+#include "fs/fuse/reply.h"
+#include "fs/fuse/session.h"
+#include "fs/lock/lock_service.h"
+#include "holdfast/task/group.h"
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+
+namespace holdfast::fs {
+
+/// A lock request, converted at the edge.
+struct LockCall {
+  LockSpace space = LockSpace::kRange;
+  OwnerId owner;
+  HandleId handle;
+  LockMode mode = LockMode::kShared;
+  ByteRange range = ByteRange::whole_file();
+  Wait wait = Wait::kNo;
+  std::uint32_t pid = 0;  ///< the process, for people
+  pid_t tid = 0;          ///< the thread that waits
+};
+
+struct WriteCall {
+  NodeId node;
+  HandleId handle;
+  std::uint64_t offset = 0;
+  bool append = false;
+};
+
+struct CloseJob;
+
+enum class Handled : std::uint8_t { kNo, kYes };
+enum class WithAttributes : bool { kNo, kYes };
+
+class Operations {
+ public:
+  template <class T>
+  using Awaitable = boost::asio::awaitable<T>;
+  using Task = boost::asio::awaitable<void>;
+
+  Operations(boost::asio::any_io_executor loop, Backend& backend, LockService& locks,
+             const MountOptions& options);
+  ~Operations();
+  Operations(const Operations&) = delete;
+  Operations& operator=(const Operations&) = delete;
+
+  void start(std::string_view name, Task operation) { group_.spawn(name, std::move(operation)); }
+  /// Looks the root up, and sweeps its directory for strays in the background.
+  Awaitable<Result<void>> prepare();
+  /// Waits for everything that runs, cancels what has not ended after `patience`.
+  Task finish(std::chrono::milliseconds patience);
+  void use(Notifier* notifier) { notifier_ = notifier; }
+  [[nodiscard]] CallerGroups& callers() { return callers_; }
+
+  /// LockService's events.
+  void suspended();
+  void resumed();
+  void lost();
+
+  // op_lookup.cc
+  Task lookup(EntryReply reply, Credentials who, NodeId parent, std::string name);
+  void forget(NodeId node, std::uint64_t count) { inodes_.forget(node, count); }
+  // op_attr.cc
+  Task getattr(AttrReply reply, Credentials who, NodeId node);
+  Task setattr(AttrReply reply, Credentials who, NodeId node, SetAttributes change,
+               std::optional<HandleId> through);
+  Task readlink(TextReply reply, Credentials who, NodeId node);
+  Task statfs(StatfsReply reply, Credentials who);
+  // op_open.cc
+  Task open(OpenReply reply, Credentials who, NodeId node, fuse_file_info file);
+  Task create(CreateReply reply, Credentials who, NodeId parent, std::string name, mode_t mode,
+              fuse_file_info file);
+  Task release(DoneReply reply, NodeId node, HandleId handle);
+  // op_read.cc, op_write.cc
+  Task read(DataReply reply, NodeId node, HandleId handle, std::uint64_t offset,
+            std::uint32_t count);
+  Task write(WrittenReply reply, WriteCall call, Payload payload);
+  Task fsync(DoneReply reply, NodeId node, HandleId handle);
+  // op_close.cc
+  Task flush(DoneReply reply, NodeId node, HandleId handle, OwnerId owner);
+  // op_locks.cc
+  Task getlk(LockReply reply, NodeId node, LockCall call);
+  Task setlk(DoneReply reply, NodeId node, LockCall call);
+  Task unlock(DoneReply reply, NodeId node, LockCall call);
+  // op_dir.cc
+  Task opendir(OpenReply reply, Credentials who, NodeId node, fuse_file_info file);
+  Task readdir(DataReply reply, NodeId node, HandleId handle, std::size_t size,
+               std::uint64_t offset, fuse_req_t request, WithAttributes with);
+  void releasedir(DoneReply reply, HandleId handle);
+  // op_namespace.cc
+  Task mkdir(EntryReply reply, Credentials who, NodeId parent, std::string name, mode_t mode);
+  Task mknod(EntryReply reply, Credentials who, NodeId parent, std::string name, mode_t mode,
+             dev_t device);
+  Task symlink(EntryReply reply, Credentials who, std::string target, NodeId parent,
+               std::string name);
+  Task link(EntryReply reply, Credentials who, NodeId node, NodeId parent, std::string name);
+  Task unlink(DoneReply reply, Credentials who, NodeId parent, std::string name);
+  Task rmdir(DoneReply reply, Credentials who, NodeId parent, std::string name);
+  Task rename(DoneReply reply, Credentials who, NodeId parent, std::string name, NodeId new_parent,
+              std::string new_name, unsigned flags);
+
+ private:
+  struct OpenDirectory;
+  /// A name that is not (only) the storage's business.
+  struct Virtual {
+    InodePointer index;     ///< the virtual file, if it exists
+    InodePointer database;  ///< the file it belongs to
+  };
+
+  // inodes.cc: inodes, handles, answers
+  [[nodiscard]] InodePointer known(const FileHandle& handle, const Attributes& attributes);
+  [[nodiscard]] Attributes present(const Inode& inode, Attributes attributes) const;
+  [[nodiscard]] static Attributes attributes_of(const Inode& virtual_file);
+  [[nodiscard]] static fuse_entry_param entry_param(const Inode& inode,
+                                                    const Attributes& attributes);
+  void answer_entry(EntryReply& reply, const InodePointer& inode, const Attributes& attributes);
+  [[nodiscard]] HandlePointer find_handle(HandleId id) const;
+  HandlePointer add_handle(InodePointer inode, Credentials who);
+  [[nodiscard]] InodeWriter& writer_of(Inode& inode);
+  /// EIO if the handle lost its locks; reported once where `once` (fsync, close).
+  [[nodiscard]] static ErrorCode take_poison(Handle& handle);
+  void last_close(const InodePointer& inode);
+
+  // op_write.cc
+  Awaitable<Result<void>> append(HandlePointer handle, std::span<const std::uint8_t> data,
+                                 std::uint64_t expected, task::Interrupt* interrupt);
+  void note_header_write(Inode& inode, std::uint64_t offset, std::span<const std::uint8_t> data);
+
+  // op_close.cc
+  /// False: it goes on in the background, but its caller has waited long enough.
+  Awaitable<bool> ends_in_time(std::shared_ptr<CloseJob> job, task::Interrupt* interrupt);
+  Task release_owner(InodePointer inode, HandlePointer handle, OwnerId owner, LockOrder::Turn turn,
+                     std::shared_ptr<CloseJob> job);
+  Task release_handle(InodePointer inode, HandlePointer handle, LockOrder::Turn turn);
+  /// Dirty mapped pages written, everything written made stable: before an exclusive lock is given
+  /// up. Errors stay with the writer, for the next fsync or close.
+  Task publish(InodePointer inode, Credentials who);
+
+  // op_locks.cc
+  Task unlock_at_lockd(InodePointer inode, HandlePointer handle, LockCall call,
+                       LockOrder::Turn turn, std::shared_ptr<CloseJob> job);
+  Task query_at_lockd(InodePointer inode, LockCall call, LockOrder::Turn turn,
+                      std::shared_ptr<CloseJob> job);
+  Awaitable<Result<Granted>> lock_at_lockd(InodePointer inode, LockCall call, LockOrder::Turn& turn,
+                                           task::Interrupt* interrupt);
+  Awaitable<Result<void>> after_grant(InodePointer inode, HandlePointer handle, LockCall call,
+                                      bool covered);
+  Awaitable<void> give_back(InodePointer inode, LockCall call);
+
+  // op_wal.cc
+  [[nodiscard]] static bool is_database_lock(const Inode& inode, const LockCall& call);
+  Awaitable<Result<void>> claim_wal(InodePointer database);
+  Awaitable<Result<void>> claim_before(InodePointer inode, const LockCall& call);
+  Awaitable<Result<void>> check_wal(InodePointer inode, HandlePointer handle);
+  /// After a lock of `inode` went away: what do we still know and own?
+  static void review_wal(Inode& inode);
+  Awaitable<Result<std::optional<Virtual>>> resolve_virtual(Credentials who, InodePointer parent,
+                                                            std::string name);
+  Awaitable<Result<InodePointer>> create_virtual(Credentials who, InodePointer parent,
+                                                 std::string name, mode_t mode,
+                                                 InodePointer database);
+  void unlink_virtual(Inode& index);
+  [[nodiscard]] std::vector<InodePointer> virtual_files_in(const FileHandle& directory) const;
+
+  // op_namespace.cc
+  /// kYes: a wal-index was involved and the rename is done.
+  Awaitable<Result<Handled>> rename_virtual(Credentials who, InodePointer parent, std::string name,
+                                            InodePointer new_parent, std::string new_name);
+
+  // silly.cc
+  Awaitable<Result<void>> ensure_life();
+  [[nodiscard]] std::string next_silly_name();
+  /// The file at `name` if this mount has it open and this is its last name.
+  Awaitable<Result<InodePointer>> open_target(Credentials who, InodePointer parent,
+                                              std::string name);
+  /// Before `name` is renamed over `new_name`: a hidden name for the file there.
+  Awaitable<Result<void>> keep_replaced(Credentials who, InodePointer from, std::string name,
+                                        InodePointer to, std::string new_name,
+                                        InodePointer replaced);
+  Awaitable<void> undo_keep(InodePointer replaced, Credentials who, InodePointer to,
+                            std::string new_name);
+  Task remove_silly(SillyPlace place);
+  Task clean_stray(FileHandle directory, Credentials who, std::string name);
+  Task sweep_directory(FileHandle directory, Credentials who);
+  Awaitable<bool> remove_strays(FileHandle directory, Credentials who);
+  void stray_seen(const FileHandle& directory, const Credentials& who, const std::string& name);
+
+  // op_dir.cc
+  Awaitable<Result<void>> fill(std::shared_ptr<OpenDirectory> directory, std::uint64_t offset);
+  Awaitable<bool> visible(Credentials who, InodePointer parent, const DirectoryEntry& entry);
+
+  boost::asio::any_io_executor loop_;
+  Backend& backend_;
+  LockService& locks_;
+  const MountOptions& options_;
+  Notifier* notifier_ = nullptr;
+  CallerGroups callers_;
+  WriteBudget budget_;
+  InodeTable<Inode> inodes_;
+  std::unordered_map<HandleId, HandlePointer> handles_;
+  std::unordered_map<HandleId, std::shared_ptr<OpenDirectory>> directories_;
+  std::map<std::pair<std::string, std::string>, InodePointer> virtual_;  // directory bytes, name
+  std::uint64_t next_handle_ = 1;
+  std::uint64_t life_ = 0;
+  bool life_locked_ = false;
+  std::uint64_t next_silly_ = 1;
+  std::size_t stray_checks_ = 0;
+  task::Group group_;
+};
+
+}  // namespace holdfast::fs

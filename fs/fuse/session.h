@@ -1,0 +1,110 @@
+#pragma once
+/// The connection to the kernel: /dev/fuse on the loop, without libfuse's own loop or threads.
+///
+/// libfuse parses requests and writes answers; we read when the descriptor is readable, and look at
+/// the first request and its answer (INIT) on their way: libfuse 3.14 drops PARALLEL_DIROPS, and
+/// the lock flags in that answer are what our promise hangs on.
+///
+/// Thread: the loop; drop_pages() from the notifier's threads too.
+
+#include "fs/core/inode_table.h"
+#include "fs/fuse/fuse_api.h"
+#include "holdfast/base/result.h"
+#include "holdfast/task/event.h"
+
+#include <atomic>
+#include <cstdint>
+#include <cstdlib>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <boost/asio/any_io_executor.hpp>
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+
+namespace holdfast::fs {
+
+/// The data of a WRITE, owned: libfuse's buffer itself when it is large, else a copy.
+class Payload {
+ public:
+  explicit Payload(std::span<const std::uint8_t> small) : copy_(small.begin(), small.end()) {
+    bytes_ = copy_;
+  }
+  Payload(void* buffer, std::span<const std::uint8_t> inside) : buffer_(buffer), bytes_(inside) {}
+  Payload(Payload&&) = default;
+  [[nodiscard]] std::span<const std::uint8_t> bytes() const { return bytes_; }
+
+ private:
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+  std::unique_ptr<void, Free> buffer_;  // from libfuse's malloc
+  std::vector<std::uint8_t> copy_;      // moving a vector keeps its storage, so bytes_ stays right
+  std::span<const std::uint8_t> bytes_;
+};
+
+class Session {
+ public:
+  /// Requests taken from the kernel before the loop serves its other sockets again.
+  static constexpr int kRequestsPerTurn = 32;
+  static constexpr std::uint32_t kWriteMax = 1U << 20;
+
+  /// `userdata` comes back with every operation (fuse_req_userdata); it holds this session as
+  /// `owner_of`.
+  Session(boost::asio::any_io_executor loop, std::uint32_t background_max);
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  /// mount(2). `options` are those of -o. `userdata` is handed to `operations`.
+  Result<void> mount(const std::string& path, const std::vector<std::string>& options,
+                     const fuse_lowlevel_ops& operations, void* userdata);
+  /// Serves requests until the kernel has no more (unmounted or aborted).
+  boost::asio::awaitable<void> serve();
+  /// Returns when INIT was answered: success, or EPROTONOSUPPORT if a lock flag is missing there.
+  boost::asio::awaitable<Result<void>> negotiated();
+  /// umount2(MNT_DETACH) from a helper thread, since it may send requests. Harmless if repeated.
+  void detach();
+  /// Closes the connection: whatever the kernel still waits for ends with ENOTCONN.
+  void close();
+
+  /// The bytes of the WRITE being dispatched, owned. Only inside the `write` operation.
+  [[nodiscard]] Payload take_payload(const char* data, std::size_t size);
+  /// Blocks until the kernel has written the dirty pages of `node` and dropped all.
+  void drop_pages(NodeId node);
+
+  /// For fuse_lowlevel_ops::init.
+  void init(fuse_conn_info* connection);
+
+ private:
+  static ssize_t read_request(int fd, void* buffer, size_t size, void* userdata);
+  static ssize_t write_answer(int fd, iovec* parts, int count, void* userdata);
+  void look_at_request(const void* bytes, std::size_t size);
+  void patch_init_answer(iovec* parts, int count);
+  /// Takes up to kRequestsPerTurn requests. False: the connection ended.
+  bool serve_turn(bool& drained);
+
+  boost::asio::any_io_executor loop_;
+  std::uint32_t background_max_;
+  fuse_session* session_ = nullptr;
+  std::string path_;
+  boost::asio::posix::stream_descriptor descriptor_;
+  fuse_buf buffer_{};
+  task::Event negotiated_;
+  std::uint32_t offered_flags_ = 0;
+  std::uint64_t init_unique_ = 0;
+  bool init_read_ = false;
+  std::atomic<bool> init_answered_ = false;  // read by the notifier's threads
+  bool locks_agreed_ = false;
+  bool detached_ = false;
+};
+
+/// What `userdata` points to, for the hooks above and for the operations.
+struct SessionUser {
+  Session* session = nullptr;
+  class Operations* operations = nullptr;
+};
+
+}  // namespace holdfast::fs
