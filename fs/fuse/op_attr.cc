@@ -43,10 +43,14 @@ Operations::Task Operations::setattr(AttrReply reply, Credentials who, NodeId no
   co_await locks_.wait_entitled();
   // ftruncate was allowed by open(), not by who calls now.
   if (handle && change.size) who = handle->who;
-  const auto attributes = co_await backend_.setattr(who, inode->handle, change);
+  // Through the writer, so that no repeated write brings back what is cut off.
+  Result<Attributes> attributes = errno_code(EIO);
+  if (change.size && inode->writer) {
+    attributes = co_await inode->writer->truncate(who, change);
+  } else {
+    attributes = co_await backend_.setattr(who, inode->handle, change);
+  }
   if (!attributes) co_return reply.error(attributes.error());
-  // The kernel lets no write run during a truncation (fs/fuse/dir.c, fuse_set_nowrite).
-  if (change.size && inode->writer) inode->writer->truncated(*change.size);
   reply.attributes(to_stat(present(*inode, *attributes)));
 }
 

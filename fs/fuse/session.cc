@@ -123,6 +123,7 @@ void Session::init(fuse_conn_info* connection) {
       (FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_AUTO_INVAL_DATA |
        FUSE_CAP_READDIRPLUS | FUSE_CAP_READDIRPLUS_AUTO | FUSE_CAP_ASYNC_READ | FUSE_CAP_ASYNC_DIO);
   connection->max_write = kWriteMax;
+  connection->max_read = kWriteMax;  // as in the mount options; libfuse insists
   connection->max_background = background_max_;
   connection->congestion_threshold = background_max_ * 3 / 4;
   connection->time_gran = 1;

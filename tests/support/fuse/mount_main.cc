@@ -1,0 +1,91 @@
+// A mount of a plain directory with locks at a running lockd, for tests:
+//   holdfast-test-mount DIRECTORY MOUNTPOINT LOCKD_ADDRESS
+// Prints "mounted" and serves until it is unmounted or gets SIGTERM. Exit 0 after a clean unmount.
+#include "fs/backend/dir/dir_backend.h"
+#include "fs/fuse/filesystem.h"
+#include "fs/lock/lock_client.h"
+#include "holdfast/base/log.h"
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <unistd.h>
+
+namespace asio = boost::asio;
+using namespace holdfast;
+
+namespace {
+
+struct Arguments {
+  std::string directory, mountpoint, lockd;
+};
+
+asio::awaitable<int> serve(asio::io_context& loop, Arguments arguments) {
+  auto backend = fs::make_dir_backend(loop.get_executor(), arguments.directory);
+  const auto address = wire::parse_address(arguments.lockd);
+  if (!backend || !address) co_return 2;
+  fs::LockClientOptions lock_options;
+  lock_options.address = *address;
+  lock_options.volume = VolumeId{1};
+  lock_options.volume_name = arguments.directory;
+  lock_options.node = "test";
+  lock_options.mountpoint = arguments.mountpoint;
+  lock_options.pid = static_cast<std::uint32_t>(::getpid());
+  lock_options.start_patience = std::chrono::seconds(20);
+  fs::LockClient locks(loop.get_executor(), lock_options);
+  const auto started = co_await locks.start();
+  if (!started) {
+    std::cerr << started.error().what << '\n';
+    co_return 3;
+  }
+  fs::MountOptions options;
+  options.fsname = arguments.directory;
+  options.close_wait_max = std::chrono::milliseconds(3000);
+  int code = 4;
+  {
+    fs::Filesystem filesystem(loop, **backend, locks, options);
+    asio::signal_set signals(loop, SIGTERM, SIGINT);
+    const auto mounted = co_await filesystem.mount(arguments.mountpoint);
+    if (mounted) {
+      signals.async_wait([&](const boost::system::error_code& error, int) {
+        if (!error) filesystem.request_unmount();
+      });
+      std::puts("mounted");
+      std::fflush(stdout);
+      co_await filesystem.run();
+      code = 0;
+    } else {
+      std::cerr << mounted.error().message() << '\n';
+    }
+    signals.cancel();
+  }
+  co_await locks.stop();
+  co_await (*backend)->stop();
+  co_return code;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 4) return 64;
+  log::Options logging;
+  if (const char* level = std::getenv("HOLDFAST_TEST_LOG"); level != nullptr && *level == 'd')
+    logging.level = log::Level::kDebug;
+  log::configure(logging);
+  int code = 1;
+  asio::io_context loop(1);
+  asio::co_spawn(loop, serve(loop, Arguments{argv[1], argv[2], argv[3]}),
+                 [&](std::exception_ptr failure, int result) {
+                   if (!failure) code = result;
+                   loop.stop();
+                 });
+  loop.run();
+  return code;
+}
