@@ -17,5 +17,7 @@ namespace holdfast::torture {
 [[nodiscard]] ModeResult run_hotjournal(Arena& arena, std::chrono::milliseconds time);
 /// A WAL database in one directory, opened through another at the same time.
 [[nodiscard]] ModeResult run_wal(Arena& arena, std::chrono::milliseconds time);
+/// The same random lock programs here and on a local filesystem.
+[[nodiscard]] ModeResult run_semantics(Arena& arena, std::chrono::milliseconds time);
 
 }  // namespace holdfast::torture

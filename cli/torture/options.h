@@ -29,7 +29,7 @@ struct Options {
   bool tolerate_io_errors = false;
 };
 
-inline constexpr const char* kModes[] = {"exclusion", "bank", "hotjournal", "wal"};
+inline constexpr const char* kModes[] = {"semantics", "exclusion", "bank", "hotjournal", "wal"};
 inline constexpr unsigned kWorkersMax = 256;
 inline constexpr unsigned kDirsMax = 16;
 

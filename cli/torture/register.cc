@@ -1,4 +1,5 @@
 #include "cli/torture/arena.h"
+#include "cli/torture/lock_worker.h"
 #include "cli/torture/torture.h"
 
 #include <memory>
@@ -63,6 +64,12 @@ void register_torture(CLI::App& app, int& exit_code) {
   command->footer(
       "Exit code: 0 all promises held, 1 a promise broke, 2 wrong usage or unfit directories.");
   command->callback([options, &exit_code] { exit_code = run_and_print(*options); });
+
+  // Where a worker goes on after an exec; not for people, hence in no group and not in the help.
+  auto state = std::make_shared<std::string>();
+  auto* after_exec = app.add_subcommand(kAfterExec)->group("");
+  after_exec->add_option("state", *state)->required();
+  after_exec->callback([state, &exit_code] { exit_code = serve_after_exec(*state); });
 }
 
 }  // namespace holdfast::torture

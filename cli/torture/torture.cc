@@ -15,6 +15,7 @@ namespace {
 using Run = ModeResult (*)(Arena&, std::chrono::milliseconds);
 
 Run mode_named(const std::string& name) {
+  if (name == "semantics") return run_semantics;
   if (name == "exclusion") return run_exclusion;
   if (name == "bank") return run_bank;
   if (name == "hotjournal") return run_hotjournal;
