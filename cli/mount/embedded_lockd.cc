@@ -1,0 +1,84 @@
+#include "cli/mount/embedded_lockd.h"
+
+#include "lockd/server/server.h"
+
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+namespace holdfast::cli {
+namespace {
+
+namespace stdfs = std::filesystem;
+
+Failure system_failure(const std::string& path) {
+  return {kExitSystem, fmt::format("{}: {}", path, std::strerror(errno)),
+          "lockd=embedded keeps its socket there"};
+}
+
+}  // namespace
+
+std::string runtime_directory() {
+  if (::geteuid() == 0) return "/run/holdfast";
+  const char* own = std::getenv("XDG_RUNTIME_DIR");
+  const stdfs::path base = own != nullptr ? own : stdfs::temp_directory_path();
+  return base / fmt::format("holdfast-{}", ::geteuid());
+}
+
+boost::system::result<std::unique_ptr<EmbeddedServer>, Failure> EmbeddedServer::open(
+    boost::asio::any_io_executor executor, const VolumeId& volume) {
+  const std::string directory = runtime_directory();
+  std::error_code failed;
+  stdfs::create_directories(directory, failed);
+  const std::string base = directory + "/" + fs::to_string(volume);
+  std::unique_ptr<EmbeddedServer> out(new EmbeddedServer);  // NOLINT: private constructor
+  out->socket_path_ = base + ".sock";
+  out->note_path_ = base + ".running";
+
+  const std::string lock_path = base + ".lock";
+  out->lock_.reset(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!out->lock_) return system_failure(lock_path);
+  if (::flock(out->lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+    return Failure{
+        kExitMount,
+        fmt::format("volume {} is already mounted on this node with lockd=embedded",
+                    fs::to_string(volume)),
+        fmt::format("unmount it first; or mount both with a holdfast-lockd of their own; "
+                    "or use the first mount's: -o lockd=unix:{}",
+                    out->socket_path_)};
+  }
+
+  lockd::ServerOptions options;
+  options.admin_path = out->socket_path_;
+  out->waits_ = stdfs::exists(out->note_path_);
+  if (!out->waits_) options.coordinator.startup_wait = std::chrono::milliseconds(0);
+  const UniqueFd note(::open(out->note_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  if (!note) return system_failure(out->note_path_);
+  ::unlink(out->socket_path_.c_str());  // a former life's; we hold the lock
+  out->server_ = std::make_unique<lockd::Server>(std::move(executor), std::move(options));
+  if (auto opened = out->server_->open(); !opened) {
+    out->server_.reset();
+    return Failure{kExitSystem, opened.error().what, opened.error().hint};
+  }
+  return out;
+}
+
+EmbeddedServer::~EmbeddedServer() = default;
+
+boost::asio::awaitable<void> EmbeddedServer::stop() {
+  if (!server_) co_return;
+  const bool others = !server_->coordinator().list_sessions(boot_time_now()).sessions.empty();
+  co_await server_->stop();
+  server_.reset();
+  ::unlink(socket_path_.c_str());
+  if (!others) ::unlink(note_path_.c_str());
+  // The lock file stays: removing it could let two later mounts hold two files of one name.
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,176 @@
+#include "cli/mount/mount_life.h"
+
+#include "cli/mount/background.h"
+#include "cli/mount/embedded_lockd.h"
+#include "cli/mount/presence.h"
+#include "cli/mount/storage.h"
+#include "fs/fuse/filesystem.h"
+#include "fs/lock/lock_client.h"
+#include "holdfast/base/log.h"
+#include "holdfast/task/group.h"
+
+#include <csignal>
+#include <memory>
+#include <utility>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace asio = boost::asio;
+
+namespace holdfast::cli {
+namespace {
+
+using Done = boost::system::result<void, Failure>;
+
+std::string host_name() {
+  char name[256] = "?";
+  ::gethostname(name, sizeof(name) - 1);
+  return name;
+}
+
+/// What lockd and people call the volume. A directory's path means something on its node only.
+std::string volume_name(const MountSettings& settings) {
+  if (const auto* nfs = std::get_if<NfsSource>(&settings.source))
+    return fmt::format("{}:{}", nfs->server, nfs->path);
+  return fmt::format("{}:{}", host_name(), std::get<DirectorySource>(settings.source).path);
+}
+
+fs::MountOptions filesystem_options(const MountSettings& settings) {
+  fs::MountOptions out;
+  out.fsname = settings.source_text;
+  out.read_only = settings.options.read_only;
+  out.allow_other = settings.options.allow_other.value_or(::geteuid() == 0);
+  out.kernel_options = settings.options.kernel_options;
+  return out;
+}
+
+class Life {
+ public:
+  Life(asio::io_context& io, const MountSettings& settings, Reporter& reporter)
+      : io_(io), settings_(settings), reporter_(reporter), signals_(io, SIGTERM, SIGINT, SIGHUP) {}
+
+  asio::awaitable<void> run() {
+    auto begun = co_await begin();
+    if (begun) {
+      log::info("mount.ready", "source={} mountpoint={} pid={}", settings_.source_text,
+                settings_.mountpoint, ::getpid());
+      const Presence presence(settings_.mountpoint);
+      reporter_.succeeded();
+      co_await filesystem_->run();
+      log::info("mount.ended", "mountpoint={}", settings_.mountpoint);
+      exit_code_ = kExitOk;
+    } else {
+      log::warn("mount.failed", "mountpoint={} why=\"{}\"", settings_.mountpoint,
+                begun.error().what);
+      exit_code_ = begun.error().exit_code;
+    }
+    co_await end();
+    // Last: the caller may start again at once and must find nothing of ours in its way.
+    if (!begun) reporter_.failed(begun.error());
+  }
+
+  asio::awaitable<void> watch_signals() {
+    while (true) {
+      ErrorCode stopped;
+      const int signal =
+          co_await signals_.async_wait(asio::redirect_error(asio::use_awaitable, stopped));
+      if (stopped) co_return;
+      if (signal == SIGHUP) {
+        reopen_log(settings_.options.log, settings_.mountpoint);
+      } else if (filesystem_) {
+        log::info("mount.stopping", "signal={}", signal);
+        filesystem_->request_unmount();
+      } else {
+        ::_exit(kExitMount);  // still starting: nothing is mounted, no lock is held
+      }
+    }
+  }
+  [[nodiscard]] int exit_code() const { return exit_code_; }
+
+ private:
+  asio::awaitable<Done> begin() {
+    auto storage = co_await open_storage(io_.get_executor(), settings_);
+    if (!storage) co_return storage.error();
+    backend_ = std::move(*storage);
+    auto volume = co_await identify_volume(*backend_, settings_);
+    if (!volume) co_return volume.error();
+    auto locks = co_await begin_locks(*volume);
+    if (!locks) co_return locks;
+    const auto options = filesystem_options(settings_);
+    filesystem_ = std::make_unique<fs::Filesystem>(io_, *backend_, *client_, options);
+    auto mounted = co_await filesystem_->mount(settings_.mountpoint);
+    if (mounted) co_return boost::system::in_place_value;
+    filesystem_.reset();
+    co_return Failure{
+        kExitMount,
+        fmt::format("cannot mount at {}: {}", settings_.mountpoint, mounted.error().message()),
+        ::geteuid() == 0 ? "see the log (-o debug shows more)"
+                         : "mounting needs root, or fusermount3 and allow_other off"};
+  }
+
+  asio::awaitable<Done> begin_locks(VolumeId volume) {
+    fs::LockClientOptions options;
+    if (const auto* address = std::get_if<wire::Address>(&*settings_.options.lockd)) {
+      options.address = *address;
+    } else {
+      auto embedded = EmbeddedServer::open(io_.get_executor(), volume);
+      if (!embedded) co_return embedded.error();
+      embedded_ = std::move(*embedded);
+      options.address = embedded_->address();
+      if (embedded_->waits())
+        reporter_.progress(
+            "the last mount of this volume was killed; waiting until its lease ended");
+      if (std::holds_alternative<NfsSource>(settings_.source))
+        log::warn("lockd.embedded_on_nfs", "note=\"only processes of this node are kept apart\"");
+    }
+    options.volume = volume;
+    options.volume_name = volume_name(settings_);
+    options.node = host_name();
+    options.mountpoint = settings_.mountpoint;
+    options.pid = static_cast<std::uint32_t>(::getpid());
+    options.start_patience = settings_.options.lockd_wait;
+    options.on_progress = [this](std::string_view line) { reporter_.progress(line); };
+    auto client = std::make_unique<fs::LockClient>(io_.get_executor(), std::move(options));
+    auto started = co_await client->start();
+    if (!started) co_return Failure{kExitMount, started.error().what, started.error().hint};
+    client_ = std::move(client);
+    co_return boost::system::in_place_value;
+  }
+
+  asio::awaitable<void> end() {
+    if (client_) co_await client_->stop();
+    if (backend_) co_await backend_->stop();
+    if (embedded_) co_await embedded_->stop();
+    signals_.cancel();
+  }
+
+  asio::io_context& io_;
+  const MountSettings& settings_;
+  Reporter& reporter_;
+  asio::signal_set signals_;
+  // Built in this order, destroyed in reverse.
+  std::unique_ptr<fs::Backend> backend_;
+  std::unique_ptr<EmbeddedServer> embedded_;
+  std::unique_ptr<fs::LockClient> client_;
+  std::unique_ptr<fs::Filesystem> filesystem_;
+  int exit_code_ = kExitSystem;
+};
+
+}  // namespace
+
+int live(const MountSettings& settings, Reporter& reporter) {
+  asio::io_context io;
+  Life life(io, settings, reporter);
+  task::Group group(io.get_executor());
+  group.spawn("mount", life.run());
+  group.spawn("signals", life.watch_signals());
+  io.run();
+  return life.exit_code();
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,117 @@
+#include "cli/mount/mountpoint.h"
+
+#include "holdfast/base/unique_fd.h"
+
+#include <cctype>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+namespace holdfast::cli {
+namespace {
+
+/// mountinfo writes blanks and backslashes as \ooo (proc(5)).
+std::string unescaped(const std::string& text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 3 < text.size()) {
+      out += static_cast<char>(std::stoi(text.substr(i + 1, 3), nullptr, 8));
+      i += 3;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string absolute_path(const std::string& path) {
+  auto out = std::filesystem::absolute(path).lexically_normal().string();
+  while (out.size() > 1 && out.ends_with('/'))
+    out.pop_back();
+  return out;
+}
+
+std::vector<MountedHere> parse_mountinfo(const std::string& text) {
+  std::vector<MountedHere> out;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    // id parent major:minor root mount-point options optional-fields... - type source super-options
+    std::istringstream fields(line);
+    std::string id;
+    std::string parent;
+    std::string device;
+    std::string root;
+    std::string path;
+    fields >> id >> parent >> device >> root >> path;
+    const auto dash = line.find(" - ");
+    const auto colon = device.find(':');
+    if (dash == std::string::npos || colon == std::string::npos) continue;
+    std::istringstream tail(line.substr(dash + 3));
+    MountedHere mount;
+    tail >> mount.type >> mount.source;
+    mount.path = unescaped(path);
+    mount.source = unescaped(mount.source);
+    mount.minor_device =
+        static_cast<unsigned>(std::strtoul(device.c_str() + colon + 1, nullptr, 10));
+    out.push_back(std::move(mount));
+  }
+  return out;
+}
+
+std::optional<MountedHere> mount_at(const std::string& path) {
+  std::ifstream file("/proc/self/mountinfo");
+  std::ostringstream text;
+  text << file.rdbuf();
+  std::optional<MountedHere> found;
+  for (auto& mount : parse_mountinfo(text.str())) {
+    if (mount.path == path) found = std::move(mount);  // later lines are mounted on top
+  }
+  return found;
+}
+
+boost::system::result<std::string, Failure> check_mountpoint(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) {
+    if (errno == ENOTCONN)
+      return Failure{kExitMount, fmt::format("{} holds a mount whose process has died", path),
+                     fmt::format("holdfast unmount {}", path)};
+    if (errno == ENOENT)
+      return Failure{kExitMount, fmt::format("the mount point {} does not exist", path),
+                     fmt::format("mkdir {}", path)};
+    return Failure{kExitMount, fmt::format("the mount point {}: {}", path, std::strerror(errno)),
+                   ""};
+  }
+  if (!S_ISDIR(status.st_mode))
+    return Failure{kExitMount, fmt::format("the mount point {} is not a directory", path), ""};
+  std::error_code failed;
+  const auto real = std::filesystem::canonical(path, failed);
+  if (failed)
+    return Failure{kExitMount, fmt::format("the mount point {}: {}", path, failed.message()), ""};
+  if (const auto there = mount_at(real.string()))
+    return Failure{kExitMount,
+                   fmt::format("{} is busy: {} ({}) is mounted there", real.string(), there->source,
+                               there->type),
+                   fmt::format("holdfast unmount {}, or choose another directory", real.string())};
+  return real.string();
+}
+
+boost::system::result<void, Failure> check_fuse() {
+  const UniqueFd device(::open("/dev/fuse", O_RDWR | O_CLOEXEC));
+  if (device) return {};
+  if (errno == EACCES || errno == EPERM)
+    return Failure{kExitMount, fmt::format("/dev/fuse cannot be opened: {}", std::strerror(errno)),
+                   "mount as root, or allow the device in your container"};
+  return Failure{kExitMount, fmt::format("no /dev/fuse on this machine ({})", std::strerror(errno)),
+                 "load the fuse module (modprobe fuse), or allow the device in your container"};
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,156 @@
+#include "cli/mount/settings.h"
+
+#include "fs/volume/volume_id.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include <fmt/format.h>
+
+namespace holdfast::cli {
+namespace {
+
+using Done = boost::system::result<void, Failure>;
+
+// For mount(8), systemd and fstab, not for us (mount(8), "FILESYSTEM-INDEPENDENT MOUNT OPTIONS").
+constexpr std::array kIgnored = {
+    "rw",         "defaults", "_netdev",    "noauto",      "auto",          "nofail",
+    "user",       "nouser",   "users",      "owner",       "group",         "async",
+    "atime",      "relatime", "norelatime", "strictatime", "nostrictatime", "lazytime",
+    "nolazytime", "diratime", "hard",       "silent",      "loud",          "noiversion"};
+constexpr std::array kForTheKernel = {"nosuid", "suid",    "nodev",      "dev",  "noexec",
+                                      "exec",   "noatime", "nodiratime", "sync", "dirsync"};
+
+template <std::size_t N>
+bool among(const std::array<const char*, N>& names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+Failure bad_value(std::string_view name, std::string_view value, std::string_view expected) {
+  return {kExitUsage, fmt::format("-o {}={}: expected {}", name, value, expected), ""};
+}
+
+template <class T>
+Done number(std::string_view name, std::string_view value, T lowest, T highest,
+            std::optional<T>& out) {
+  T parsed{};
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), parsed);
+  if (error != std::errc() || end != value.data() + value.size() || parsed < lowest ||
+      parsed > highest)
+    return bad_value(name, value, fmt::format("a number from {} to {}", lowest, highest));
+  out = parsed;
+  return {};
+}
+
+Done parse_lockd(std::string_view value, MountOptions& options) {
+  if (value == "embedded") {
+    options.lockd = EmbeddedLockd{};
+    return {};
+  }
+  auto address = wire::parse_address(value);
+  if (!address)
+    return Failure{kExitUsage, fmt::format("-o lockd={}: {}", value, address.error().what),
+                   "give HOST, HOST:PORT, unix:/path or embedded"};
+  options.lockd = LockdChoice(*address);
+  return {};
+}
+
+Done parse_log(std::string_view value, MountOptions& options) {
+  using Kind = LogTarget::Kind;
+  if (value == "journal") {
+    options.log = {Kind::kJournal, {}};
+  } else if (value == "stderr") {
+    options.log = {Kind::kStderr, {}};
+  } else if (value.starts_with('/')) {
+    options.log = {Kind::kFile, std::string(value)};
+  } else {
+    return bad_value("log", value, "an absolute path, \"journal\" or \"stderr\"");
+  }
+  return {};
+}
+
+Done milliseconds(std::string_view name, std::string_view value, unsigned unit,
+                  std::chrono::milliseconds& out) {
+  std::optional<unsigned> count;
+  if (auto done = number<unsigned>(name, value, 1, 36'000, count); !done) return done;
+  out = std::chrono::milliseconds(*count * unit);
+  return {};
+}
+
+Done parse_valued(std::string_view name, std::string_view value, MountOptions& options,
+                  bool& known) {
+  constexpr std::uint32_t kTransferMin = 4096;
+  constexpr std::uint32_t kTransferMax = 1U << 20;
+  if (name == "lockd") return parse_lockd(value, options);
+  if (name == "port") return number<std::uint16_t>(name, value, 0, 65535, options.port);
+  if (name == "mountport") return number<std::uint16_t>(name, value, 0, 65535, options.mountport);
+  if (name == "rsize") return number(name, value, kTransferMin, kTransferMax, options.rsize);
+  if (name == "wsize") return number(name, value, kTransferMin, kTransferMax, options.wsize);
+  if (name == "nconnect") return number(name, value, 1U, 4U, options.nconnect);
+  if (name == "timeo") {  // tenths of a second, as in nfs(5)
+    std::chrono::milliseconds timeo{};
+    auto done = milliseconds(name, value, 100, timeo);
+    if (done) options.timeo = timeo;
+    return done;
+  }
+  if (name == "lockd_wait") return milliseconds(name, value, 1000, options.lockd_wait);
+  if (name == "volume_id") {
+    options.volume_id = fs::parse_volume_id(value);
+    if (!options.volume_id) return bad_value(name, value, "a UUID");
+    return {};
+  }
+  if (name == "log") return parse_log(value, options);
+  if (name == "vers" || name == "nfsvers") {
+    if (value != "3") return bad_value(name, value, "3: it is the only version so far");
+    return {};
+  }
+  if (name == "proto" && value == "tcp") return {};
+  known = name == "comment" || name.starts_with("x-");
+  return {};
+}
+
+Done parse_one(std::string_view option, UnknownOptions unknown, MountOptions& options) {
+  bool known = true;
+  const auto equals = option.find('=');
+  if (equals != std::string_view::npos) {
+    auto done = parse_valued(option.substr(0, equals), option.substr(equals + 1), options, known);
+    if (!done) return done;
+  } else if (option == "ro") {
+    options.read_only = true;
+  } else if (option == "soft") {
+    options.soft = true;
+  } else if (option == "debug") {
+    options.debug = true;
+  } else if (option == "allow_other") {
+    options.allow_other = true;
+  } else if (option == "noallow_other") {
+    options.allow_other = false;
+  } else if (option == "remount") {
+    return Failure{kExitUsage, "a Holdfast mount cannot be remounted with other options",
+                   "unmount it and mount it again"};
+  } else if (among(kForTheKernel, option)) {
+    options.kernel_options.emplace_back(option);
+  } else {
+    known = among(kIgnored, option) || option.starts_with("x-") || option.empty();
+    if (option == "hard") options.soft = false;
+    if (option == "rw") options.read_only = false;
+  }
+  if (known || unknown == UnknownOptions::kIgnore) return {};
+  return Failure{kExitUsage, fmt::format("unknown option -o {}", option),
+                 "see holdfast(8) for the list"};
+}
+
+}  // namespace
+
+boost::system::result<void, Failure> parse_options(std::string_view text, UnknownOptions unknown,
+                                                   MountOptions& options) {
+  while (!text.empty()) {
+    const auto comma = std::min(text.find(','), text.size());
+    if (auto done = parse_one(text.substr(0, comma), unknown, options); !done) return done;
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return {};
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,64 @@
+#pragma once
+/// Everything a mount needs to know, from its command line.
+
+#include "cli/mount/failure.h"
+#include "cli/mount/source.h"
+#include "holdfast/lock/types.h"
+#include "holdfast/wire/address.h"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include <boost/system/result.hpp>
+
+namespace holdfast::cli {
+
+/// lockd inside the mount's own process: for volumes that one node uses.
+struct EmbeddedLockd {};
+using LockdChoice = std::variant<EmbeddedLockd, wire::Address>;
+
+/// -o log=…
+struct LogTarget {
+  enum class Kind { kDefault, kFile, kJournal, kStderr } kind = Kind::kDefault;
+  std::string path;  ///< of kFile
+};
+
+struct MountOptions {
+  std::optional<LockdChoice> lockd;
+  std::optional<std::uint16_t> port;
+  std::optional<std::uint16_t> mountport;
+  std::optional<std::uint32_t> rsize;
+  std::optional<std::uint32_t> wsize;
+  std::optional<unsigned> nconnect;
+  bool soft = false;
+  std::optional<std::chrono::milliseconds> timeo;
+  std::optional<VolumeId> volume_id;
+  std::chrono::milliseconds lockd_wait{0};  ///< keep trying this long while lockd is unreachable
+  LogTarget log;
+  bool debug = false;
+  bool read_only = false;
+  std::optional<bool> allow_other;
+  std::vector<std::string> kernel_options;  ///< nosuid, nodev, noexec, …
+};
+
+struct MountSettings {
+  Source source;
+  std::string source_text;
+  std::string mountpoint;  ///< absolute, no symbolic links
+  MountOptions options;
+  bool foreground = false;
+};
+
+enum class UnknownOptions { kRefuse, kIgnore };
+
+/// Adds what "-o `text`" says to `options`. Options of mount(8) that mean nothing here are ignored.
+[[nodiscard]] boost::system::result<void, Failure> parse_options(std::string_view text,
+                                                                 UnknownOptions unknown,
+                                                                 MountOptions& options);
+
+}  // namespace holdfast::cli

@@ -1,0 +1,49 @@
+#include "cli/mount/mountpoint.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include <gtest/gtest.h>
+
+namespace holdfast::cli {
+namespace {
+
+TEST(Mountpoint, ReadsMountinfo) {
+  const auto mounts = parse_mountinfo(
+      "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
+      "75 22 0:53 / /mnt/with\\040blank rw,nosuid - fuse.holdfast nas:/export rw,user_id=0\n"
+      "broken line\n");
+  ASSERT_EQ(mounts.size(), 2U);
+  EXPECT_EQ(mounts[1].path, "/mnt/with blank");
+  EXPECT_EQ(mounts[1].type, "fuse.holdfast");
+  EXPECT_EQ(mounts[1].source, "nas:/export");
+  EXPECT_EQ(mounts[1].minor_device, 53U);
+}
+
+TEST(Mountpoint, MustBeAnExistingDirectory) {
+  const auto missing = check_mountpoint("/nowhere/at/all");
+  ASSERT_FALSE(missing);
+  EXPECT_EQ(missing.error().what, "the mount point /nowhere/at/all does not exist");
+  EXPECT_EQ(missing.error().exit_code, kExitMount);
+
+  const auto file = std::filesystem::temp_directory_path() / "holdfast-mountpoint-test-file";
+  std::ofstream(file) << "x";
+  const auto no_directory = check_mountpoint(file);
+  ASSERT_FALSE(no_directory);
+  EXPECT_NE(no_directory.error().what.find("is not a directory"), std::string::npos);
+  std::filesystem::remove(file);
+}
+
+TEST(Mountpoint, MustNotBeMountedAlready) {
+  const auto busy = check_mountpoint("/proc");
+  ASSERT_FALSE(busy);
+  EXPECT_NE(busy.error().what.find("/proc is busy"), std::string::npos) << busy.error().what;
+}
+
+TEST(Mountpoint, AbsolutePathNeedsNoFile) {
+  EXPECT_EQ(absolute_path("/a/b/../c/"), "/a/c");
+  EXPECT_EQ(absolute_path("/"), "/");
+}
+
+}  // namespace
+}  // namespace holdfast::cli

@@ -1,0 +1,78 @@
+#include "cli/mount/settings.h"
+
+#include <gtest/gtest.h>
+
+namespace holdfast::cli {
+namespace {
+
+MountOptions parsed(std::string_view text) {
+  MountOptions options;
+  const auto done = parse_options(text, UnknownOptions::kRefuse, options);
+  EXPECT_TRUE(done) << text << ": " << (done ? "" : done.error().what);
+  return options;
+}
+
+TEST(MountSettings, ReadsEveryOption) {
+  const auto options = parsed(
+      "lockd=nas:7000,port=2050,mountport=0,rsize=65536,wsize=32768,nconnect=4,soft,timeo=50,"
+      "volume_id=f81d4fae-7dec-4d0d-a765-00a0c91e6bf6,lockd_wait=30,log=/var/log/x,debug,ro,"
+      "allow_other,nosuid,nodev,noexec,vers=3");
+  ASSERT_TRUE(options.lockd);
+  EXPECT_EQ(std::get<wire::Address>(*options.lockd), wire::Address(wire::TcpAddress{"nas", 7000}));
+  EXPECT_EQ(options.port, 2050);
+  EXPECT_EQ(options.mountport, 0);
+  EXPECT_EQ(options.rsize, 65536U);
+  EXPECT_EQ(options.wsize, 32768U);
+  EXPECT_EQ(options.nconnect, 4U);
+  EXPECT_TRUE(options.soft);
+  EXPECT_EQ(options.timeo, std::chrono::seconds(5));
+  EXPECT_TRUE(options.volume_id);
+  EXPECT_EQ(options.lockd_wait, std::chrono::seconds(30));
+  EXPECT_EQ(options.log.kind, LogTarget::Kind::kFile);
+  EXPECT_TRUE(options.debug);
+  EXPECT_TRUE(options.read_only);
+  EXPECT_EQ(options.allow_other, true);
+  EXPECT_EQ(options.kernel_options, (std::vector<std::string>{"nosuid", "nodev", "noexec"}));
+}
+
+TEST(MountSettings, KnowsTheThreeKindsOfLockd) {
+  EXPECT_TRUE(std::holds_alternative<EmbeddedLockd>(*parsed("lockd=embedded").lockd));
+  EXPECT_EQ(std::get<wire::Address>(*parsed("lockd=unix:/run/x.sock").lockd),
+            wire::Address(wire::UnixAddress{"/run/x.sock"}));
+  EXPECT_EQ(std::get<wire::Address>(*parsed("lockd=nas").lockd),
+            wire::Address(wire::TcpAddress{"nas", wire::kDefaultPort}));
+}
+
+TEST(MountSettings, IgnoresWhatIsMeantForMountAndSystemd) {
+  const auto options =
+      parsed("rw,defaults,_netdev,noauto,nofail,user,x-systemd.automount,x-y=z,comment=w,hard,");
+  EXPECT_FALSE(options.lockd);
+  EXPECT_FALSE(options.soft);
+  EXPECT_TRUE(options.kernel_options.empty());
+}
+
+TEST(MountSettings, TheLastOneCounts) {
+  EXPECT_FALSE(parsed("ro,rw").read_only);
+  EXPECT_FALSE(parsed("soft,hard").soft);
+}
+
+TEST(MountSettings, RefusesUnknownAndMalformedOptions) {
+  for (const char* text : {"nolock", "lokd=x", "lockd=", "lockd=nas:0x", "port=x", "port=70000",
+                           "rsize=1", "rsize=99999999", "nconnect=9", "timeo=0", "volume_id=1234",
+                           "log=relative", "vers=4", "remount", "remount,ro"}) {
+    MountOptions options;
+    const auto done = parse_options(text, UnknownOptions::kRefuse, options);
+    ASSERT_FALSE(done) << text;
+    EXPECT_EQ(done.error().exit_code, kExitUsage) << text;
+    EXPECT_FALSE(done.error().what.empty());
+  }
+}
+
+TEST(MountSettings, SloppyIgnoresUnknownButNotMalformedOnes) {
+  MountOptions options;
+  EXPECT_TRUE(parse_options("nolock,foo=bar", UnknownOptions::kIgnore, options));
+  EXPECT_FALSE(parse_options("port=x", UnknownOptions::kIgnore, options));
+}
+
+}  // namespace
+}  // namespace holdfast::cli
