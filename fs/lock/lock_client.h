@@ -77,6 +77,8 @@ class LockClient final : public LockService {
   /// Of the session now open.
   [[nodiscard]] std::optional<SessionId> session() const { return session_; }
   [[nodiscard]] const ClientCore& core() const { return core_; }
+  /// As if the network had cut it; the client reconnects.
+  void break_connection_for_test();
 
  private:
   struct Waiter;

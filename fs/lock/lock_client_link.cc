@@ -150,6 +150,10 @@ asio::awaitable<void> LockClient::run() {
   }
 }
 
+void LockClient::break_connection_for_test() {
+  if (connection_) connection_->close();
+}
+
 void LockClient::unreachable(ErrorCode error) {
   unreachable_ = error;
   // The 1st, 2nd, 4th, 8th ... time: an outage of hours is a few lines.

@@ -38,10 +38,11 @@ std::string contents(const std::filesystem::path& path) {
 
 // "... lockd.started addresses=127.0.0.1:4711,unix:/... epoch=..." -> 127.0.0.1:4711
 std::string first_address(const std::string& log) {
-  const std::string key = "lockd.started addresses=";
-  const auto at = log.find(key);
-  if (at == std::string::npos || log.find('\n', at) == std::string::npos) return {};
-  const auto start = at + key.size();
+  const std::string key = "addresses=";
+  const auto at = log.find("lockd.started");
+  const auto found = at == std::string::npos ? at : log.find(key, at);
+  if (found == std::string::npos || log.find('\n', found) == std::string::npos) return {};
+  const auto start = found + key.size();
   return log.substr(start, log.find_first_of(", ", start) - start);
 }
 
@@ -68,7 +69,8 @@ void LockdProcess::start() {
                                  admin_path()};
   words.insert(words.end(), arguments_.begin(), arguments_.end());
   std::vector<char*> argv;
-  for (std::string& word : words) argv.push_back(word.data());
+  for (std::string& word : words)
+    argv.push_back(word.data());
   argv.push_back(nullptr);
   const UniqueFd log(::open(log_path().c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
   pid_ = ::fork();

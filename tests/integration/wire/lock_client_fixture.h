@@ -1,0 +1,58 @@
+#pragma once
+/// Mounts' lock clients on a driven loop, lockd on a thread of its own.
+
+#include "fs/lock/lock_client.h"
+#include "tests/support/lock/driven_loop.h"
+#include "tests/support/lock/in_process_lockd.h"
+#include "tests/support/lock/raw_peer.h"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace holdfast {
+
+using support::lock_request;
+using support::unlock_request;
+
+/// A started client that writes down what its listener hears.
+class TestMount {
+ public:
+  TestMount(support::DrivenLoop& loop, const wire::Address& address) : loop_(loop) {
+    fs::LockClientOptions options;
+    options.address = address;
+    options.node = "test";
+    client = std::make_unique<fs::LockClient>(loop.executor(), options);
+    client->listen({.suspended = [this] { heard.emplace_back("suspended"); },
+                    .resumed = [this] { heard.emplace_back("resumed"); },
+                    .lost =
+                        [this] {
+                          heard.emplace_back("lost");
+                          entitled_at_loss = client->entitled();
+                        }});
+    const auto started = loop.run(client->start());
+    if (!started) throw std::runtime_error(started.error().what);
+  }
+  ~TestMount() { loop_.run(client->stop()); }
+  TestMount(const TestMount&) = delete;
+  TestMount& operator=(const TestMount&) = delete;
+
+  std::future<Result<Granted>> lock(std::uint64_t owner, LockMode mode, Wait wait = Wait::kNo,
+                                    task::Interrupt* interrupt = nullptr) {
+    return loop_.begin(client->lock(lock_request(owner, mode, wait), interrupt));
+  }
+  std::future<Result<void>> unlock(std::uint64_t owner) {
+    return loop_.begin(client->unlock(unlock_request(owner)));
+  }
+
+  std::unique_ptr<fs::LockClient> client;
+  std::vector<std::string> heard;
+  bool entitled_at_loss = false;
+
+ private:
+  support::DrivenLoop& loop_;
+};
+
+}  // namespace holdfast

@@ -1,0 +1,97 @@
+// What a mount command hears when lockd cannot be had.
+#include "tests/integration/wire/lock_client_fixture.h"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace holdfast {
+namespace {
+
+using namespace std::chrono_literals;
+using support::DrivenLoop;
+using support::InProcessLockd;
+
+wire::Address nobody() {
+  boost::asio::io_context loop;
+  boost::asio::ip::tcp::acceptor taken(
+      loop, {boost::asio::ip::make_address("127.0.0.1"), 0});  // free again when we leave
+  return wire::TcpAddress{"127.0.0.1", taken.local_endpoint().port()};
+}
+
+TEST(LockClientStart, AnUnreachableLockdIsOneLineAndAHint) {
+  DrivenLoop loop;
+  fs::LockClientOptions options;
+  options.address = nobody();
+  fs::LockClient client(loop.executor(), options);
+  const auto started = loop.run(client.start());
+  ASSERT_FALSE(started);
+  EXPECT_EQ(to_errno(started.error().code), ECONNREFUSED);
+  EXPECT_NE(started.error().what.find("cannot reach lockd at 127.0.0.1:"), std::string::npos);
+  EXPECT_FALSE(started.error().hint.empty());
+}
+
+TEST(LockClientStart, WaitsWhileLockdStartsAndSaysSo) {
+  InProcessLockd lockd({.lease_ttl = 1s, .startup_wait = 400ms, .adjust = {}});
+  DrivenLoop loop;
+  std::vector<std::string> told;
+  fs::LockClientOptions options;
+  options.address = lockd.address();
+  options.on_progress = [&](std::string_view line) { told.emplace_back(line); };
+  fs::LockClient client(loop.executor(), options);
+  ASSERT_TRUE(loop.run(client.start()));
+  EXPECT_TRUE(client.entitled());
+  ASSERT_EQ(told.size(), 1u);
+  EXPECT_NE(told[0].find("has just started"), std::string::npos);
+  loop.run(client.stop());
+}
+
+TEST(LockClientStart, PatienceWaitsForALockdThatComesLater) {
+  InProcessLockd lockd;
+  const auto address = lockd.address();
+  lockd.kill();
+  DrivenLoop loop;
+  fs::LockClientOptions options;
+  options.address = address;
+  options.start_patience = 30s;
+  fs::LockClient client(loop.executor(), options);
+  auto starting = loop.begin(client.start());
+  loop.drive(150ms);
+  EXPECT_FALSE(DrivenLoop::ready(starting));
+  lockd.start();
+  EXPECT_TRUE(loop.finish(std::move(starting)));
+  loop.run(client.stop());
+}
+
+TEST(LockClientStart, ARefusalNamesItsReason) {
+  InProcessLockd lockd({.lease_ttl = 10s, .startup_wait = 0ms, .adjust = [](auto& options) {
+                          options.coordinator.limits.sessions_max = 0;
+                        }});
+  DrivenLoop loop;
+  fs::LockClientOptions options;
+  options.address = lockd.address();
+  fs::LockClient client(loop.executor(), options);
+  const auto started = loop.run(client.start());
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().code, LockErrc::kTooManySessions);
+  EXPECT_NE(started.error().what.find("refused this mount"), std::string::npos);
+}
+
+TEST(LockClientStart, SomethingElseOnThePortIsNotLockd) {
+  DrivenLoop loop;
+  boost::asio::ip::tcp::acceptor web(loop.context(),
+                                     {boost::asio::ip::make_address("127.0.0.1"), 0});
+  const auto served = loop.begin([](auto& acceptor) -> boost::asio::awaitable<void> {
+    auto socket = co_await acceptor.async_accept(boost::asio::use_awaitable);
+    const std::string answer = "HTTP/1.1 400 Bad Request\r\n\r\n";
+    co_await socket.async_send(boost::asio::buffer(answer), boost::asio::use_awaitable);
+  }(web));
+  fs::LockClientOptions options;
+  options.address = wire::TcpAddress{"127.0.0.1", web.local_endpoint().port()};
+  fs::LockClient client(loop.executor(), options);
+  const auto started = loop.run(client.start());
+  ASSERT_FALSE(started);
+  EXPECT_NE(started.error().what.find("does not answer as lockd"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace holdfast
