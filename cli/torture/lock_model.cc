@@ -64,19 +64,21 @@ int LockModel::waiter_on(int file, Op op) const {
   return -1;
 }
 
-bool LockModel::would_deadlock(const Step& step) const {
+LockModel::Cycle LockModel::cycle(const Step& step) const {
   // fs/locks.c, posix_locks_deadlock: only POSIX owners, followed through their waits.
-  if (step.ofd) return false;
+  if (step.ofd) return Cycle::kNo;
+  bool sure = true;
   auto blockers = conflicts(step);
   for (int hops = 0; hops < kProcsMax && !blockers.empty(); ++hops) {
     const auto owner = blockers.front().owner;
-    if (owner.ofd) return false;
-    if (owner.id == step.proc) return true;
+    if (owner.ofd) return Cycle::kNo;
+    if (owner.id == step.proc) return sure ? Cycle::kYes : Cycle::kPerhaps;
     const auto& wait = procs_[at(owner.id)].wait;
-    if (!wait || wait->op != Op::kSet || wait->ofd) return false;
+    if (!wait || wait->op != Op::kSet || wait->ofd) return Cycle::kNo;
+    sure = sure && !procs_[at(owner.id)].looked_again;
     blockers = conflicts(*wait);
   }
-  return false;
+  return Cycle::kNo;
 }
 
 bool LockModel::set_possible(const Step& step) const {
@@ -86,7 +88,7 @@ bool LockModel::set_possible(const Step& step) const {
     // Who comes first when somebody waits already is where Linux and a fair service may differ.
     // What does not depend on it: refused by a holder anyway, a cycle, or far from the wait.
     if (step.op == Op::kFlock) return !step.wait && !flock_conflicts(step).empty();
-    if (!conflicts(step).empty()) return !step.wait || would_deadlock(step);
+    if (!conflicts(step).empty()) return !step.wait || cycle(step) == Cycle::kYes;
     const auto mine = span_of(step);
     const auto other = span_of(*procs_[at(waiter)].wait);
     return !mine || mine->second < other->first || other->second < mine->first;
@@ -95,6 +97,7 @@ bool LockModel::set_possible(const Step& step) const {
   if (step.op == Op::kFlock) return flock_conflicts(step).size() <= 1;
   // Linux looks for a cycle through the first conflicting lock only: more than one owner is luck.
   const auto rivals = conflicts(step);
+  if (cycle(step) == Cycle::kPerhaps) return false;
   return std::all_of(rivals.begin(), rivals.end(),
                      [&](const Range& range) { return range.owner == rivals.front().owner; });
 }
@@ -179,13 +182,13 @@ Expected LockModel::set(const Step& step) {
     return {.error = EBADF};
   if (!conflicts(step).empty()) {
     if (!step.wait) return {.error = EAGAIN};
-    if (would_deadlock(step)) return {.error = EDEADLK};
-    procs_[step.proc].wait = step;
+    if (cycle(step) == Cycle::kYes) return {.error = EDEADLK};
+    start_waiting(step);
     return {.blocks = true};
   }
   put(step);
   Expected expected;
-  wake(expected);
+  wake(expected, file_of(step.proc, step.fd));
   return expected;
 }
 
@@ -217,15 +220,20 @@ Expected LockModel::flock(const Step& step) {
       if (!step.wait) {
         expected.error = EAGAIN;
       } else {
-        procs_[step.proc].wait = step;
+        start_waiting(step);
         expected.blocks = true;
       }
     } else {
       held.push_back({mine, write});
     }
   }
-  wake(expected);
+  wake(expected, file_of(step.proc, step.fd));
   return expected;
+}
+
+void LockModel::start_waiting(const Step& step) {
+  procs_[step.proc].wait = step;
+  procs_[step.proc].looked_again = false;
 }
 
 void LockModel::close_fd(int proc, int fd) {
@@ -250,7 +258,7 @@ void LockModel::end_proc(int proc) {
   procs_[at(proc)].alive = false;
 }
 
-void LockModel::wake(Expected& expected) {
+void LockModel::wake(Expected& expected, int file) {
   // At most one waiter per file and space (see `possible`): the order among them is of no matter.
   for (int proc = 0; proc < kProcsMax; ++proc) {
     auto& wait = procs_[at(proc)].wait;
@@ -258,7 +266,10 @@ void LockModel::wake(Expected& expected) {
     const Step step = *wait;
     const bool blocked =
         step.op == Op::kFlock ? !flock_conflicts(step).empty() : !conflicts(step).empty();
-    if (blocked) continue;
+    if (blocked) {
+      if (file < 0 || file == file_of(proc, step.fd)) procs_[at(proc)].looked_again = true;
+      continue;
+    }
     wait.reset();
     if (step.op == Op::kFlock)
       files_[at(file_of(proc, step.fd))].flocks.push_back(
@@ -297,6 +308,7 @@ Expected LockModel::apply(const Step& step) {
     case Op::kSignal:
       expected.interrupts = !step.restart;
       if (expected.interrupts) proc.wait.reset();
+      proc.looked_again = true;
       return expected;
     case Op::kClose:
       close_fd(step.proc, step.fd);

@@ -62,6 +62,9 @@ class LockModel {
     bool used = false;  ///< a number is used once
     Descriptor fds[kFdsMax];
     std::optional<Step> wait;
+    /// The kernel had the waiter look again meanwhile. While it does, others do not see it wait: a
+    /// cycle closed in that moment is found by it, not by the one who closed it.
+    bool looked_again = false;
   };
 
   static std::size_t at(int index) { return static_cast<std::size_t>(index); }
@@ -73,17 +76,20 @@ class LockModel {
   [[nodiscard]] std::vector<Range> conflicts(const Step& step) const;
   [[nodiscard]] std::vector<int> flock_conflicts(const Step& step) const;
   [[nodiscard]] int waiter_on(int file, Op op) const;  ///< -1 = none
-  [[nodiscard]] bool would_deadlock(const Step& step) const;
+  enum class Cycle { kNo, kYes, kPerhaps };
+  [[nodiscard]] Cycle cycle(const Step& step) const;
   [[nodiscard]] bool set_possible(const Step& step) const;
 
   Expected set(const Step& step);
   Expected get(const Step& step) const;
   Expected flock(const Step& step);
   void put(const Step& step);
+  void start_waiting(const Step& step);
   void erase(File& file, const Owner& owner, std::int64_t first, std::int64_t last);
   void close_fd(int proc, int fd);
   void end_proc(int proc);
-  void wake(Expected& expected);
+  /// `file` changed, or any of them (-1).
+  void wake(Expected& expected, int file = -1);
 
   std::vector<Proc> procs_;
   std::vector<Description> descriptions_;

@@ -58,6 +58,8 @@ class LockStage {
   void end_all();
   bool wait_gone(int proc);
   [[nodiscard]] Got receive(int proc, std::chrono::milliseconds patience);
+  /// Nothing once the process is seen inside its lock call and has not answered for a while.
+  [[nodiscard]] Got receive_unless_waiting(int proc);
   void send(int proc, const Step& step);
   [[nodiscard]] std::string judge(const ProgramStep& step, std::string& expected);
   [[nodiscard]] std::string judge_answer(const ProgramStep& step, const Answer& answer);

@@ -28,6 +28,8 @@ constexpr std::size_t kStepsMax = 60;
 constexpr std::size_t kHistoryShown = 40;
 /// A program that went wrong runs again, to say whether it always does.
 constexpr int kRepeats = 2;
+/// Programs side by side; more would make the machine so slow that waits are guessed wrong.
+constexpr unsigned kLanesMax = 4;
 /// After the last process ended its locks must be gone within this.
 constexpr auto kLeakPatience = 5s;
 
@@ -51,48 +53,34 @@ std::string story(const Program& program, const Mismatch& mismatch, std::uint64_
                            mismatch.got);
 }
 
-class Semantics {
+// Places in Shared::scratch.
+constexpr std::size_t kProgram = 0;  ///< programs started, by all lanes
+constexpr std::size_t kLeftOut = 1;  ///< programs the reference did not answer as the model does
+
+/// One of several processes that run programs side by side: most of a program's time is waiting to
+/// see that somebody waits.
+class Lane {
  public:
-  explicit Semantics(Arena& arena) : arena_(arena) {
-    make_reference();
+  Lane(Arena& arena, WorkerId id, std::string reference_dir)
+      : arena_(arena), id_(id), reference_dir_(std::move(reference_dir)) {
     target_.patience = reference_.patience =
         std::min<std::chrono::milliseconds>(20s, std::chrono::seconds(arena.options().patience_s));
     reference_.strict_holders = true;
     // Processes forked by workers whose parent is gone come to us, to be reaped.
     ::prctl(PR_SET_CHILD_SUBREAPER, 1);
   }
-  ~Semantics() {
-    std::error_code ignored;
-    std::filesystem::remove_all(reference_dir_, ignored);
-    ::prctl(PR_SET_CHILD_SUBREAPER, 0);
-  }
-  Semantics(const Semantics&) = delete;
-  Semantics& operator=(const Semantics&) = delete;
 
-  void run(std::chrono::milliseconds time, ModeResult& result) {
-    const auto until = Clock::now() + time;
-    auto next_line = Clock::now() + 5s;
-    std::uint64_t number = 0;
-    while (Clock::now() < until && !interrupted()) {
-      if (!one_program(++number)) break;
-      if (Clock::now() < next_line) continue;
-      next_line += 5s;
-      progress(fmt::format("semantics   programs {}  steps {}  violations {}", number,
-                           arena_.shared().ops.load(), arena_.shared().violations.load()));
-    }
-    result.notes.push_back(fmt::format("{} programs compared with {}", number, reference_name()));
-    if (unsure_ > 0)
-      result.notes.push_back(
-          fmt::format("{} programs left out: the reference did not behave as "
-                      "Linux filesystems do; first: {}",
-                      unsure_, first_unsure_));
+  int run() {
+    while (!arena_.shared().stop)
+      if (!one_program(++arena_.shared().scratch[kProgram])) return 1;
+    return 0;
   }
 
  private:
-  [[nodiscard]] static std::array<std::string, kFiles> names(std::uint64_t generation) {
+  [[nodiscard]] std::array<std::string, kFiles> names(std::uint64_t generation) const {
     std::array<std::string, kFiles> out;
     for (std::size_t i = 0; i < out.size(); ++i)
-      out[i] = fmt::format("lock-{}-{}", generation, i);
+      out[i] = fmt::format("lock-{}-{}-{}", id_.number, generation, i);
     return out;
   }
 
@@ -105,19 +93,6 @@ class Semantics {
     for (std::size_t dir = 0; dir < arena_.dir_count(); ++dir)
       for (auto& name : target_.views[dir])
         name = arena_.path(dir, name);
-  }
-
-  [[nodiscard]] std::string reference_name() const {
-    return arena_.options().reference.empty() ? "a local directory" : arena_.options().reference;
-  }
-
-  void make_reference() {
-    auto text =
-        (arena_.options().reference.empty() ? arena_.local_dir() : arena_.options().reference) +
-        "/reference-XXXXXX";
-    if (::mkdtemp(text.data()) == nullptr)
-      throw SetupError(fmt::format("{}: {}", text, ::strerror(errno)));
-    reference_dir_ = text;
   }
 
   /// Fresh files for every run: what one leaves behind must not blur the next. And fresh names:
@@ -151,13 +126,14 @@ class Semantics {
     const auto program = make_program(seed, kStepsMax);
     const auto view = static_cast<std::size_t>(seed % arena_.dir_count());
     if (const auto odd = run_on(reference_, program, 0)) {
-      if (unsure_++ == 0) first_unsure_ = story(program, *odd, number, 0, 1);
+      if (arena_.shared().scratch[kLeftOut]++ == 0)
+        progress("the reference is no Linux filesystem? " + story(program, *odd, number, 0, 1));
       return true;
     }
     arena_.shared().ops += program.steps.size();
     if (const auto wrong = run_on(target_, program, view)) {
       int again = 0;
-      for (int i = 0; i < kRepeats && !interrupted(); ++i)
+      for (int i = 0; i < kRepeats && !arena_.shared().stop; ++i)
         if (run_on(target_, program, view)) ++again;
       const auto& step = program.steps[wrong->step].step;
       arena_.report({fmt::format("a lock call answered otherwise: {} instead of {}", wrong->got,
@@ -196,19 +172,42 @@ class Semantics {
   }
 
   Arena& arena_;
+  WorkerId id_;
   std::string reference_dir_;
   Place reference_;
   Place target_;
   std::uint64_t generation_ = 0;
-  std::uint64_t unsure_ = 0;
-  std::string first_unsure_;
 };
+
+std::string make_reference(const Arena& arena) {
+  const auto& given = arena.options().reference;
+  auto text = (given.empty() ? arena.local_dir() : given) + "/reference-XXXXXX";
+  if (::mkdtemp(text.data()) == nullptr)
+    throw SetupError(fmt::format("{}: {}", text, ::strerror(errno)));
+  return text;
+}
 }  // namespace
 
 ModeResult run_semantics(Arena& arena, std::chrono::milliseconds time) {
   arena.begin_mode("semantics");
   ModeResult result{.mode = "semantics"};
-  Semantics(arena).run(time, result);
+  const auto reference = make_reference(arena);
+  Load load{.title = "semantics",
+            .time = time,
+            .workers = std::min(arena.options().workers, kLanesMax),
+            .kills = false,
+            .body = {}};
+  load.body = [&](WorkerId id) { return Lane(arena, id, reference).run(); };
+  (void)run_load(arena, load, arena.options().seed);
+  std::error_code ignored;
+  std::filesystem::remove_all(reference, ignored);
+  const auto& shared = arena.shared();
+  result.notes.push_back(fmt::format(
+      "{} programs compared with {}", shared.scratch[kProgram] - shared.scratch[kLeftOut],
+      arena.options().reference.empty() ? "a local directory" : arena.options().reference));
+  if (const auto count = shared.scratch[kLeftOut].load(); count > 0)
+    result.notes.push_back(fmt::format(
+        "{} programs left out: the reference did not behave as Linux filesystems do", count));
   arena.finish_mode(result);
   return result;
 }
