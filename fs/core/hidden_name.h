@@ -7,6 +7,9 @@
 /// holds a lock at lockd on it for as long as it lives. Whoever gets that lock knows the life is
 /// over and may remove the file.
 ///
+/// *The volume's marker* (fs/volume) and the names it is written under first: applications that
+/// want an empty directory (initdb) get one, and nobody forges or removes it through a mount.
+///
 /// *wal-index names*: `NAME-shm` beside a regular file NAME is SQLite's shared memory; it exists in
 /// this mount's memory only.
 
@@ -18,6 +21,8 @@
 namespace holdfast::fs {
 
 inline constexpr std::string_view kSillyPrefix = ".holdfast-silly-";
+inline constexpr std::string_view kVolumeMarker = ".holdfast-volume";
+inline constexpr std::string_view kVolumeMarkerPrefix = ".holdfast-volume.";
 
 struct SillyName {
   std::uint64_t life = 0;
@@ -30,7 +35,8 @@ struct SillyName {
 [[nodiscard]] std::optional<SillyName> parse_silly_name(std::string_view name);
 /// Anything with our prefix is hidden, also what does not parse: the prefix is ours.
 [[nodiscard]] inline bool is_hidden(std::string_view name) {
-  return name.starts_with(kSillyPrefix);
+  return name.starts_with(kSillyPrefix) || name == kVolumeMarker ||
+         name.starts_with(kVolumeMarkerPrefix);
 }
 
 /// "x.db" for "x.db-shm"; nothing for other names.

@@ -60,6 +60,14 @@ std::variant<Welcome, HelloRefused> Coordinator::State::open(const Hello& hello,
     ++probe.limit_hits;
     return refused(LockErrc::kTooManySessions, "too many sessions");
   }
+  // One name, two volumes: one of the mounts sees another export (a replaced disk, a lost marker),
+  // and locks of the two would not meet.
+  for (const Session& other : sessions.by_lease()) {
+    if (other.hello.volume != hello.volume && !hello.volume_name.empty() &&
+        other.hello.volume_name == hello.volume_name)
+      return refused(LockErrc::kBadRequest,
+                     "another volume is mounted under this name elsewhere: the markers differ");
+  }
   HOLDFAST_ASSERT(sessions.find(fresh.session) == nullptr, "the shell gives fresh session ids");
   return welcome(sessions.open(hello, fresh.session, fresh.secret, now + options.lease_ttl,
                                options.limits.requests_in_flight_max));

@@ -9,6 +9,8 @@ mounted "$T/mnt" || fail "it does not stand in mountinfo"
 echo text >"$T/mnt/file"
 [[ $(cat "$T/src/file") == text ]] || fail "the file is not in the source directory"
 [[ -f $T/src/.holdfast-volume ]] || fail "no volume marker"
+[[ -z $(ls -A "$T/mnt" | grep -v '^file$') ]] || fail "the marker shows on the mount"
+! rm "$T/mnt/.holdfast-volume" 2>/dev/null || fail "the marker can be removed through the mount"
 id=$(sed -n 's/^id=//p' "$T/src/.holdfast-volume")
 [[ $(stat -c %a "/run/holdfast/$id.sock") == 600 ]] || fail "the embedded socket is open to others"
 flock -n "$T/mnt/file" true || fail "flock"

@@ -43,7 +43,7 @@ class Driver {
     Hello hello;
     hello.volume[0] = volume;
     hello.node = "node";
-    hello.volume_name = "nas:/export";
+    hello.volume_name = "nas:/export" + std::to_string(volume);
     return hello;
   }
   SessionId open(std::uint8_t volume = 1) {

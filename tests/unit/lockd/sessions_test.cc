@@ -110,6 +110,15 @@ TEST_F(SessionsTest, ResumeIsRefusedWithoutTheSecretOrForAnotherVolume) {
   EXPECT_EQ(errc_of(resume(one, Driver::secret_of(one))), LockErrc::kSessionLost);
 }
 
+TEST_F(SessionsTest, OneNameForTwoVolumesIsRefusedWhileTheOtherIsMounted) {
+  Hello hello = Driver::hello_of(2);
+  hello.volume_name = Driver::hello_of(1).volume_name;  // as session `one` has it
+  const Identity fresh{SessionId{9}, {}};
+  EXPECT_EQ(errc_of(d.core.hello(hello, fresh, d.now())), LockErrc::kBadRequest);
+  hello.volume_name.clear();
+  EXPECT_TRUE(std::holds_alternative<Welcome>(d.core.hello(hello, fresh, d.now()).answer));
+}
+
 TEST_F(SessionsTest, AClientOfAnotherProtocolIsRefused) {
   Hello hello = Driver::hello_of();
   hello.version_min = kProtocolVersion + 1;

@@ -3,6 +3,7 @@
 #include "fs/volume/volume.h"
 
 #include "fs/backend/dir/dir_backend.h"
+#include "fs/core/hidden_name.h"
 
 #include <filesystem>
 #include <fstream>
@@ -165,6 +166,12 @@ TEST_F(VolumeTest, WhereNobodyMayWriteItSaysSo) {
   options.make = MakeMarker::kMounted;
   options.who = {1202, 1202, {}};
   EXPECT_EQ(find(path_, options).error(), make_error_code(VolumeErrc::kNotWritable));
+}
+
+TEST(VolumeMarker, IsHiddenOnMountsUnderBothItsNames) {
+  EXPECT_TRUE(is_hidden(kMarkerName));
+  EXPECT_TRUE(is_hidden(std::string(kMarkerTemporaryPrefix) + to_string(make_volume_id())));
+  EXPECT_FALSE(is_hidden(".holdfast-volumes"));
 }
 
 TEST(VolumeId, ReadsWhatItWrites) {
