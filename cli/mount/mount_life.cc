@@ -59,7 +59,7 @@ class Life {
     if (begun) {
       log::info("mount.ready", "source={} mountpoint={} pid={}", settings_.source_text,
                 settings_.mountpoint, ::getpid());
-      const Presence presence(settings_.mountpoint);
+      presence_ = std::make_unique<Presence>(settings_.mountpoint);
       reporter_.succeeded();
       co_await filesystem_->run();
       log::info("mount.ended", "mountpoint={}", settings_.mountpoint);
@@ -158,6 +158,7 @@ class Life {
   std::unique_ptr<EmbeddedServer> embedded_;
   std::unique_ptr<fs::LockClient> client_;
   std::unique_ptr<fs::Filesystem> filesystem_;
+  std::unique_ptr<Presence> presence_;
   int exit_code_ = kExitSystem;
 };
 

@@ -44,8 +44,9 @@ Presence::Presence(const std::string& mountpoint) : path_(file_of(mountpoint)) {
 }
 
 Presence::~Presence() {
-  // The name goes while the lock is held; whoever waits has the file open and sees the lock end.
+  // The name goes now; the lock, which waiters see through their own descriptor, with the process.
   if (file_) ::unlink(path_.c_str());
+  (void)file_.release();
 }
 
 Waited wait_until_gone(const std::string& mountpoint, std::chrono::seconds timeout) {

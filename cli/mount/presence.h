@@ -13,6 +13,7 @@ class Presence {
  public:
   /// Best effort: without it nobody waits for us.
   explicit Presence(const std::string& mountpoint);
+  /// The lock stays until the process ends.
   ~Presence();
   Presence(const Presence&) = delete;
   Presence& operator=(const Presence&) = delete;

@@ -1,9 +1,7 @@
 #include "cli/mount/storage.h"
 
 #include "fs/backend/dir/dir_backend.h"
-#ifdef HOLDFAST_HAS_NFS3
 #include "fs/backend/nfs3/nfs3_backend.h"
-#endif
 #include "fs/volume/volume.h"
 #include "holdfast/base/log.h"
 
@@ -15,7 +13,6 @@ namespace asio = boost::asio;
 namespace holdfast::cli {
 namespace {
 
-#ifdef HOLDFAST_HAS_NFS3
 fs::nfs3::Options nfs_options(const NfsSource& source, const MountOptions& from) {
   fs::nfs3::Options out;
   out.server = source.server;
@@ -46,7 +43,6 @@ std::string nfs_hint(const ErrorCode& error, const NfsSource& source) {
              "3)";
   }
 }
-#endif
 
 Failure volume_failure(const ErrorCode& error, const MountSettings& settings,
                        const fs::Backend& backend) {
@@ -90,16 +86,12 @@ asio::awaitable<OpenedStorage> open_storage(asio::any_io_executor executor,
                                   backend.error().message()),
                       "for an NFS export write server:/export"};
   }
-#ifdef HOLDFAST_HAS_NFS3
   const auto& source = std::get<NfsSource>(settings.source);
   const auto options = nfs_options(source, settings.options);
   auto outcome = co_await fs::nfs3::Nfs3Backend::mount(executor, options);
   if (!outcome.backend)
     co_return Failure{kExitMount, outcome.failure.text, nfs_hint(outcome.failure.code, source)};
   co_return std::unique_ptr<fs::Backend>(std::move(outcome.backend));
-#else
-  co_return Failure{kExitMount, "this build has no NFS client", ""};
-#endif
 }
 
 asio::awaitable<boost::system::result<VolumeId, Failure>> identify_volume(fs::Backend& backend,

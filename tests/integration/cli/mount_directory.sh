@@ -29,7 +29,7 @@ expect 32 "is busy: .*is mounted there" holdfast mount "$T/src" "$T/mnt" -o lock
 pid=$(cat "/run/holdfast/mount"*.pid)
 expect 0 "" holdfast unmount "$T/mnt"
 ! mounted "$T/mnt" || fail "still mounted"
-[[ ! -d /proc/$pid ]] || fail "the process still lives"
+! kill -0 "$pid" 2>/dev/null || grep -q '^State:.Z' "/proc/$pid/status" || fail "the process still lives"
 [[ ! -e /run/holdfast/$id.sock && ! -e /run/holdfast/$id.running ]] || fail "the embedded lockd left its socket"
 expect 32 "nothing is mounted at" holdfast unmount "$T/mnt"
 
