@@ -37,7 +37,8 @@ void register_torture(CLI::App& app, int& exit_code) {
   command->add_option("--mode", options->modes, "Run only this mode (may be repeated)")
       ->check(CLI::IsMember(std::set<std::string>(std::begin(kModes), std::end(kModes))))
       ->expected(1)
-      ->take_all();
+      ->take_all()
+      ->allow_extra_args(false);
   command->add_option("--seconds", options->seconds, "Load time of the run, shared by the modes")
       ->check(CLI::Range(1U, 7U * 24 * 3600))
       ->capture_default_str();
