@@ -1,5 +1,6 @@
 // The holdfast command: parse, call, exit code.
 
+#include "cli/admin/admin.h"
 #include "cli/mount/command.h"
 #include "cli/torture/torture.h"
 
@@ -31,6 +32,8 @@ int run(int argc, char** argv) {
   app.footer("Manual: holdfast(8)");
   cli::register_mount(app, exit_code);
   cli::register_unmount(app, exit_code);
+  cli::register_locks(app, exit_code);
+  cli::register_sessions(app, exit_code);
   torture::register_torture(app, exit_code);
   try {
     app.parse(argc, argv);

@@ -1,0 +1,210 @@
+#include "cli/admin/listing.h"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+
+#include <fmt/format.h>
+
+namespace holdfast::cli {
+namespace {
+
+// os_unix.c: PENDING_BYTE, RESERVED_BYTE, SHARED_FIRST and SHARED_SIZE.
+constexpr std::uint64_t kPendingByte = 0x40000000;
+constexpr std::uint64_t kSharedFirst = kPendingByte + 2;
+constexpr std::uint64_t kSharedSize = 510;
+
+std::string_view state_text(LockState state) {
+  switch (state) {
+    case LockState::kHeld:
+      return "held";
+    case LockState::kWaiting:
+      return "waiting";
+    case LockState::kWalOwner:
+      return "wal-owner";
+  }
+  return "?";
+}
+std::string_view space_text(LockSpace space) {
+  return space == LockSpace::kFlock ? "flock" : "fcntl";
+}
+std::string_view mode_text(LockMode mode) {
+  return mode == LockMode::kExclusive ? "exclusive" : "shared";
+}
+
+std::string cell(std::string_view text) {
+  if (text.empty()) return "-";
+  std::string out(text);
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c < ' ' || c == 0x7f; }, '?');
+  return out;
+}
+
+using Row = std::vector<std::string>;
+
+std::string table(const std::vector<Row>& rows) {
+  std::vector<std::size_t> widths(rows.front().size());
+  for (const Row& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i)
+      widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string out;
+  for (const Row& row : rows) {
+    for (std::size_t i = 0; i < row.size(); ++i) {
+      const bool last = i + 1 == row.size();
+      out += last ? row[i] : fmt::format("{:<{}}  ", row[i], widths[i]);
+    }
+    out += '\n';
+  }
+  return out;
+}
+
+// Length of the UTF-8 sequence at the start of `text`, 0 if there is none (RFC 3629).
+std::size_t utf8_length(std::string_view text) {
+  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = at(0);
+  const std::size_t length = lead < 0x80   ? 1
+                             : lead < 0xc2 ? 0
+                             : lead < 0xe0 ? 2
+                             : lead < 0xf0 ? 3
+                             : lead < 0xf5 ? 4
+                                           : 0;
+  if (length == 0 || text.size() < length) return 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((at(i) & 0xc0) != 0x80) return 0;
+  }
+  const bool overlong = (lead == 0xe0 && at(1) < 0xa0) || (lead == 0xf0 && at(1) < 0x90);
+  const bool beyond = (lead == 0xed && at(1) >= 0xa0) || (lead == 0xf4 && at(1) >= 0x90);
+  return overlong || beyond ? 0 : length;
+}
+
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  while (!text.empty()) {
+    const std::size_t length = utf8_length(text);
+    const char c = text.front();
+    if (length == 0) {
+      out += "\\ufffd";
+    } else if (c == '"' || c == '\\') {
+      out += '\\';
+      out += c;
+    } else if (length == 1 && (c < ' ' || c == 0x7f)) {
+      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+    } else {
+      out += text.substr(0, length);
+    }
+    text.remove_prefix(std::max<std::size_t>(length, 1));
+  }
+  return out + '"';
+}
+
+std::string hex(const VolumeId& id) {
+  std::string out;
+  for (const auto byte : id)
+    out += fmt::format("{:02x}", byte);
+  return out;
+}
+
+std::string lock_json(const LockInfo& lock) {
+  const bool to_end = lock.range.end() == ByteRange::kEnd;
+  return fmt::format(
+      R"({{"state":"{}","session":"{:016x}","node":{},"volume":{},"fileid":{},"kind":"{}",)"
+      R"("mode":"{}","start":{},"end":{},"range":"{}","owner":"{:016x}","pid":{},"age_ms":{},)"
+      R"("token":{}}})",
+      state_text(lock.state), lock.session.value, quoted(lock.node), quoted(lock.volume_name),
+      lock.file.fileid, space_text(lock.space), mode_text(lock.mode), lock.range.start(),
+      to_end ? "null" : std::to_string(lock.range.end()), range_text(lock.range), lock.owner.value,
+      lock.pid, lock.age.count(), lock.token.value);
+}
+
+std::string session_json(const SessionInfo& session, Epoch epoch) {
+  return fmt::format(
+      R"({{"session":"{:016x}","node":{},"mountpoint":{},"volume":{},"volume_id":"{}","pid":{},)"
+      R"("connected":{},"lease_left_ms":{},"locks":{},"waiters":{},"epoch":{}}})",
+      session.session.value, quoted(session.node), quoted(session.mountpoint),
+      quoted(session.volume_name), hex(session.volume), session.pid, session.connected,
+      session.lease_left.count(), session.locks, session.waiters, epoch.value);
+}
+
+template <class Entries>
+std::string json_object(std::string_view name, const Entries& entries, bool truncated) {
+  return fmt::format("{{\"{}\":[{}],\"truncated\":{}}}\n", name, fmt::join(entries, ","),
+                     truncated);
+}
+
+}  // namespace
+
+std::string range_text(const ByteRange& range) {
+  const std::uint64_t size = range.end() - range.start();
+  if (range.start() == kPendingByte && size == 1) return "PENDING";
+  if (range.start() == kPendingByte + 1 && size == 1) return "RESERVED";
+  if (range.start() == kSharedFirst && size == kSharedSize) return "SHARED";
+  if (range.end() == ByteRange::kEnd) return fmt::format("{}-EOF", range.start());
+  return fmt::format("{}-{}", range.start(), range.end() - 1);
+}
+
+std::string age_text(std::chrono::milliseconds age) {
+  const auto seconds = std::max<std::int64_t>(age.count(), 0) / 1000;
+  if (seconds == 0) return fmt::format("{}ms", std::max<std::int64_t>(age.count(), 0));
+  if (seconds < 60) return fmt::format("{}s", seconds);
+  if (seconds < 3600) return fmt::format("{}m{:02}s", seconds / 60, seconds % 60);
+  if (seconds < 86400) return fmt::format("{}h{:02}m", seconds / 3600, seconds / 60 % 60);
+  return fmt::format("{}d{:02}h", seconds / 86400, seconds / 3600 % 24);
+}
+
+std::string locks_table(const LockList& list) {
+  if (list.locks.empty()) return "no locks\n";
+  std::vector<Row> rows{
+      {"NODE", "PID", "STATE", "KIND", "MODE", "RANGE", "AGE", "FILEID", "VOLUME"}};
+  for (const LockInfo& lock : list.locks) {
+    const bool wal = lock.state == LockState::kWalOwner;
+    rows.push_back({cell(lock.node), lock.pid == 0 ? "-" : std::to_string(lock.pid),
+                    std::string(state_text(lock.state)),
+                    wal ? "wal-index" : std::string(space_text(lock.space)),
+                    std::string(mode_text(lock.mode)), wal ? "-" : range_text(lock.range),
+                    age_text(lock.age), std::to_string(lock.file.fileid), cell(lock.volume_name)});
+  }
+  std::string out = table(rows);
+  if (list.truncated) out += fmt::format("only the first {} are shown\n", list.locks.size());
+  return out;
+}
+
+std::string sessions_table(const SessionList& list) {
+  if (list.sessions.empty()) return "no sessions\n";
+  std::vector<Row> rows{
+      {"NODE", "PID", "STATE", "LEASE", "LOCKS", "WAITERS", "SESSION", "VOLUME", "MOUNTPOINT"}};
+  for (const SessionInfo& session : list.sessions) {
+    rows.push_back({cell(session.node), std::to_string(session.pid),
+                    session.connected ? "connected" : "away", age_text(session.lease_left),
+                    std::to_string(session.locks), std::to_string(session.waiters),
+                    fmt::format("{:016x}", session.session.value), cell(session.volume_name),
+                    cell(session.mountpoint)});
+  }
+  std::string out = table(rows);
+  if (list.truncated) out += fmt::format("only the first {} are shown\n", list.sessions.size());
+  return out;
+}
+
+std::string locks_json(const std::vector<LockList>& lists) {
+  std::vector<std::string> entries;
+  bool truncated = false;
+  for (const LockList& list : lists) {
+    truncated = truncated || list.truncated;
+    for (const LockInfo& lock : list.locks)
+      entries.push_back(lock_json(lock));
+  }
+  return json_object("locks", entries, truncated);
+}
+
+std::string sessions_json(const std::vector<SessionList>& lists) {
+  std::vector<std::string> entries;
+  bool truncated = false;
+  for (const SessionList& list : lists) {
+    truncated = truncated || list.truncated;
+    for (const SessionInfo& one : list.sessions)
+      entries.push_back(session_json(one, list.epoch));
+  }
+  return json_object("sessions", entries, truncated);
+}
+
+}  // namespace holdfast::cli

@@ -1,0 +1,26 @@
+#pragma once
+/// Listings as text for people and as JSON for programs. Pure.
+///
+/// JSON: one object; names and units as in docs/protocol.md, "Admin". Names from the network (node,
+/// mount point, volume) need not be UTF-8: bytes that are not come out as U+FFFD, control
+/// characters escaped; in tables they are '?', so that no name can play with a terminal.
+
+#include "holdfast/lock/message.h"
+
+#include <string>
+#include <vector>
+
+namespace holdfast::cli {
+
+/// "PENDING", "RESERVED" or "SHARED" for exactly SQLite's lock bytes, else "0-511" or "0-EOF", both
+/// ends inclusive as in /proc/locks.
+[[nodiscard]] std::string range_text(const ByteRange& range);
+/// "250ms", "12s", "3m04s", "5h06m", "2d03h".
+[[nodiscard]] std::string age_text(std::chrono::milliseconds age);
+
+[[nodiscard]] std::string locks_table(const LockList& list);
+[[nodiscard]] std::string sessions_table(const SessionList& list);
+[[nodiscard]] std::string locks_json(const std::vector<LockList>& lists);
+[[nodiscard]] std::string sessions_json(const std::vector<SessionList>& lists);
+
+}  // namespace holdfast::cli
