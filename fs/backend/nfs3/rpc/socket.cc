@@ -6,6 +6,7 @@
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <fcntl.h>
 #include <netinet/tcp.h>
 
 namespace asio = boost::asio;
@@ -101,6 +102,8 @@ asio::awaitable<Result<Socket>> open_socket(asio::any_io_executor executor, tcp:
   ErrorCode failed;
   socket.open(server.protocol(), failed);
   if (failed) co_return failed;
+  // A child that inherited the socket would keep its port pair busy after we closed it.
+  (void)::fcntl(socket.native_handle(), F_SETFD, FD_CLOEXEC);
   set_options(socket, options);
   const asio::ip::address any = server.address().is_v6()
                                     ? asio::ip::address(asio::ip::address_v6::any())
