@@ -311,6 +311,8 @@ bool same(const Hello& a, const Hello& b) {
                                      b.mountpoint, b.pid) &&
          same(a.resume, b.resume);
 }
+bool same(const Request& a, const Request& b);
+bool same(const Reply& a, const Reply& b);
 template <class... Ts>
 bool same_variant(const std::variant<Ts...>& a, const std::variant<Ts...>& b) {
   if (a.index() != b.index()) return false;
