@@ -84,9 +84,10 @@ class Worker {
          fmt::format("worker {} in {}\n{}", id_.number, arena_.options().dirs[id_.dir], evidence)});
   }
 
-  /// An error of a call on the target: EIO may be excused, others never.
+  /// An error of a call on the target: what a dead server causes may be excused, others never.
   void call_failed(const char* call, std::uint16_t resource, int error) {
-    if (error == EIO && arena_.options().tolerate_io_errors) {
+    const bool of_a_server = error == EIO || error == ENOLCK || error == ETIMEDOUT;
+    if (of_a_server && arena_.options().tolerate_io_errors) {
       ++arena_.shared().tolerated;
       reopen();  // a handle that lost its lock answers EIO until it is closed
       std::this_thread::sleep_for(20ms);
