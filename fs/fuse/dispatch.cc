@@ -48,8 +48,8 @@ void on_setattr(fuse_req_t r, fuse_ino_t node, struct stat* wanted, int valid,
                 fuse_file_info* file) {
   std::optional<HandleId> through;
   if (file != nullptr) through = handle_of(file);
-  ops(r).start("setattr", ops(r).setattr(AttrReply(r), caller(r), NodeId{node},
-                                         to_set_attributes(*wanted, valid), through));
+  ops(r).start_change("setattr", ops(r).setattr(AttrReply(r), caller(r), NodeId{node},
+                                                to_set_attributes(*wanted, valid), through));
 }
 
 void on_readlink(fuse_req_t r, fuse_ino_t node) {
@@ -57,33 +57,36 @@ void on_readlink(fuse_req_t r, fuse_ino_t node) {
 }
 
 void on_mknod(fuse_req_t r, fuse_ino_t parent, const char* name, mode_t mode, dev_t device) {
-  ops(r).start("mknod", ops(r).mknod(EntryReply(r), caller(r), NodeId{parent}, name, mode, device));
+  ops(r).start_change("mknod",
+                      ops(r).mknod(EntryReply(r), caller(r), NodeId{parent}, name, mode, device));
 }
 
 void on_mkdir(fuse_req_t r, fuse_ino_t parent, const char* name, mode_t mode) {
-  ops(r).start("mkdir", ops(r).mkdir(EntryReply(r), caller(r), NodeId{parent}, name, mode));
+  ops(r).start_change("mkdir", ops(r).mkdir(EntryReply(r), caller(r), NodeId{parent}, name, mode));
 }
 
 void on_unlink(fuse_req_t r, fuse_ino_t parent, const char* name) {
-  ops(r).start("unlink", ops(r).unlink(DoneReply(r), caller(r), NodeId{parent}, name));
+  ops(r).start_change("unlink", ops(r).unlink(DoneReply(r), caller(r), NodeId{parent}, name));
 }
 
 void on_rmdir(fuse_req_t r, fuse_ino_t parent, const char* name) {
-  ops(r).start("rmdir", ops(r).rmdir(DoneReply(r), caller(r), NodeId{parent}, name));
+  ops(r).start_change("rmdir", ops(r).rmdir(DoneReply(r), caller(r), NodeId{parent}, name));
 }
 
 void on_symlink(fuse_req_t r, const char* target, fuse_ino_t parent, const char* name) {
-  ops(r).start("symlink", ops(r).symlink(EntryReply(r), caller(r), target, NodeId{parent}, name));
+  ops(r).start_change("symlink",
+                      ops(r).symlink(EntryReply(r), caller(r), target, NodeId{parent}, name));
 }
 
 void on_rename(fuse_req_t r, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
                const char* new_name, unsigned flags) {
-  ops(r).start("rename", ops(r).rename(DoneReply(r), caller(r), NodeId{parent}, name,
-                                       NodeId{new_parent}, new_name, flags));
+  ops(r).start_change("rename", ops(r).rename(DoneReply(r), caller(r), NodeId{parent}, name,
+                                              NodeId{new_parent}, new_name, flags));
 }
 
 void on_link(fuse_req_t r, fuse_ino_t node, fuse_ino_t parent, const char* name) {
-  ops(r).start("link", ops(r).link(EntryReply(r), caller(r), NodeId{node}, NodeId{parent}, name));
+  ops(r).start_change("link",
+                      ops(r).link(EntryReply(r), caller(r), NodeId{node}, NodeId{parent}, name));
 }
 
 void on_open(fuse_req_t r, fuse_ino_t node, fuse_file_info* file) {
@@ -92,8 +95,8 @@ void on_open(fuse_req_t r, fuse_ino_t node, fuse_file_info* file) {
 
 void on_create(fuse_req_t r, fuse_ino_t parent, const char* name, mode_t mode,
                fuse_file_info* file) {
-  ops(r).start("create",
-               ops(r).create(CreateReply(r), caller(r), NodeId{parent}, name, mode, *file));
+  ops(r).start_change("create",
+                      ops(r).create(CreateReply(r), caller(r), NodeId{parent}, name, mode, *file));
 }
 
 void on_read(fuse_req_t r, fuse_ino_t node, size_t size, off_t offset, fuse_file_info* file) {
@@ -110,8 +113,8 @@ void on_write(fuse_req_t r, fuse_ino_t node, const char* data, size_t size, off_
   call.offset = static_cast<std::uint64_t>(offset);
   // Pages written back have their place; only write(2) appends.
   call.append = (file->flags & O_APPEND) != 0 && file->writepage == 0;
-  ops(r).start("write",
-               ops(r).write(WrittenReply(r), call, user(r).session->take_payload(data, size)));
+  ops(r).start_change(
+      "write", ops(r).write(WrittenReply(r), call, user(r).session->take_payload(data, size)));
 }
 
 void on_flush(fuse_req_t r, fuse_ino_t node, fuse_file_info* file) {
@@ -124,7 +127,7 @@ void on_release(fuse_req_t r, fuse_ino_t node, fuse_file_info* file) {
 }
 
 void on_fsync(fuse_req_t r, fuse_ino_t node, int, fuse_file_info* file) {
-  ops(r).start("fsync", ops(r).fsync(DoneReply(r), NodeId{node}, handle_of(file)));
+  ops(r).start_change("fsync", ops(r).fsync(DoneReply(r), NodeId{node}, handle_of(file)));
 }
 
 void on_opendir(fuse_req_t r, fuse_ino_t node, fuse_file_info* file) {

@@ -64,8 +64,10 @@ struct Inode {
   bool pages_cached = false;
   LockBook book;
   LockOrder order;
-  std::unique_ptr<InodeWriter> writer;  ///< made at the first write
-  std::uint32_t opens = 0;              ///< open handles, and OPENs being answered
+  /// Made at the first write. Shared with the operations that use it: one that lost its session is
+  /// replaced while they end.
+  std::shared_ptr<InodeWriter> writer;
+  std::uint32_t opens = 0;  ///< open handles, and OPENs being answered
   std::optional<SillyPlace> silly;
   WalState wal;
   std::unique_ptr<WalIndex> wal_index;  ///< set = virtual

@@ -61,11 +61,11 @@ HandlePointer Operations::add_handle(InodePointer inode, Credentials who) {
   return handle;
 }
 
-InodeWriter& Operations::writer_of(Inode& inode) {
+std::shared_ptr<InodeWriter> Operations::writer_of(Inode& inode) {
   if (!inode.writer) {
-    inode.writer = std::make_unique<InodeWriter>(loop_, backend_, budget_, inode.handle);
+    inode.writer = std::make_shared<InodeWriter>(loop_, backend_, budget_, inode.handle);
   }
-  return *inode.writer;
+  return inode.writer;
 }
 
 ErrorCode Operations::take_poison(Handle& handle) {

@@ -45,8 +45,8 @@ Operations::Task Operations::setattr(AttrReply reply, Credentials who, NodeId no
   if (handle && change.size) who = handle->who;
   // Through the writer, so that no repeated write brings back what is cut off.
   Result<Attributes> attributes = errno_code(EIO);
-  if (change.size && inode->writer) {
-    attributes = co_await inode->writer->truncate(who, change);
+  if (const auto writer = inode->writer; change.size && writer) {
+    attributes = co_await writer->truncate(who, change);
   } else {
     attributes = co_await backend_.setattr(who, inode->handle, change);
   }

@@ -58,15 +58,11 @@ Operations::Awaitable<bool> Operations::ends_in_time(std::shared_ptr<CloseJob> j
 
 Operations::Task Operations::release_owner(InodePointer inode, HandlePointer handle, OwnerId owner,
                                            LockOrder::Turn turn, std::shared_ptr<CloseJob> job) {
+  const JobEnd end(job);
   co_await turn.wait(loop_, nullptr);
-  if (inode->writer && inode->writer->dirty()) {
-    co_await locks_.wait_entitled();
-    const auto committed = co_await inode->writer->commit(handle->who);
-    job->error = inode->writer->take_error(handle->errors);
-    if (!committed) job->error = committed.error();
-  } else if (inode->writer) {
-    job->error = inode->writer->take_error(handle->errors);
-  }
+  const auto committed = co_await commit(inode, handle->who);
+  if (inode->writer) job->error = inode->writer->take_error(handle->errors);
+  if (!committed) job->error = committed.error();
   if (inode->book.may_hold({LockSpace::kRange, owner})) {
     inode->book.drop_owner(owner);
     review_wal(*inode);
@@ -77,19 +73,15 @@ Operations::Task Operations::release_owner(InodePointer inode, HandlePointer han
     // Lost sessions have no locks left: nothing to tell the program beyond the poison.
     (void)co_await locks_.release_owner(request);
   }
-  job->end();
 }
 
 Operations::Task Operations::release_handle(InodePointer inode, HandlePointer handle,
                                             LockOrder::Turn turn) {
   co_await turn.wait(loop_, nullptr);
-  if (inode->writer && inode->writer->dirty()) {
-    co_await locks_.wait_entitled();
-    const auto committed = co_await inode->writer->commit(handle->who);
-    if (!committed) {
-      log::error("close.data_lost", "node={} error=\"{}\"", inode->node.value,
-                 committed.error().message());
-    }
+  const auto committed = co_await commit(inode, handle->who);
+  if (!committed && !handle->poisoned) {
+    log::error("close.not_stable", "node={} error=\"{}\"", inode->node.value,
+               committed.error().message());
   }
   if (!inode->book.holds_through(handle->id)) co_return;
   inode->book.drop_handle(handle->id);
@@ -107,10 +99,7 @@ Operations::Task Operations::publish(InodePointer inode, Credentials who) {
     inode->pages_cached = false;
     co_await notifier_->invalidate(inode->node);
   }
-  if (inode->writer && inode->writer->dirty()) {
-    co_await locks_.wait_entitled();
-    (void)co_await inode->writer->commit(who);
-  }
+  (void)co_await commit(inode, who);
 }
 
 }  // namespace holdfast::fs

@@ -123,6 +123,7 @@ Operations::Task Operations::unlock(DoneReply reply, NodeId, LockCall call) {
 Operations::Task Operations::unlock_at_lockd(InodePointer inode, HandlePointer handle,
                                              LockCall call, LockOrder::Turn turn,
                                              std::shared_ptr<CloseJob> job) {
+  const JobEnd end(job);
   co_await turn.wait(loop_, nullptr);
   const LockOwner owner{call.space, call.owner};
   if (inode->book.holds_exclusive(owner, call.range)) co_await publish(inode, handle->who);
@@ -136,7 +137,6 @@ Operations::Task Operations::unlock_at_lockd(InodePointer inode, HandlePointer h
   turn.leave();
   const auto unlocked = co_await locks_.unlock(request);
   if (!unlocked) job->error = unlocked.error();
-  job->end();
 }
 
 Operations::Task Operations::getlk(LockReply reply, NodeId, LockCall call) {
@@ -155,6 +155,7 @@ Operations::Task Operations::getlk(LockReply reply, NodeId, LockCall call) {
 
 Operations::Task Operations::query_at_lockd(InodePointer inode, LockCall call, LockOrder::Turn turn,
                                             std::shared_ptr<CloseJob> job) {
+  const JobEnd end(job);
   co_await turn.wait(loop_, nullptr);
   QueryRequest request;
   request.file = inode->key;
@@ -169,7 +170,6 @@ Operations::Task Operations::query_at_lockd(InodePointer inode, LockCall call, L
   } else {
     job->error = found.error();
   }
-  job->end();
 }
 
 }  // namespace holdfast::fs

@@ -23,7 +23,8 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
     written = co_await append(handle, data, call.offset, reply.interrupt());
   } else {
     note_header_write(*inode, call.offset, data);
-    written = co_await writer_of(*inode).write(handle->who, call.offset, data);
+    const auto writer = writer_of(*inode);
+    written = co_await writer->write(handle->who, call.offset, data);
   }
   if (!written) co_return reply.error(written.error());
   reply.written(data.size());
@@ -51,7 +52,8 @@ Operations::Awaitable<Result<void>> Operations::append(HandlePointer handle,
   if (attributes) {
     end = attributes->size;
     note_header_write(*inode, end, data);
-    written = co_await writer_of(*inode).write(handle->who, end, data);
+    const auto writer = writer_of(*inode);
+    written = co_await writer->write(handle->who, end, data);
   } else {
     written = attributes.error();
   }
@@ -71,10 +73,11 @@ Operations::Task Operations::fsync(DoneReply reply, NodeId, HandleId id) {
   if (!handle) co_return reply.error(EBADF);
   const InodePointer inode = handle->inode;
   if (handle->poisoned) co_return reply.error(EIO);
-  if (!inode->writer) co_return reply.done();
+  const auto writer = inode->writer;
+  if (!writer) co_return reply.done();
   co_await locks_.wait_entitled();
-  const auto committed = co_await inode->writer->commit(handle->who);
-  const ErrorCode late = inode->writer->take_error(handle->errors);
+  const auto committed = co_await writer->commit(handle->who);
+  const ErrorCode late = writer->take_error(handle->errors);
   if (!committed) co_return reply.error(committed.error());
   if (late) co_return reply.error(late);
   reply.done();

@@ -2,11 +2,20 @@
 
 #include "holdfast/base/log.h"
 
+#include <set>
+#include <vector>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/error.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace asio = boost::asio;
 
 namespace holdfast::fs {
 
-Operations::Operations(boost::asio::any_io_executor loop, Backend& backend, LockService& locks,
+Operations::Operations(asio::any_io_executor loop, Backend& backend, LockService& locks,
                        const MountOptions& options)
     : loop_(loop), backend_(backend), locks_(locks), options_(options), group_(loop) {}
 
@@ -24,12 +33,53 @@ Operations::Awaitable<Result<void>> Operations::prepare() {
   co_return Result<void>{};
 }
 
+Operations::Task Operations::change(Task operation) {
+  const auto signal = changes_.emplace(changes_.end());
+  struct Erase {
+    std::list<asio::cancellation_signal>& list;
+    std::list<asio::cancellation_signal>::iterator at;
+    ~Erase() { list.erase(at); }
+  };
+  const Erase erase{changes_, signal};
+  co_await asio::co_spawn(loop_, std::move(operation),
+                          asio::bind_cancellation_slot(signal->slot(), asio::use_awaitable));
+}
+
+void Operations::cancel_changes() {
+  // One that ends erases its entry, perhaps inside emit().
+  for (auto it = changes_.begin(); it != changes_.end();) {
+    auto current = it++;
+    current->emit(asio::cancellation_type::terminal);
+  }
+}
+
+Operations::Awaitable<Result<void>> Operations::commit(InodePointer inode, Credentials who) {
+  if (!inode->writer || !inode->writer->dirty()) co_return Result<void>{};
+  co_await locks_.wait_entitled();
+  auto result = std::make_shared<Result<void>>(errno_code(EIO));
+  try {
+    co_await change(commit_into(inode, who, result));
+  } catch (const boost::system::system_error& error) {
+    if (error.code() != asio::error::operation_aborted) throw;
+    *result = errno_code(EIO);  // the session was lost meanwhile
+  }
+  co_return *result;
+}
+
+Operations::Task Operations::commit_into(InodePointer inode, Credentials who,
+                                         std::shared_ptr<Result<void>> result) {
+  const auto writer = inode->writer;
+  *result = Result<void>{};
+  if (writer) *result = co_await writer->commit(who);
+}
+
 Operations::Task Operations::finish(std::chrono::milliseconds patience) {
-  boost::asio::steady_timer timer(loop_, patience);
+  asio::steady_timer timer(loop_, patience);
   timer.async_wait([this](const boost::system::error_code& stopped) {
     if (stopped) return;
     log::warn("fuse.cancelled", "operations={}", group_.size());
     group_.cancel();
+    cancel_changes();
   });
   co_await group_.join();
   timer.cancel();
@@ -49,30 +99,40 @@ void Operations::resumed() {
   backend_.resume();
 }
 
+// Who held nothing lost nothing and goes on (I6). But whoever uses a file on which this mount held
+// a lock may act on what that lock protected: such handles are dead. And what is on its way to the
+// storage (a write, or the unlink of a journal that ends a transaction) was ordered by a program
+// that believed in its locks: none of it may arrive after somebody else got them (I2).
 void Operations::lost() {
-  std::size_t poisoned = 0;
-  // Who held nothing lost nothing and goes on (I6); but whoever uses a file on which this mount
-  // held a lock may act on what that lock protected.
+  backend_.suspend();  // the end may come without a suspension before
+  std::set<InodePointer> inodes;
   for (const auto& [id, handle] : handles_) {
-    const Inode& inode = *handle->inode;
-    const bool held = !inode.book.empty();
-    const auto index = inode.wal.index.lock();
-    const bool index_held = index && !index->book.empty();
-    const bool database_held = inode.wal_index && !inode.wal_index->database->book.empty();
-    if (!held && !index_held && !database_held) continue;
+    const InodePointer& inode = handle->inode;
+    const auto index = inode->wal.index.lock();
+    const bool held = !inode->book.empty() || (index && !index->book.empty()) ||
+                      (inode->wal_index && !inode->wal_index->database->book.empty());
+    if (!held) continue;
     handle->poisoned = true;
-    ++poisoned;
+    inodes.insert(inode);
   }
-  for (const auto& [id, handle] : handles_) {
-    Inode& inode = *handle->inode;
-    if (inode.wal_index && handle->poisoned && inode.wal_index->linked) unlink_virtual(inode);
+  for (const auto& inode : inodes) {
+    if (inode->wal_index && inode->wal_index->linked) unlink_virtual(*inode);
+    inode->writer.reset();  // what it kept must not be sent again
+    // Dirty mapped pages end here, with EIO, before anybody opens the file anew.
+    if (!inode->wal_index && notifier_ != nullptr) notifier_->invalidate_later(inode->node);
   }
-  for (const auto& [id, handle] : handles_) {
-    handle->inode->book.drop_all();
-    review_wal(*handle->inode);
+  for (const auto& inode : inodes) {
+    inode->book.drop_all();
+    review_wal(*inode);
   }
   life_locked_ = false;
-  log::error("fuse.session_lost", "handles_poisoned={}", poisoned);
+  if (!inodes.empty()) cancel_changes();
+  log::error("fuse.session_lost", "files_poisoned={}", inodes.size());
+  start("resume", resume_when_entitled());
+}
+
+Operations::Task Operations::resume_when_entitled() {
+  co_await locks_.wait_entitled();
   backend_.resume();
 }
 

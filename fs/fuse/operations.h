@@ -23,6 +23,7 @@
 #include "holdfast/task/group.h"
 
 #include <cstdint>
+#include <list>
 #include <map>
 #include <memory>
 #include <optional>
@@ -35,6 +36,7 @@
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 
 namespace holdfast::fs {
 
@@ -75,6 +77,11 @@ class Operations {
   Operations& operator=(const Operations&) = delete;
 
   void start(std::string_view name, Task operation) { group_.spawn(name, std::move(operation)); }
+  /// An operation that changes the storage: ends with EIO if the session is lost while it runs,
+  /// since what its program relied on may be gone (I2).
+  void start_change(std::string_view name, Task operation) {
+    group_.spawn(name, change(std::move(operation)));
+  }
   /// Looks the root up, and sweeps its directory for strays in the background.
   Awaitable<Result<void>> prepare();
   /// Waits for everything that runs, cancels what has not ended after `patience`.
@@ -137,6 +144,14 @@ class Operations {
     InodePointer database;  ///< the file it belongs to
   };
 
+  // operations.cc
+  Task change(Task operation);
+  void cancel_changes();
+  Task resume_when_entitled();
+  /// Everything written to `inode` made stable; the error is also kept for the handles.
+  Awaitable<Result<void>> commit(InodePointer inode, Credentials who);
+  Task commit_into(InodePointer inode, Credentials who, std::shared_ptr<Result<void>> result);
+
   // inodes.cc: inodes, handles, answers
   [[nodiscard]] InodePointer known(const FileHandle& handle, const Attributes& attributes);
   [[nodiscard]] Attributes present(const Inode& inode, Attributes attributes) const;
@@ -146,7 +161,7 @@ class Operations {
   void answer_entry(EntryReply& reply, const InodePointer& inode, const Attributes& attributes);
   [[nodiscard]] HandlePointer find_handle(HandleId id) const;
   HandlePointer add_handle(InodePointer inode, Credentials who);
-  [[nodiscard]] InodeWriter& writer_of(Inode& inode);
+  [[nodiscard]] std::shared_ptr<InodeWriter> writer_of(Inode& inode);
   /// EIO if the handle lost its locks; reported once where `once` (fsync, close).
   [[nodiscard]] static ErrorCode take_poison(Handle& handle);
   void last_close(const InodePointer& inode);
@@ -235,6 +250,7 @@ class Operations {
   bool life_locked_ = false;
   std::uint64_t next_silly_ = 1;
   std::size_t stray_checks_ = 0;
+  std::list<boost::asio::cancellation_signal> changes_;  // of running changes
   task::Group group_;
 };
 

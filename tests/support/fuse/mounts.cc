@@ -119,6 +119,13 @@ bool Mounts::start_lockd() {
   return eventually([&] { return std::filesystem::exists(root_ + "/lockd"); });
 }
 
+bool Mounts::replace_lockd() {
+  ::kill(lockd_, SIGKILL);
+  ::waitpid(lockd_, nullptr, 0);
+  ::unlink((root_ + "/lockd").c_str());
+  return start_lockd();
+}
+
 bool Mounts::start_mount(std::size_t index) {
   Node& node = nodes_[index];
   int pipe[2];

@@ -60,6 +60,8 @@ class Mounts {
   [[nodiscard]] pid_t lockd() const { return lockd_; }
   [[nodiscard]] pid_t mount_process(std::size_t index) const { return nodes_[index].process; }
 
+  /// SIGKILL, and a new lockd that knows nothing: every session is lost.
+  bool replace_lockd();
   /// Ends the mount's process with SIGKILL, and takes the dead mount away.
   void kill_mount(std::size_t index);
   bool start_mount(std::size_t index);
