@@ -75,7 +75,7 @@ Outcome Locks::query(const SessionLocks& session, const QueryRequest& request) c
     if (const HeldRange* held =
             RangeTable::first_conflict(space, request.range, request.mode, self))
       return QueryResult{Conflict{.mode = held->mode,
-                                  .range = held->range,
+                                  .range = RangeTable::as_one_lock(*held),
                                   .pid = held->pid,
                                   .same_session = held->holding->agent->session == &session}};
   }

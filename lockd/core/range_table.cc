@@ -176,4 +176,20 @@ const HeldRange* RangeTable::first_conflict(const FileSpace& space, const ByteRa
   return first;
 }
 
+ByteRange RangeTable::as_one_lock(const HeldRange& held) {
+  ByteRange whole = held.range;
+  for (;;) {
+    const HeldRange* before = last_before(*held.holding, whole.start());
+    if (before == nullptr || before->range.end() != whole.start() || before->mode != held.mode)
+      break;
+    whole = make(before->range.start(), whole.end());
+  }
+  for (;;) {
+    const HeldRange* after = first_past(*held.holding, whole.end());
+    if (after == nullptr || after->range.start() != whole.end() || after->mode != held.mode) break;
+    whole = make(whole.start(), after->range.end());
+  }
+  return whole;
+}
+
 }  // namespace holdfast::lockd

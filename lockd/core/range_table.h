@@ -57,6 +57,9 @@ class RangeTable {
   [[nodiscard]] static const HeldRange* first_conflict(const FileSpace& space,
                                                        const ByteRange& range, LockMode mode,
                                                        const Holding* self);
+  /// `held` with the touching ranges of its owner and mode. We keep those of different handles
+  /// apart (RELEASE frees by handle); fcntl shows one lock.
+  [[nodiscard]] static ByteRange as_one_lock(const HeldRange& held);
 
  private:
   HeldRange& add(Holding& holding, const ByteRange& range, const HeldRange& like);

@@ -99,6 +99,17 @@ TEST_F(RangeLocks, QueryShowsTheOwnerWhoCameFirstAndHisLowestRange) {
   EXPECT_EQ(near->pid, kA.value);
 }
 
+TEST_F(RangeLocks, QueryShowsOneLockWhereHandlesKeepRangesApart) {
+  // Seen as a difference from Linux by the torture suite: a process locks [3, 8) through one
+  // descriptor and [8, 20) through another; F_GETLK knows nothing of descriptors.
+  d.ask(one, through(HandleId{1}, lock(kA, kX, bytes(3, 8))));
+  d.ask(one, through(HandleId{2}, lock(kA, kX, bytes(8, 20))));
+  d.ask(one, through(HandleId{2}, lock(kA, kS, bytes(20, 30))));
+  EXPECT_EQ(seen(bytes(5, 6))->range, bytes(3, 20));
+  EXPECT_EQ(seen(bytes(25, 26))->range, bytes(20, 30));
+  EXPECT_EQ(held().size(), 3u);
+}
+
 TEST_F(RangeLocks, QueryIgnoresOwnLocks) {
   d.ask(one, lock(kA, kX, bytes(0, 10)));
   EXPECT_FALSE(conflict(d.ask(one, query(kA, kX, bytes(0, 10)))));
