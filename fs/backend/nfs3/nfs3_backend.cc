@@ -23,7 +23,7 @@ Credentials own_credentials() {
 
 }  // namespace
 
-Nfs3Backend::Nfs3Backend(asio::any_io_executor executor, Options options, FileHandle root)
+Nfs3Backend::Nfs3Backend(Token, asio::any_io_executor executor, Options options, FileHandle root)
     : executor_(executor),
       options_(std::move(options)),
       root_(root),
@@ -38,7 +38,7 @@ asio::awaitable<Nfs3Backend::Outcome> Nfs3Backend::mount(asio::any_io_executor e
     out.failure = std::move(mounted.failure);
     co_return out;
   }
-  out.backend.reset(new Nfs3Backend(executor, std::move(options), mounted.root));
+  out.backend = std::make_unique<Nfs3Backend>(Token{}, executor, std::move(options), mounted.root);
   out.failure = co_await out.backend->ask_limits();
   if (out.failure.code) {
     co_await out.backend->stop();

@@ -23,6 +23,14 @@ class Nfs3Backend final : public Backend {
   static boost::asio::awaitable<Outcome> mount(boost::asio::any_io_executor executor,
                                                Options options);
 
+  /// For mount() only.
+  struct Token {
+   private:
+    Token() = default;
+    friend class Nfs3Backend;
+  };
+  Nfs3Backend(Token token, boost::asio::any_io_executor executor, Options options, FileHandle root);
+
   Awaitable<Entry> root() override;
   [[nodiscard]] const FilesystemLimits& limits() const override { return limits_; }
   [[nodiscard]] std::string describe() const override;
@@ -65,7 +73,6 @@ class Nfs3Backend final : public Backend {
   boost::asio::awaitable<void> stop() override;
 
  private:
-  Nfs3Backend(boost::asio::any_io_executor executor, Options options, FileHandle root);
   boost::asio::awaitable<Failure> ask_limits();
   Awaitable<Entry> create_unchecked(Credentials who, FileHandle directory, std::string name,
                                     SetAttributes attributes);
