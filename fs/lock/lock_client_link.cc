@@ -114,6 +114,7 @@ std::optional<wire::StartFailure> LockClient::start_failure() const {
 }
 
 asio::awaitable<void> LockClient::stop() {
+  stopping_ = true;  // no new calls, no reconnect
   perform(core_.goodbye());
   if (connection_) {
     const auto connection = connection_;

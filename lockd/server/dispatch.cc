@@ -40,7 +40,7 @@ std::optional<HelloRefused> check_version(const Hello& hello) {
 }  // namespace
 
 Result<void> Server::handle_arrived(const PeerPtr& peer) {
-  const Instant now = boot_time_now();
+  const Instant now = lease_now();
   wire::Connection& connection = *peer->connection;
   while (!connection.closing()) {
     auto message = connection.next_client_message();

@@ -22,10 +22,6 @@ namespace {
 // Timers run on CLOCK_MONOTONIC, leases on CLOCK_BOOTTIME: a sleep this short notices a suspend.
 constexpr std::chrono::milliseconds kTickMax{1'000};
 constexpr std::chrono::milliseconds kTickMin{10};
-// A loop that stood still this much longer than asked (stopped, starved) reads what arrived
-// meanwhile before it ends leases: the mounts' renewals are in its sockets.
-constexpr std::chrono::milliseconds kPause{1'000};
-constexpr std::chrono::milliseconds kCatchUp{200};
 constexpr std::chrono::milliseconds kAcceptRetry{100};
 
 asio::awaitable<void> sleep(asio::any_io_executor executor, std::chrono::nanoseconds duration) {
@@ -62,7 +58,8 @@ Server::Server(asio::any_io_executor executor, ServerOptions options)
     : executor_(executor),
       options_(std::move(options)),
       epoch_(fresh_epoch()),
-      coordinator_(options_.coordinator, epoch_, boot_time_now()),
+      last_look_(boot_time_now()),
+      coordinator_(options_.coordinator, epoch_, last_look_),
       group_(executor) {}
 
 Server::~Server() = default;
@@ -222,23 +219,32 @@ void Server::gone(const PeerPtr& peer, ErrorCode why) {
   if (!peer->connection->closing() || broke_protocol) peer->connection->close();
 }
 
+Duration Server::tick_max() const {
+  return std::clamp<Duration>(options_.coordinator.lease_ttl / 4, kTickMin, kTickMax);
+}
+
+Instant Server::lease_now() {
+  const Instant real = boot_time_now();
+  const Duration gap = real - last_look_;
+  last_look_ = real;
+  if (gap > 2 * tick_max()) {
+    paused_ += gap - tick_max();
+    log::warn("lockd.paused", "ms={}",
+              std::chrono::duration_cast<std::chrono::milliseconds>(gap).count());
+  }
+  return real - paused_;
+}
+
 asio::awaitable<void> Server::tick_loop() {
-  const auto at_most =
-      std::clamp<std::chrono::nanoseconds>(options_.coordinator.lease_ttl / 4, kTickMin, kTickMax);
+  const Duration at_most = tick_max();
   for (;;) {
-    const Instant before = boot_time_now();
+    const Instant before = lease_now();
     const Instant deadline = coordinator_.next_deadline();
     std::chrono::nanoseconds wait = at_most;
     if (deadline < before + wait) wait = deadline - before;
     wait = std::max<std::chrono::nanoseconds>(wait, kTickMin);
     co_await sleep(executor_, wait);
-    if (boot_time_now() - before > wait + kPause) {
-      log::warn(
-          "lockd.paused", "ms={}",
-          std::chrono::duration_cast<std::chrono::milliseconds>(boot_time_now() - before).count());
-      co_await sleep(executor_, kCatchUp);
-    }
-    perform(coordinator_.tick(boot_time_now()));
+    perform(coordinator_.tick(lease_now()));
   }
 }
 

@@ -83,6 +83,11 @@ class Server {
   using PeerPtr = std::shared_ptr<Peer>;  // shared by its reader, its writer and the tables
 
   // server.cc: life, timers, accepting
+  /// The time leases are counted in: CLOCK_BOOTTIME without the times in which this loop stood
+  /// still (stopped, starved, suspended). Mounts could not renew then, though their renewals may
+  /// be in our sockets. Counting less is safe: a mount stops by its own clock.
+  Instant lease_now();
+  [[nodiscard]] Duration tick_max() const;
   wire::Started open_acceptor(const wire::Address& address, Door door);
   boost::asio::awaitable<void> accept_loop(wire::Acceptor& acceptor, Door door);
   boost::asio::awaitable<void> tick_loop();
@@ -111,6 +116,8 @@ class Server {
   ServerOptions options_;
   wire::Codec codec_;
   Epoch epoch_;
+  Instant last_look_;   // when lease_now() was last asked; the tick loop asks often
+  Duration paused_{0};  // all pauses so far
   Coordinator coordinator_;
   task::Group group_;
   std::vector<std::unique_ptr<wire::Acceptor>> acceptors_;
