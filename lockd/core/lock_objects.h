@@ -48,19 +48,20 @@ struct FileIdHash {
 };
 
 struct HeldRange {
+  // What a search reads comes first, so that it shares cache lines.
   ByteRange range;
+  HeldRange* left = nullptr;  ///< in the tree of its space
+  HeldRange* right = nullptr;
+  Reaches reaches;
+  Holding* holding = nullptr;
+  LockMode mode = LockMode::kShared;
+  std::uint16_t priority = 0;
+  std::uint32_t pid = 0;
+  HeldRange* own_left = nullptr;  ///< in the tree of its holding
+  HeldRange* own_right = nullptr;
   HandleId handle;  ///< through which it was last set
   FencingToken token;
   Instant since;
-  Holding* holding = nullptr;
-  HeldRange* left = nullptr;  ///< in the tree of its space
-  HeldRange* right = nullptr;
-  HeldRange* own_left = nullptr;  ///< in the tree of its holding
-  HeldRange* own_right = nullptr;
-  Reaches reaches;
-  std::uint32_t pid = 0;
-  std::uint16_t priority = 0;
-  LockMode mode = LockMode::kShared;
 
   [[nodiscard]] const void* owner() const { return holding; }
 };
@@ -73,6 +74,8 @@ struct OwnTraits {
     return a.range.start() < b.range.start();
   }
   static void summarize(HeldRange&) {}
+  static void absorb(HeldRange&, const HeldRange&) {}
+  static bool depends(const HeldRange&, const HeldRange&) { return false; }
 };
 
 /// What one owner holds in one space of one file. Lives while it has ranges.
@@ -98,6 +101,12 @@ struct SpaceTraits {
     node.reaches.add(node.range, node.mode, node.holding);
     if (node.left != nullptr) node.reaches.add(node.left->reaches);
     if (node.right != nullptr) node.reaches.add(node.right->reaches);
+  }
+  static void absorb(HeldRange& at, const HeldRange& added) {
+    at.reaches.add(added.range, added.mode, added.holding);
+  }
+  static bool depends(const HeldRange& at, const HeldRange& gone) {
+    return at.reaches.depends(gone.range);
   }
 };
 
@@ -137,6 +146,8 @@ struct Waiter {
 };
 
 struct WaiterTraits {
+  static void absorb(Waiter& at, const Waiter&) { summarize(at); }
+  static bool depends(const Waiter&, const Waiter&) { return true; }
   static Waiter*& left(Waiter& node) { return node.left; }
   static Waiter*& right(Waiter& node) { return node.right; }
   static std::uint32_t priority(const Waiter& node) { return node.priority; }

@@ -120,14 +120,13 @@ void RangeTable::set(Holding& holding, const Setting& setting, std::vector<ByteR
     remove(*after);
   }
   const HeldRange like{.range = merged,
+                       .reaches = {},
+                       .holding = &holding,
+                       .mode = setting.mode,
+                       .pid = setting.pid,
                        .handle = setting.handle,
                        .token = setting.token,
-                       .since = setting.now,
-                       .holding = &holding,
-                       .reaches = {},
-                       .pid = setting.pid,
-                       .priority = 0,
-                       .mode = setting.mode};
+                       .since = setting.now};
   add(holding, merged, like);
 }
 

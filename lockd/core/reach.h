@@ -24,6 +24,10 @@ struct Reach {
   [[nodiscard]] std::uint64_t beyond(const void* self) const {
     return owner == self ? other_end : end;
   }
+  /// Without a range that ends there it might be another.
+  [[nodiscard]] bool depends(std::uint64_t one_end) const {
+    return one_end == end || one_end == other_end;
+  }
   void add(const Reach& more) {
     if (more.end == 0) return;
     if (more.end > end) {
@@ -50,6 +54,9 @@ struct Reaches {
     any.add(one);
     if (mode == LockMode::kExclusive) exclusive.add(one);
   }
+  [[nodiscard]] bool depends(const ByteRange& range) const {
+    return any.depends(range.end()) || exclusive.depends(range.end());
+  }
   /// Furthest end of what conflicts by mode with a request of `self` for `mode`.
   [[nodiscard]] std::uint64_t conflicting(LockMode mode, const void* self) const {
     return (mode == LockMode::kExclusive ? any : exclusive).beyond(self);
@@ -68,11 +75,14 @@ template <class Node>
   // If a left subtree reaches past range.start() but holds no hit, then the range that reaches so
   // far starts at or after range.end(), and so does everything to the right: no second descent.
   while (at != nullptr && at->reaches.conflicting(mode, self) > range.start()) {
+    if (at->range.start() >= range.end()) {
+      at = at->left;
+      continue;
+    }
     if (at->left != nullptr && at->left->reaches.conflicting(mode, self) > range.start()) {
       at = at->left;
       continue;
     }
-    if (at->range.start() >= range.end()) return nullptr;
     if (at->range.end() > range.start() && modes_conflict(at->mode, mode) && at->owner() != self)
       return at;
     at = at->right;
