@@ -119,7 +119,8 @@ void Filesystem::request_unmount() {
   state.deadline.async_wait([&state](const boost::system::error_code& stopped) {
     if (stopped) return;
     log::warn("fuse.unmount_forced", "reason=files_in_use");
-    state.serving.cancel();
+    // Aborted, the kernel ends the session by itself, and no notifier stays stuck in it.
+    if (!state.session.abort()) state.serving.cancel();
   });
 }
 

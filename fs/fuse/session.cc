@@ -4,6 +4,8 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <sstream>
 #include <thread>
 #include <utility>
 
@@ -29,6 +31,20 @@ std::string join(const std::vector<std::string>& options) {
   for (const auto& option : options)
     all += (all.empty() ? "" : ",") + option;
   return all;
+}
+
+/// The connection's number: the minor device number of the mount. Asked of the mount table, since
+/// stat() of the mount would be a request to ourselves.
+std::string connection_number(const std::string& path) {
+  std::ifstream mounts("/proc/self/mountinfo");
+  std::string line, number;
+  while (std::getline(mounts, line)) {
+    std::istringstream fields(line);
+    std::string id, parent, device, root, where;
+    fields >> id >> parent >> device >> root >> where;
+    if (where == path && device.starts_with("0:")) number = device.substr(2);
+  }
+  return number;
 }
 
 }  // namespace
@@ -64,6 +80,7 @@ Result<void> Session::mount(const std::string& path, const std::vector<std::stri
   if (fuse_session_custom_io(session_, &hooks, fd) != 0) return errno_code(EIO);
   ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) | O_NONBLOCK);
   descriptor_.assign(fd);
+  connection_ = connection_number(path);
   return {};
 }
 
@@ -171,6 +188,14 @@ void Session::detach() {
   // umount2 can send requests (writeback, FORGET) and wait for them: never from the loop. The
   // thread touches nothing of ours, so it may end after us.
   std::thread([path = path_] { ::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW); }).detach();
+}
+
+bool Session::abort() {
+  if (connection_.empty()) return false;
+  std::ofstream file("/sys/fs/fuse/connections/" + connection_ + "/abort");
+  file << "1\n";
+  file.flush();
+  return file.good();
 }
 
 void Session::close() {

@@ -67,6 +67,9 @@ class Session {
   boost::asio::awaitable<Result<void>> negotiated();
   /// umount2(MNT_DETACH) from a helper thread, since it may send requests. Harmless if repeated.
   void detach();
+  /// Ends the connection by force (fusectl): serve() returns, whatever the kernel waits for ends
+  /// with ENOTCONN. False where fusectl is not mounted.
+  [[nodiscard]] bool abort();
   /// Closes the connection: whatever the kernel still waits for ends with ENOTCONN.
   void close();
 
@@ -90,6 +93,7 @@ class Session {
   std::uint32_t background_max_;
   fuse_session* session_ = nullptr;
   std::string path_;
+  std::string connection_;  // its number under fusectl
   boost::asio::posix::stream_descriptor descriptor_;
   fuse_buf buffer_{};
   task::Event negotiated_;
