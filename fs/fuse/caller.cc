@@ -2,6 +2,7 @@
 
 #include "holdfast/base/unique_fd.h"
 
+#include <algorithm>
 #include <array>
 #include <cstdlib>
 #include <string>
@@ -35,8 +36,7 @@ Credentials CallerGroups::credentials(fuse_req_t request) {
     who.groups = known->second.groups;
     return who;
   }
-  std::array<gid_t, 64> some{};
-  std::vector<gid_t> groups(some.begin(), some.end());
+  std::vector<gid_t> groups(64);
   int count = fuse_req_getgroups(request, static_cast<int>(groups.size()), groups.data());
   if (count > static_cast<int>(groups.size())) {
     groups.resize(static_cast<std::size_t>(count));

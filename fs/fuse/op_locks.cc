@@ -37,6 +37,7 @@ Operations::Task Operations::setlk(DoneReply reply, NodeId, LockCall call) {
   task::Interrupt* const interrupt = reply.interrupt();
   const bool our_turn = co_await turn.wait(loop_, interrupt);
   if (!our_turn) co_return reply.error(EINTR);
+  if (handle->poisoned) co_return reply.error(EIO);
   if (call.mode == LockMode::kShared && inode->book.holds_exclusive(owner, call.range)) {
     co_await publish(inode, handle->who);  // a downgrade lets readers in
   }
@@ -52,7 +53,10 @@ Operations::Task Operations::setlk(DoneReply reply, NodeId, LockCall call) {
     co_await give_back(inode, call);
     co_return reply.error(ready.error());
   }
-  if (handle->poisoned) co_return reply.error(EIO);
+  if (handle->poisoned) {  // lost while it was granted: of the session before or of the next one
+    co_await give_back(inode, call);
+    co_return reply.error(EIO);
+  }
   reply.done();
 }
 

@@ -101,17 +101,18 @@ void Operations::review_wal(Inode& inode) {
   ++wal.generation;
 }
 
+void Operations::forget_header(Inode& inode) {
+  inode.wal.journal = JournalKind::kUnknown;
+  ++inode.wal.generation;
+}
+
 // SQLite's file format, section 1.3: bytes 18 and 19 are the write and read versions, 2 = WAL.
 void Operations::note_header_write(Inode& inode, std::uint64_t offset,
                                    std::span<const std::uint8_t> data) {
   constexpr std::uint64_t kVersions = 18, kVersionsEnd = 20;
   if (offset >= kVersionsEnd || offset + data.size() <= kVersions) return;
   const bool whole = offset <= kVersions && offset + data.size() >= kVersionsEnd;
-  if (!whole || !inode.book.anybody_holds(kSharedRange)) {
-    inode.wal.journal = JournalKind::kUnknown;
-    ++inode.wal.generation;
-    return;
-  }
+  if (!whole || !inode.book.anybody_holds(kSharedRange)) return forget_header(inode);
   const auto at = static_cast<std::size_t>(kVersions - offset);
   const bool is_wal = data[at] == 2 || data[at + 1] == 2;
   inode.wal.journal = is_wal ? JournalKind::kWal : JournalKind::kRollback;

@@ -26,7 +26,10 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
     const auto writer = writer_of(*inode);
     written = co_await writer->write(handle->who, call.offset, data);
   }
-  if (!written) co_return reply.error(written.error());
+  if (!written) {
+    forget_header(*inode);  // nobody knows how much of it arrived
+    co_return reply.error(written.error());
+  }
   reply.written(data.size());
 }
 

@@ -169,6 +169,7 @@ class Operations {
   // op_write.cc
   Awaitable<Result<void>> append(HandlePointer handle, std::span<const std::uint8_t> data,
                                  std::uint64_t expected, task::Interrupt* interrupt);
+  static void forget_header(Inode& inode);
   void note_header_write(Inode& inode, std::uint64_t offset, std::span<const std::uint8_t> data);
 
   // op_close.cc
