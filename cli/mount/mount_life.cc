@@ -52,7 +52,9 @@ fs::MountOptions filesystem_options(const MountSettings& settings) {
 class Life {
  public:
   Life(asio::io_context& io, const MountSettings& settings, Reporter& reporter)
-      : io_(io), settings_(settings), reporter_(reporter), signals_(io, SIGTERM, SIGINT, SIGHUP) {}
+      : io_(io), settings_(settings), reporter_(reporter), signals_(io, SIGTERM, SIGINT, SIGHUP) {
+    signals_.add(SIGUSR1);
+  }
 
   asio::awaitable<void> run() {
     auto begun = co_await begin();
@@ -82,6 +84,8 @@ class Life {
       if (stopped) co_return;
       if (signal == SIGHUP) {
         reopen_log(settings_.options.log, settings_.mountpoint);
+      } else if (signal == SIGUSR1) {
+        log_counters();
       } else if (filesystem_) {
         log::info("mount.stopping", "signal={}", signal);
         filesystem_->request_unmount();
@@ -140,6 +144,15 @@ class Life {
     if (!started) co_return Failure{kExitMount, started.error().what, started.error().hint};
     client_ = std::move(client);
     co_return boost::system::in_place_value;
+  }
+
+  /// For benchmarks and for people who wonder: what this mount has asked of others so far.
+  void log_counters() const {
+    if (!client_ || !backend_) return;
+    std::string line = fmt::format("lockd={}", client_->core().requests_numbered());
+    for (const fs::CallCount& one : backend_->call_counts())
+      line += fmt::format(" nfs.{}={}", one.call, one.count);
+    log::info("mount.counters", "{}", line);
   }
 
   asio::awaitable<void> end() {

@@ -111,6 +111,7 @@ void ClientCore::pump(ClientEffects& effects) {
 void ClientCore::send_numbered(Call call, ClientEffects& effects) {
   const RequestNumber acked = acknowledged();
   const RequestNumber number{++last_number_};
+  ++numbered_;
   effects.emplace_back(SendMessage{ClientMessage(Request{number, acked, call.command})});
   sent_.emplace_hint(sent_.end(), number, std::move(call));
 }

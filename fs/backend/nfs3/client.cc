@@ -90,6 +90,7 @@ asio::awaitable<Result<Answer>> Client::perform(rpc::Message message, Lane lane,
                                                 std::optional<std::chrono::milliseconds> patience) {
   if (!patience && !options_.hard) patience = options_.timeo;
   const auto start = steady_clock::now();
+  if (const auto number = message.procedure(); number < calls_.size()) ++calls_[number];
   rpc::Backoff backoff;
   bool repeated = false;
   for (;;) {
@@ -114,6 +115,18 @@ asio::awaitable<Result<Answer>> Client::perform(rpc::Message message, Lane lane,
     if (patience && steady_clock::now() - start >= *patience) co_return errno_code(ETIMEDOUT);
     co_await wait_before_retry(backoff.next(static_cast<std::uint32_t>(std::random_device{}())));
   }
+}
+
+std::vector<CallCount> Client::call_counts() const {
+  // RFC 1813 section 3.3, by number.
+  constexpr std::array<std::string_view, 22> kNames{
+      "NULL",    "GETATTR",     "SETATTR", "LOOKUP", "ACCESS",   "READLINK", "READ",   "WRITE",
+      "CREATE",  "MKDIR",       "SYMLINK", "MKNOD",  "REMOVE",   "RMDIR",    "RENAME", "LINK",
+      "READDIR", "READDIRPLUS", "FSSTAT",  "FSINFO", "PATHCONF", "COMMIT"};
+  std::vector<CallCount> counts;
+  for (std::size_t i = 0; i < calls_.size(); ++i)
+    if (calls_[i] != 0) counts.push_back({kNames[i], calls_[i]});
+  return counts;
 }
 
 /// A place in the order of writes. Shared by the operation and its call on the wire: a caller that

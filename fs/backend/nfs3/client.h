@@ -10,6 +10,7 @@
 #include "holdfast/base/result.h"
 #include "holdfast/task/event.h"
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -55,6 +56,8 @@ class Client {
   void resume();
   boost::asio::awaitable<void> stop();
 
+  [[nodiscard]] std::vector<CallCount> call_counts() const;
+
   /// Keeps stop() waiting while an operation of the backend runs.
   class Running {
    public:
@@ -82,6 +85,7 @@ class Client {
   task::Event stopping_;
   task::Event idle_;
   std::size_t running_ = 0;
+  std::array<std::uint64_t, 22> calls_{};  // by procedure number, 0 = NULL to 21 = COMMIT
 };
 
 }  // namespace holdfast::fs::nfs3

@@ -19,7 +19,8 @@ constexpr std::uint32_t kRpcVersion = 2;
 constexpr std::uint32_t kAuthNone = 0;
 constexpr std::uint32_t kAuthSys = 1;
 constexpr std::size_t kMachineNameMax = 255;
-constexpr std::size_t kXidAt = 4;  // after the record mark
+constexpr std::size_t kXidAt = 4;         // after the record mark
+constexpr std::size_t kProcedureAt = 24;  // xid, CALL, RPC version, program, version
 constexpr std::size_t kVerifierMax = 400;
 
 void store(std::uint8_t* at, std::uint32_t value) {
@@ -44,6 +45,11 @@ static_assert(sizeof(ZDR) <= 64);
 
 std::uint32_t Message::xid() const {
   Reader reader{std::span<const std::uint8_t>(head).subspan(kXidAt)};
+  return reader.u32();
+}
+
+std::uint32_t Message::procedure() const {
+  Reader reader{std::span<const std::uint8_t>(head).subspan(kProcedureAt)};
   return reader.u32();
 }
 

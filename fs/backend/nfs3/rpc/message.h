@@ -27,6 +27,7 @@ struct Message {
 
   [[nodiscard]] std::uint32_t xid() const;
   void set_xid(std::uint32_t xid);
+  [[nodiscard]] std::uint32_t procedure() const;
   /// XDR padding after the payload.
   [[nodiscard]] std::size_t padding() const { return (4 - payload.size() % 4) % 4; }
 };
