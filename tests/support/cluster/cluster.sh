@@ -35,7 +35,8 @@ on_node() {
 }
 
 lockd_start() {
-  on_node srv "$bin/holdfast-lockd" --listen "10.77.0.1:$LOCKD_PORT" --admin "$CLUSTER/lockd.sock" "$@" \
+  # Not through on_node: $! would be the shell that runs the function.
+  nsenter --net="/run/netns/$net-srv" -- "$bin/holdfast-lockd" --listen "10.77.0.1:$LOCKD_PORT" --admin "$CLUSTER/lockd.sock" "$@" \
     >>"$CLUSTER/log/lockd.log" 2>&1 &
   lockd_pid=$!
   local i
@@ -67,6 +68,9 @@ node_mount() {  # node_mount a|b [extra -o options]
     -o "lockd=10.77.0.1:$LOCKD_PORT,log=$CLUSTER/log/$node.log${2:+,$2}"
 }
 
+# Looks into the table only: stat of a dead mount would hang.
+cluster_mounted() { grep -qF " $CLUSTER/$1 " /proc/self/mounts; }
+
 node_unmount() { "$bin/holdfast" unmount "$CLUSTER/$1"; }
 
 cluster_up() {
@@ -80,10 +84,12 @@ cluster_up() {
 cluster_down() {
   local status=$?
   trap - EXIT
+  set +e  # one step that fails must not keep the next from cleaning up
   [[ -n ${CLUSTER:-} && -d $CLUSTER ]] || return "$status"
   local node
   for node in a b; do
-    mountpoint -q "$CLUSTER/$node" 2>/dev/null && { timeout 20 "$bin/holdfast" unmount "$CLUSTER/$node" >/dev/null 2>&1 || umount -l "$CLUSTER/$node" 2>/dev/null; }
+    cluster_mounted "$node" || continue
+    timeout 30 "$bin/holdfast" unmount "$CLUSTER/$node" >/dev/null || umount -l "$CLUSTER/$node" 2>/dev/null
   done
   lockd_kill TERM
   "$cluster_nfs/ganesha" stop "$CLUSTER/nfs" >/dev/null 2>&1 || true
