@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdlib>
 #include <string>
+#include <string_view>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -50,7 +51,7 @@ Credentials CallerGroups::credentials(fuse_req_t request) {
   return who;
 }
 
-OwnerKind owner_kind_of_blocked(pid_t tid) {
+std::optional<OwnerKind> owner_kind_of_blocked(pid_t tid) {
   if (tid <= 0) return OwnerKind::kUnchecked;
   const std::string path = "/proc/" + std::to_string(tid) + "/syscall";
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
@@ -58,6 +59,7 @@ OwnerKind owner_kind_of_blocked(pid_t tid) {
   if (!file || ::read(file.get(), text.data(), text.size() - 1) <= 0) return OwnerKind::kUnchecked;
   // proc_pid_syscall(5): number in decimal, then six arguments, the stack and program counters in
   // hexadecimal; "running" otherwise.
+  if (std::string_view(text.data()).starts_with("running")) return std::nullopt;
   char* at = nullptr;
   const long number = std::strtol(text.data(), &at, 10);
   if (at == text.data() || number != kFcntlNumber) return OwnerKind::kUnchecked;

@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <tuple>
 #include <vector>
 
@@ -36,7 +37,8 @@ class CallerGroups {
 
 /// The kernel does not tell OFD lock requests from POSIX ones; the system call that thread `tid` is
 /// blocked in does. kUnchecked whenever it cannot be seen: a deadlock may then go unnoticed, but
-/// none is ever reported falsely. Call while the thread waits for our answer.
-[[nodiscard]] OwnerKind owner_kind_of_blocked(pid_t tid);
+/// none is ever reported falsely. Call while the thread waits for our answer. Nothing: the thread
+/// still runs (it has sent the request and is on its way to sleep), so look again a little later.
+[[nodiscard]] std::optional<OwnerKind> owner_kind_of_blocked(pid_t tid);
 
 }  // namespace holdfast::fs

@@ -2,6 +2,12 @@
 #include "fs/fuse/convert.h"
 #include "fs/fuse/operations.h"
 
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace asio = boost::asio;
+
 namespace holdfast::fs {
 namespace {
 
@@ -78,10 +84,22 @@ Operations::Awaitable<Result<Granted>> Operations::lock_at_lockd(InodePointer in
     co_return granted;
   // It has to wait, so now it matters whether the owner can be part of a deadlock. Only now, since
   // looking costs some microseconds and most locks are free.
-  if (call.space == LockSpace::kRange) request.kind = owner_kind_of_blocked(call.tid);
+  if (call.space == LockSpace::kRange) request.kind = co_await owner_kind(call.tid);
   request.wait = Wait::kYes;
   granted = co_await locks_.lock(request, interrupt);
   co_return granted;
+}
+
+Operations::Awaitable<OwnerKind> Operations::owner_kind(pid_t tid) {
+  constexpr int kLooksMax = 20;
+  asio::steady_timer pause(loop_);
+  for (int i = 0; i < kLooksMax; ++i) {
+    if (const auto kind = owner_kind_of_blocked(tid)) co_return *kind;
+    pause.expires_after(std::chrono::milliseconds(1));
+    boost::system::error_code woken;
+    co_await pause.async_wait(asio::redirect_error(asio::use_awaitable, woken));
+  }
+  co_return OwnerKind::kUnchecked;
 }
 
 Operations::Awaitable<Result<void>> Operations::after_grant(InodePointer inode,

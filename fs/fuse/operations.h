@@ -187,6 +187,8 @@ class Operations {
                        LockOrder::Turn turn, std::shared_ptr<CloseJob> job);
   Task query_at_lockd(InodePointer inode, LockCall call, LockOrder::Turn turn,
                       std::shared_ptr<CloseJob> job);
+  /// See owner_kind_of_blocked(); waits until the thread sleeps.
+  Awaitable<OwnerKind> owner_kind(pid_t tid);
   Awaitable<Result<Granted>> lock_at_lockd(InodePointer inode, LockCall call, LockOrder::Turn& turn,
                                            task::Interrupt* interrupt);
   Awaitable<Result<void>> after_grant(InodePointer inode, HandlePointer handle, LockCall call,
