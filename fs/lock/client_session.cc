@@ -120,6 +120,14 @@ void ClientCore::on(const LockList&, Instant, ClientEffects& effects) {
   drop(DropConnection::Why::kProtocol, {}, effects);
 }
 
+// lockd does not send these yet.
+void ClientCore::on(const Queued&, Instant, ClientEffects& effects) {
+  drop(DropConnection::Why::kProtocol, {}, effects);
+}
+void ClientCore::on(const Reclaimed&, Instant, ClientEffects& effects) {
+  drop(DropConnection::Why::kProtocol, {}, effects);
+}
+
 void ClientCore::lose(ClientEffects& effects) {
   // The listener runs first: whoever is completed below finds its handles poisoned.
   effects.emplace_back(SessionLost{});

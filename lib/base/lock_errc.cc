@@ -39,7 +39,13 @@ class LockCategory final : public boost::system::error_category {
       case LockErrc::kVersionMismatch:
         return "no common protocol version";
       case LockErrc::kStarting:
-        return "lockd waits out the leases of its former life";
+        return "lockd is not ready for this session yet";
+      case LockErrc::kLockLost:
+        return "the locks on this file were given away while this mount was out of contact";
+      case LockErrc::kStandby:
+        return "this lockd is a standby";
+      case LockErrc::kStaleLockd:
+        return "this lockd remembers less than its mounts do";
     }
     return "unknown lock error";
   }
@@ -54,6 +60,7 @@ class LockCategory final : public boost::system::error_category {
       case LockErrc::kTooManyRequests:
       case LockErrc::kWalOwnedElsewhere:
       case LockErrc::kStarting:
+      case LockErrc::kStandby:
         return posix(EAGAIN);
       case LockErrc::kDeadlock:
         return posix(EDEADLK);
@@ -66,6 +73,8 @@ class LockCategory final : public boost::system::error_category {
       case LockErrc::kTooManySessions:
         return posix(EUSERS);
       case LockErrc::kSessionLost:
+      case LockErrc::kLockLost:
+      case LockErrc::kStaleLockd:
         return posix(EIO);
       case LockErrc::kBadSecret:
         return posix(EACCES);

@@ -37,7 +37,7 @@ inline constexpr EnumTable<LockState, pb::LockState, 3> kStates{{
     {LockState::kWalOwner, pb::LOCK_STATE_WAL_OWNER},
 }};
 
-inline constexpr EnumTable<LockErrc, pb::LockError, 14> kErrors{{
+inline constexpr EnumTable<LockErrc, pb::LockError, 17> kErrors{{
     {LockErrc::kWouldBlock, pb::LOCK_ERROR_WOULD_BLOCK},
     {LockErrc::kDeadlock, pb::LOCK_ERROR_DEADLOCK},
     {LockErrc::kInterrupted, pb::LOCK_ERROR_INTERRUPTED},
@@ -52,6 +52,9 @@ inline constexpr EnumTable<LockErrc, pb::LockError, 14> kErrors{{
     {LockErrc::kBadRequest, pb::LOCK_ERROR_BAD_REQUEST},
     {LockErrc::kVersionMismatch, pb::LOCK_ERROR_VERSION_MISMATCH},
     {LockErrc::kStarting, pb::LOCK_ERROR_STARTING},
+    {LockErrc::kLockLost, pb::LOCK_ERROR_LOCK_LOST},
+    {LockErrc::kStandby, pb::LOCK_ERROR_STANDBY},
+    {LockErrc::kStaleLockd, pb::LOCK_ERROR_STALE_LOCKD},
 }};
 
 /// Ours to theirs; _UNSPECIFIED (0), which every decoder refuses, for a value without a row.

@@ -32,6 +32,10 @@ inline constexpr std::int64_t kAgeMsMax = std::int64_t{100} * 366 * 24 * 3600 * 
   return {.fileid = from.fileid(), .handle_hash = from.handle_hash()};
 }
 
+[[nodiscard]] inline QueuePlace take(const pb::QueuePlace& from) {
+  return {.epoch = {from.epoch()}, .seq = from.seq()};
+}
+
 [[nodiscard]] inline std::optional<ByteRange> take(const pb::ByteRange& from) {
   return ByteRange::make(from.start(), from.end() == 0 ? ByteRange::kEnd : from.end());
 }

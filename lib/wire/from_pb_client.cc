@@ -23,6 +23,7 @@ std::optional<LockRequest> take(const pb::LockRequest& from) {
   to.wait = from.wait() ? Wait::kYes : Wait::kNo;
   to.pid = from.pid();
   if (from.has_wal_database()) to.wal_database = wire::take(from.wal_database());
+  if (from.has_place()) to.place = wire::take(from.place());
   return to;
 }
 
@@ -112,7 +113,8 @@ std::optional<ClientMessage> take(const pb::Request& from) {
 std::optional<ClientMessage> take(const pb::Hello& from) {
   const auto volume = take_16(from.volume());
   if (!volume || from.version_min() == 0 || from.version_max() < from.version_min() ||
-      !is_text(from.volume_name()) || !is_text(from.node()) || !is_text(from.mountpoint())) {
+      !is_text(from.volume_name()) || !is_text(from.node()) || !is_text(from.mountpoint()) ||
+      from.write_life_ms() > kLeaseTtlMsMax) {
     return std::nullopt;
   }
   Hello to;
@@ -128,6 +130,39 @@ std::optional<ClientMessage> take(const pb::Hello& from) {
     if (!secret || from.resume().session() == 0) return std::nullopt;
     to.resume = ResumeSession{.session = {from.resume().session()}, .secret = *secret};
   }
+  to.write_life = std::chrono::milliseconds(from.write_life_ms());
+  to.epoch_seen = {from.epoch_seen()};
+  return to;
+}
+
+std::optional<HeldLock> take(const pb::HeldLock& from) {
+  const auto space = from_pb(kSpaces, from.space());
+  const auto mode = from_pb(kModes, from.mode());
+  const auto range = wire::take(from.range());
+  if (!from.has_file() || !from.has_range() || !space || !mode || !range) return std::nullopt;
+  HeldLock to;
+  to.file = wire::take(from.file());
+  to.space = *space;
+  to.owner = {from.owner()};
+  to.handle = {from.handle()};
+  to.mode = *mode;
+  to.range = *range;
+  to.pid = from.pid();
+  if (from.has_wal_database()) to.wal_database = wire::take(from.wal_database());
+  return to;
+}
+
+std::optional<ClientMessage> take(const pb::Reclaim& from) {
+  Reclaim to;
+  to.locks.reserve(static_cast<std::size_t>(from.locks_size()));
+  for (const auto& entry : from.locks()) {
+    auto held = take(entry);
+    if (!held) return std::nullopt;
+    to.locks.push_back(*std::move(held));
+  }
+  for (const auto& database : from.wal_databases())
+    to.wal_databases.push_back(wire::take(database));
+  to.last = from.last();
   return to;
 }
 
@@ -140,13 +175,15 @@ std::optional<ClientMessage> from_pb(const pb::ClientMessage& from) {
     case pb::ClientMessage::kRequest:
       return take(from.request());
     case pb::ClientMessage::kRenew:
-      return Renew{.tick = from.renew().tick()};
+      return Renew{.tick = from.renew().tick(), .losses_seen = {from.renew().losses_seen()}};
     case pb::ClientMessage::kGoodbye:
       return Goodbye{};
     case pb::ClientMessage::kListSessions:
       return ListSessions{};
     case pb::ClientMessage::kListLocks:
       return ListLocks{};
+    case pb::ClientMessage::kReclaim:
+      return take(from.reclaim());
     case pb::ClientMessage::MESSAGE_NOT_SET:
       break;
   }

@@ -43,10 +43,34 @@ std::optional<ServerMessage> take(const pb::Reply& from) {
   return Reply{.number = {from.number()}, .outcome = *outcome};
 }
 
+template <class List>
+std::optional<std::vector<FileLoss>> take_losses(const List& from) {
+  std::vector<FileLoss> to;
+  to.reserve(static_cast<std::size_t>(from.size()));
+  for (const auto& entry : from) {
+    if (entry.number() == 0 || !entry.has_file()) return std::nullopt;
+    to.push_back({.number = {entry.number()}, .file = wire::take(entry.file())});
+  }
+  return to;
+}
+
+std::optional<ServerMessage> take(const pb::Queued& from) {
+  if (from.number() == 0 || !from.has_place()) return std::nullopt;
+  return Queued{.number = {from.number()}, .place = wire::take(from.place())};
+}
+
+std::optional<ServerMessage> take(const pb::Reclaimed& from) {
+  auto losses = take_losses(from.losses());
+  if (!losses) return std::nullopt;
+  return Reclaimed{.losses = *std::move(losses)};
+}
+
 std::optional<ServerMessage> take(const pb::Welcome& from) {
   const auto secret = take_16(from.secret());
-  if (!secret || from.version() == 0 || from.session() == 0 || from.lease_ttl_ms() == 0 ||
-      from.lease_ttl_ms() > kLeaseTtlMsMax || from.requests_in_flight_max() == 0) {
+  auto losses = take_losses(from.losses());
+  if (!secret || !losses || from.version() == 0 || from.session() == 0 ||
+      from.lease_ttl_ms() == 0 || from.lease_ttl_ms() > kLeaseTtlMsMax ||
+      from.requests_in_flight_max() == 0) {
     return std::nullopt;
   }
   Welcome to;
@@ -56,6 +80,8 @@ std::optional<ServerMessage> take(const pb::Welcome& from) {
   to.epoch = {from.epoch()};
   to.lease_ttl = std::chrono::milliseconds(from.lease_ttl_ms());
   to.requests_in_flight_max = from.requests_in_flight_max();
+  to.reclaim = from.reclaim();
+  to.losses = *std::move(losses);
   return to;
 }
 
@@ -159,6 +185,10 @@ std::optional<ServerMessage> from_pb(const pb::ServerMessage& from) {
       return take(from.session_list());
     case pb::ServerMessage::kLockList:
       return take(from.lock_list());
+    case pb::ServerMessage::kQueued:
+      return take(from.queued());
+    case pb::ServerMessage::kReclaimed:
+      return take(from.reclaimed());
     case pb::ServerMessage::MESSAGE_NOT_SET:
       break;
   }

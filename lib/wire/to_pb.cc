@@ -27,6 +27,20 @@ void put(const ByteRange& from, pb::ByteRange& to) {
   to.set_end(from.end() == ByteRange::kEnd ? 0 : from.end());  // 0 is shorter, and common
 }
 
+void put(const QueuePlace& from, pb::QueuePlace& to) {
+  to.set_epoch(from.epoch.value);
+  to.set_seq(from.seq);
+}
+
+template <class List>
+void put(const std::vector<FileLoss>& from, List& to) {
+  for (const FileLoss& loss : from) {
+    auto& one = *to.Add();
+    one.set_number(loss.number.value);
+    put(loss.file, *one.mutable_file());
+  }
+}
+
 // ---- Requests
 
 void put(const LockRequest& from, pb::Request& request) {
@@ -41,6 +55,7 @@ void put(const LockRequest& from, pb::Request& request) {
   to.set_wait(from.wait == Wait::kYes);
   to.set_pid(from.pid);
   if (from.wal_database) put(*from.wal_database, *to.mutable_wal_database());
+  if (from.place) put(*from.place, *to.mutable_place());
 }
 
 void put(const UnlockRequest& from, pb::Request& request) {
@@ -95,6 +110,8 @@ void put(const Hello& from, pb::ClientMessage& message) {
     to.mutable_resume()->set_session(from.resume->session.value);
     to.mutable_resume()->set_secret(bytes_of(from.resume->secret));
   }
+  to.set_write_life_ms(to_u32_ms(from.write_life));
+  to.set_epoch_seen(from.epoch_seen.value);
 }
 
 void put(const Request& from, pb::ClientMessage& message) {
@@ -106,6 +123,7 @@ void put(const Request& from, pb::ClientMessage& message) {
 
 void put(const Renew& from, pb::ClientMessage& message) {
   message.mutable_renew()->set_tick(from.tick);
+  message.mutable_renew()->set_losses_seen(from.losses_seen.value);
 }
 void put(const Goodbye&, pb::ClientMessage& message) {
   message.mutable_goodbye();
@@ -115,6 +133,24 @@ void put(const ListSessions&, pb::ClientMessage& message) {
 }
 void put(const ListLocks&, pb::ClientMessage& message) {
   message.mutable_list_locks();
+}
+
+void put(const Reclaim& from, pb::ClientMessage& message) {
+  auto& to = *message.mutable_reclaim();
+  for (const HeldLock& held : from.locks) {
+    auto& one = *to.add_locks();
+    put(held.file, *one.mutable_file());
+    one.set_space(to_pb(kSpaces, held.space));
+    one.set_owner(held.owner.value);
+    one.set_handle(held.handle.value);
+    one.set_mode(to_pb(kModes, held.mode));
+    put(held.range, *one.mutable_range());
+    one.set_pid(held.pid);
+    if (held.wal_database) put(*held.wal_database, *one.mutable_wal_database());
+  }
+  for (const FileKey& database : from.wal_databases)
+    put(database, *to.add_wal_databases());
+  to.set_last(from.last);
 }
 
 // ---- Replies
@@ -148,6 +184,8 @@ void put(const Welcome& from, pb::ServerMessage& message) {
   to.set_epoch(from.epoch.value);
   to.set_lease_ttl_ms(to_u32_ms(from.lease_ttl));
   to.set_requests_in_flight_max(from.requests_in_flight_max);
+  to.set_reclaim(from.reclaim);
+  put(from.losses, *to.mutable_losses());
 }
 
 void put(const HelloRefused& from, pb::ServerMessage& message) {
@@ -165,6 +203,14 @@ void put(const Reply& from, pb::ServerMessage& message) {
 
 void put(const Renewed& from, pb::ServerMessage& message) {
   message.mutable_renewed()->set_tick(from.tick);
+}
+void put(const Queued& from, pb::ServerMessage& message) {
+  auto& to = *message.mutable_queued();
+  to.set_number(from.number.value);
+  put(from.place, *to.mutable_place());
+}
+void put(const Reclaimed& from, pb::ServerMessage& message) {
+  put(from.losses, *message.mutable_reclaimed()->mutable_losses());
 }
 void put(const SessionEnded&, pb::ServerMessage& message) {
   message.mutable_session_ended();

@@ -271,6 +271,9 @@ Outcome Locks::refuse(LockErrc errc) {
     case LockErrc::kBadRequest:
     case LockErrc::kVersionMismatch:
     case LockErrc::kStarting:
+    case LockErrc::kLockLost:
+    case LockErrc::kStandby:
+    case LockErrc::kStaleLockd:
       break;
   }
   return Refused{errc};

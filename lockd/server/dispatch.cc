@@ -151,6 +151,11 @@ Result<void> Server::handle(const PeerPtr& peer, const ListLocks&, Instant now) 
                    &LockList::locks);
 }
 
+// Nobody was asked for it: Welcome never says reclaim yet.
+Result<void> Server::handle(const PeerPtr&, const Reclaim&, Instant) {
+  return make_error_code(WireErrc::kOutOfPlace);
+}
+
 void Server::perform(const Effects& effects) {
   for (const Effect& effect : effects) {
     std::visit([this](const auto& one) { perform(one); }, effect);

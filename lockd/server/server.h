@@ -105,6 +105,7 @@ class Server {
   Result<void> handle(const PeerPtr& peer, const Goodbye& goodbye, Instant now);
   Result<void> handle(const PeerPtr& peer, const ListSessions& list, Instant now);
   Result<void> handle(const PeerPtr& peer, const ListLocks& list, Instant now);
+  Result<void> handle(const PeerPtr& peer, const Reclaim& reclaim, Instant now);
   void bind_session(const PeerPtr& peer, const Hello& hello, const Welcome& welcome);
   void unbind(Peer& peer);
   void no_stranger(Peer& peer);

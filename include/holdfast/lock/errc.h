@@ -22,7 +22,11 @@ enum class LockErrc {
   kWalOwnedElsewhere,  ///< EAGAIN: another node uses this database's wal-index.
   kBadRequest,         ///< EINVAL: the request contradicts the protocol.
   kVersionMismatch,    ///< EPROTONOSUPPORT: no common protocol version.
-  kStarting,           ///< EAGAIN: lockd waits out the leases of its former life; ask again later.
+  kStarting,           ///< EAGAIN: lockd is not ready for this session yet; ask again later.
+  kLockLost,           ///< EIO: the session's locks on this file were given away.
+  kStandby,            ///< EAGAIN: this lockd is not the active one; try another address.
+  kStaleLockd,  ///< EIO: this lockd remembers less than its clients do (an old store); serves
+                ///< nobody.
 };
 
 [[nodiscard]] const boost::system::error_category& lock_category();

@@ -34,6 +34,8 @@ struct LockRequest {
   /// Set on locks of a `-shm` file: the database file it indexes. The session must own that
   /// database's wal-index.
   std::optional<FileKey> wal_database;
+  /// Of a request that waited in a former life of lockd and is asked again: its place then.
+  std::optional<QueuePlace> place;
 };
 
 /// F_UNLCK. Succeeds also where nothing is held.
@@ -121,6 +123,12 @@ struct Reply {
   Outcome outcome;
 };
 
+/// Not an answer: the request waits, at this place. Kept by the client for a restart of lockd.
+struct Queued {
+  RequestNumber number;
+  QueuePlace place;
+};
+
 // ---- Sessions
 // -------------------------------------------------------------------------------------------------------
 
@@ -132,6 +140,38 @@ struct ResumeSession {
   SessionSecret secret{};
 };
 
+/// What an expired or broken session lost: everything it held on `file` was given away. Told at
+/// each Welcome until the client has said that it knows (Renew::losses_seen).
+struct FileLoss {
+  LossNumber number;
+  FileKey file;
+  friend bool operator==(const FileLoss&, const FileLoss&) = default;
+};
+
+/// A lock that a client holds, as it tells a lockd that lost its memory.
+struct HeldLock {
+  FileKey file;
+  LockSpace space = LockSpace::kRange;
+  OwnerId owner;
+  HandleId handle;
+  LockMode mode = LockMode::kShared;
+  ByteRange range = ByteRange::whole_file();
+  std::uint32_t pid = 0;
+  std::optional<FileKey> wal_database;  ///< as in LockRequest
+};
+
+/// Answer to Welcome{reclaim}: what this session holds, in as many messages as it takes, before any
+/// Request. The last one ends the reclaim.
+struct Reclaim {
+  std::vector<HeldLock> locks;
+  std::vector<FileKey> wal_databases;  ///< whose wal-index it owns
+  bool last = false;
+};
+/// Answer to the last Reclaim. `losses`: what could not be given back.
+struct Reclaimed {
+  std::vector<FileLoss> losses;
+};
+
 /// First message of a connection, from the mount.
 struct Hello {
   std::uint32_t version_min = kProtocolVersionMin;
@@ -141,6 +181,11 @@ struct Hello {
   std::string node;         ///< host name; for people
   std::string mountpoint;   ///< for people
   std::uint32_t pid = 0;    ///< of the mount's process; for people
+  /// How long a write that this mount has handed to its kernel may still reach the storage after
+  /// the mount stopped (its TCP_USER_TIMEOUT). lockd waits it out before it gives locks away.
+  std::chrono::milliseconds write_life{0};
+  /// The latest epoch this mount has seen; 0 = none. A lockd of an earlier one must not serve.
+  Epoch epoch_seen;
   /// Present on a reconnect. If lockd knows the session it goes on; else it answers kSessionLost
   /// and the client opens a new one after it has poisoned what it held.
   std::optional<ResumeSession> resume;
@@ -154,6 +199,11 @@ struct Welcome {
   Epoch epoch;
   std::chrono::milliseconds lease_ttl{10'000};
   std::uint32_t requests_in_flight_max = 0;
+  /// The session is known, but not what it holds nor what it asked: Reclaim comes first, and all
+  /// unanswered requests again, numbered from 1.
+  bool reclaim = false;
+  /// Of a resumed session: what it lost and has not been seen to know.
+  std::vector<FileLoss> losses;
 };
 
 /// Refuses a Hello. `retry_after` > 0 with kStarting.
@@ -167,6 +217,7 @@ struct HelloRefused {
 /// deadline counts from when it *sent* that one).
 struct Renew {
   std::uint64_t tick = 0;
+  LossNumber losses_seen;  ///< acted on all losses up to this one; 0 = none
 };
 struct Renewed {
   std::uint64_t tick = 0;
@@ -222,8 +273,9 @@ struct LockList {
 // ---- One frame
 // -------------------------------------------------------------------------------------------------------
 
-using ClientMessage = std::variant<Hello, Request, Renew, Goodbye, ListSessions, ListLocks>;
-using ServerMessage =
-    std::variant<Welcome, HelloRefused, Reply, Renewed, SessionEnded, SessionList, LockList>;
+using ClientMessage =
+    std::variant<Hello, Request, Renew, Goodbye, ListSessions, ListLocks, Reclaim>;
+using ServerMessage = std::variant<Welcome, HelloRefused, Reply, Renewed, SessionEnded, SessionList,
+                                   LockList, Queued, Reclaimed>;
 
 }  // namespace holdfast

@@ -17,7 +17,7 @@ namespace holdfast {
 using SessionId = Id<struct SessionIdTag>;
 /// Proves that whoever resumes a session opened it. Random, never logged.
 using SessionSecret = std::array<std::uint8_t, 16>;
-/// lockd's incarnation: another value after each start that lost its memory.
+/// lockd's life: grows with each start that lost its memory (restart, fail-over).
 using Epoch = Id<struct EpochTag>;
 /// Numbers requests within a session, from 1, growing by one.
 using RequestNumber = Id<struct RequestNumberTag>;
@@ -28,6 +28,17 @@ using FencingToken = Id<struct FencingTokenTag>;
 using OwnerId = Id<struct OwnerIdTag>;
 /// An open handle of a mount (one open file description). Never reused within a session.
 using HandleId = Id<struct HandleIdTag>;
+
+/// Numbers the losses of a session, growing.
+using LossNumber = Id<struct LossNumberTag>;
+
+/// A waiting lock's place among all waiters. Comparable over lives of lockd: who waited in an
+/// earlier life comes first.
+struct QueuePlace {
+  Epoch epoch;
+  std::uint64_t seq = 0;
+  friend constexpr auto operator<=>(const QueuePlace&, const QueuePlace&) = default;
+};
 
 /// A volume's identity: the UUID in the marker file at the export's root.
 using VolumeId = std::array<std::uint8_t, 16>;

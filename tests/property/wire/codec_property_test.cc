@@ -62,10 +62,32 @@ LockMode any_mode() {
   return any_bool() ? LockMode::kShared : LockMode::kExclusive;
 }
 LockErrc any_errc() {
-  return static_cast<LockErrc>(*rc::gen::inRange(1, static_cast<int>(LockErrc::kStarting) + 1));
+  return static_cast<LockErrc>(*rc::gen::inRange(1, static_cast<int>(LockErrc::kStaleLockd) + 1));
 }
 std::chrono::milliseconds any_ms(std::int64_t most) {
   return std::chrono::milliseconds(*rc::gen::inRange<std::int64_t>(0, most + 1));
+}
+
+QueuePlace any_place() {
+  return {.epoch = {any_u64()}, .seq = any_u64()};
+}
+std::vector<FileLoss> any_losses(int count) {
+  std::vector<FileLoss> losses;
+  for (int i = 0; i < count; ++i)
+    losses.push_back({.number = {above_zero()}, .file = any_file()});
+  return losses;
+}
+HeldLock any_held_lock() {
+  HeldLock held{.file = any_file(),
+                .space = any_space(),
+                .owner = {any_u64()},
+                .handle = {any_u64()},
+                .mode = any_mode(),
+                .range = any_range(),
+                .pid = any_u32(),
+                .wal_database = {}};
+  if (any_bool()) held.wal_database = any_file();
+  return held;
 }
 
 Command any_command() {
@@ -80,8 +102,10 @@ Command any_command() {
                        .range = any_range(),
                        .wait = any_bool() ? Wait::kYes : Wait::kNo,
                        .pid = any_u32(),
-                       .wal_database = {}};
+                       .wal_database = {},
+                       .place = {}};
       if (any_bool()) lock.wal_database = any_file();
+      if (any_bool()) lock.place = any_place();
       return lock;
     }
     case 1:
@@ -100,7 +124,7 @@ Command any_command() {
 }
 
 ClientMessage any_client_message() {
-  switch (*rc::gen::inRange(0, 6)) {
+  switch (*rc::gen::inRange(0, 7)) {
     case 0: {
       Hello hello;
       hello.version_min = std::max(1u, any_u32() / 2);
@@ -110,6 +134,8 @@ ClientMessage any_client_message() {
       hello.node = any_text();
       hello.mountpoint = any_text();
       hello.pid = any_u32();
+      hello.write_life = any_ms(86'400'000);
+      hello.epoch_seen = {any_u64()};
       if (any_bool()) hello.resume = ResumeSession{{above_zero()}, any_bytes<16>()};
       return hello;
     }
@@ -118,11 +144,20 @@ ClientMessage any_client_message() {
       return Request{{number}, {any_u64() % number}, any_command()};
     }
     case 2:
-      return Renew{any_u64()};
+      return Renew{any_u64(), {any_u64()}};
     case 3:
       return Goodbye{};
     case 4:
       return ListSessions{};
+    case 5: {
+      Reclaim reclaim;
+      for (int i = *rc::gen::inRange(0, 4); i > 0; --i)
+        reclaim.locks.push_back(any_held_lock());
+      for (int i = *rc::gen::inRange(0, 3); i > 0; --i)
+        reclaim.wal_databases.push_back(any_file());
+      reclaim.last = any_bool();
+      return reclaim;
+    }
     default:
       return ListLocks{};
   }
@@ -175,14 +210,16 @@ LockInfo any_lock_info() {
 
 ServerMessage any_server_message() {
   const auto count = *rc::gen::inRange(0, 4);
-  switch (*rc::gen::inRange(0, 7)) {
+  switch (*rc::gen::inRange(0, 9)) {
     case 0:
       return Welcome{std::max(1u, any_u32()),
                      {above_zero()},
                      any_bytes<16>(),
                      {any_u64()},
                      any_ms(86'399'999) + std::chrono::milliseconds(1),
-                     std::max(1u, any_u32())};
+                     std::max(1u, any_u32()),
+                     any_bool(),
+                     any_losses(count)};
     case 1:
       return HelloRefused{any_errc(), any_ms(86'400'000), any_text()};
     case 2:
@@ -191,6 +228,10 @@ ServerMessage any_server_message() {
       return Renewed{any_u64()};
     case 4:
       return SessionEnded{};
+    case 7:
+      return Queued{{above_zero()}, any_place()};
+    case 8:
+      return Reclaimed{any_losses(count)};
     case 5: {
       SessionList list{.epoch = {any_u64()}, .sessions = {}, .truncated = any_bool()};
       for (int i = 0; i < count; ++i)
@@ -214,7 +255,17 @@ std::span<const std::byte> body_of(const std::string& frame) {
 // would miss a field that the codec forgot in both directions.
 inline auto fields(const LockRequest& v) {
   return std::make_tuple(v.file, v.space, v.owner, v.handle, v.kind, v.mode, v.range, v.wait, v.pid,
+                         v.wal_database, v.place);
+}
+inline auto fields(const HeldLock& v) {
+  return std::make_tuple(v.file, v.space, v.owner, v.handle, v.mode, v.range, v.pid,
                          v.wal_database);
+}
+inline auto fields(const Queued& v) {
+  return std::make_tuple(v.number, v.place);
+}
+inline auto fields(const Reclaimed& v) {
+  return std::make_tuple(v.losses);
 }
 inline auto fields(const UnlockRequest& v) {
   return std::make_tuple(v.file, v.space, v.owner, v.range);
@@ -235,7 +286,7 @@ inline auto fields(const ClaimWalRequest& v) {
   return std::make_tuple(v.database);
 }
 inline auto fields(const Renew& v) {
-  return std::make_tuple(v.tick);
+  return std::make_tuple(v.tick, v.losses_seen);
 }
 inline auto fields(const Goodbye&) {
   return std::make_tuple();
@@ -263,7 +314,7 @@ inline auto fields(const ResumeSession& v) {
 }
 inline auto fields(const Welcome& v) {
   return std::make_tuple(v.version, v.session, v.secret, v.epoch, v.lease_ttl,
-                         v.requests_in_flight_max);
+                         v.requests_in_flight_max, v.reclaim, v.losses);
 }
 inline auto fields(const HelloRefused& v) {
   return std::make_tuple(v.errc, v.retry_after, v.reason);
@@ -305,10 +356,14 @@ bool same(const SessionList& a, const SessionList& b) {
 bool same(const LockList& a, const LockList& b) {
   return a.truncated == b.truncated && same_all(a.locks, b.locks);
 }
+bool same(const Reclaim& a, const Reclaim& b) {
+  return a.last == b.last && a.wal_databases == b.wal_databases && same_all(a.locks, b.locks);
+}
 bool same(const Hello& a, const Hello& b) {
   return std::tie(a.version_min, a.version_max, a.volume, a.volume_name, a.node, a.mountpoint,
-                  a.pid) == std::tie(b.version_min, b.version_max, b.volume, b.volume_name, b.node,
-                                     b.mountpoint, b.pid) &&
+                  a.pid, a.write_life, a.epoch_seen) ==
+             std::tie(b.version_min, b.version_max, b.volume, b.volume_name, b.node, b.mountpoint,
+                      b.pid, b.write_life, b.epoch_seen) &&
          same(a.resume, b.resume);
 }
 bool same(const Request& a, const Request& b);

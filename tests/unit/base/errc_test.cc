@@ -30,6 +30,9 @@ TEST(LockErrc, EveryErrorHasItsErrno) {
       {LockErrc::kBadRequest, EINVAL},
       {LockErrc::kVersionMismatch, EPROTONOSUPPORT},
       {LockErrc::kStarting, EAGAIN},
+      {LockErrc::kLockLost, EIO},
+      {LockErrc::kStandby, EAGAIN},
+      {LockErrc::kStaleLockd, EIO},
   };
   for (const Row& row : rows) {
     EXPECT_EQ(to_errno(row.errc), row.number) << make_error_code(row.errc).message();

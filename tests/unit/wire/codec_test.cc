@@ -80,7 +80,7 @@ TEST(Codec, RefusesWhatDoesNotFitIntoAFrameAndLeavesTheBufferAlone) {
 
 TEST(Codec, ErrorsKeepTheirMeaning) {
   Codec codec;
-  for (int value = 1; value <= static_cast<int>(LockErrc::kStarting); ++value) {
+  for (int value = 1; value <= static_cast<int>(LockErrc::kStaleLockd); ++value) {
     const auto errc = static_cast<LockErrc>(value);
     std::string bytes;
     ASSERT_TRUE(codec.append_frame(bytes, ServerMessage(Reply{{1}, Refused{errc}})));

@@ -1,0 +1,69 @@
+#pragma once
+/// What lockd keeps on stable storage (docs/adr/0008): who its sessions are and what each lost.
+/// Never locks: clients hold those and tell them again after a restart. Plain data.
+///
+/// A record is durable before anything that follows from it is visible: PutSession before the
+/// Welcome, PutLoss and EndSessionRecord before the locks are given away (RFC 8881 section 8.4.3,
+/// the two edge conditions).
+
+#include "holdfast/lock/message.h"
+
+#include <chrono>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace holdfast::lockd {
+
+struct SessionRecord {
+  SessionId session;
+  SessionSecret secret{};
+  VolumeId volume{};
+  std::string volume_name;  ///< for people, as node, mountpoint and pid
+  std::string node;
+  std::string mountpoint;
+  std::uint32_t pid = 0;
+  std::string address;  ///< where it last connected from, without port; for the fence command
+  std::chrono::milliseconds write_life{0};  ///< Hello::write_life
+  /// Everything it held was given away, or is about to be: it may not resume. Kept until it is
+  /// fenced.
+  bool ended = false;
+  std::vector<FileLoss> losses;  ///< by number
+};
+
+/// Adds the session, or replaces it but for its losses.
+struct PutSession {
+  SessionRecord record;
+};
+/// Sets SessionRecord::ended.
+struct EndSessionRecord {
+  SessionId session;
+};
+/// Forgets the session and its losses.
+struct DropSession {
+  SessionId session;
+};
+struct PutLoss {
+  SessionId session;
+  FileLoss loss;
+};
+/// Forgets the losses up to `upto`.
+struct DropLosses {
+  SessionId session;
+  LossNumber upto;
+};
+using StoreChange = std::variant<PutSession, EndSessionRecord, DropSession, PutLoss, DropLosses>;
+using StoreChanges = std::vector<StoreChange>;
+
+/// What a starting lockd learns from its store.
+struct Recovered {
+  /// Of this life: above every earlier one, and durable already.
+  Epoch epoch;
+  /// The store was new: nobody knows who held what.
+  bool empty = true;
+  /// The longest lease that an earlier life may have promised.
+  std::chrono::milliseconds lease_ttl_max{0};
+  std::vector<SessionRecord> sessions;
+};
+
+}  // namespace holdfast::lockd
