@@ -1,0 +1,45 @@
+#pragma once
+/// Planted mistakes: each takes one rule away that keeps locks safe. The simulator (tests/sim)
+/// compiles the cores with HOLDFAST_MUTATIONS, switches one on at a time and must catch it
+/// (docs/simulation.md). In every other build mutated() is constant and costs nothing.
+
+#include <cstdint>
+
+namespace holdfast {
+
+enum class Mutation : std::uint8_t {
+  kNone,
+  /// The mount believes its lease to last longer than lockd does.
+  kClientDeadlineLate,
+  /// What an expired session loses is given away before that is on stable storage.
+  kExpiryNotRecorded,
+  /// E1 (RFC 8881 section 8.4.3): what was lost before a restart may be reclaimed after it.
+  kReclaimAfterLoss,
+  /// E2: a session that missed a grace period may reclaim in the next.
+  kReclaimAfterMissedGrace,
+  /// A request is granted to a session whose lease is over.
+  kSessionNotCheckedAtGrant,
+  /// A waiter stays in the queue when its session goes, and is granted to nobody.
+  kWaiterOutlivesSession,
+  /// Locks of a lost session are given away at once, not after the life of its last write.
+  kNoLockDelay,
+  /// The mount believes a grant that arrives after it lost the file or the session.
+  kLateGrantHonoured,
+  /// A lockd that is not the active one any more renews and grants.
+  kDeposedLeaderRenews,
+  /// The mount reclaims what an unanswered unlock may have freed already.
+  kReclaimUnansweredUnlock,
+};
+
+#ifdef HOLDFAST_MUTATIONS
+inline Mutation planted_mutation = Mutation::kNone;
+[[nodiscard]] inline bool mutated(Mutation mutation) {
+  return planted_mutation == mutation;
+}
+#else
+[[nodiscard]] constexpr bool mutated(Mutation) {
+  return false;
+}
+#endif
+
+}  // namespace holdfast
