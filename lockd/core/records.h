@@ -52,16 +52,22 @@ struct DropLosses {
   SessionId session;
   LossNumber upto;
 };
-using StoreChange = std::variant<PutSession, EndSessionRecord, DropSession, PutLoss, DropLosses>;
+/// The grace period is over: no lease of an earlier life counts any more. Until this is durable,
+/// the next life finds `Recovered::empty` as this one did (a restart within the grace of an empty
+/// store knows no more than this life did), and the longer `lease_ttl_max`.
+struct Settled {};
+using StoreChange =
+    std::variant<PutSession, EndSessionRecord, DropSession, PutLoss, DropLosses, Settled>;
 using StoreChanges = std::vector<StoreChange>;
 
 /// What a starting lockd learns from its store.
 struct Recovered {
   /// Of this life: above every earlier one, and durable already.
   Epoch epoch;
-  /// The store was new: nobody knows who held what.
+  /// The store was new, and no life since has seen its grace period end: nobody knows who held
+  /// what.
   bool empty = true;
-  /// The longest lease that an earlier life may have promised.
+  /// The longest lease that an earlier life may have promised; at least this life's.
   std::chrono::milliseconds lease_ttl_max{0};
   std::vector<SessionRecord> sessions;
 };
