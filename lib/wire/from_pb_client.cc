@@ -128,7 +128,9 @@ std::optional<ClientMessage> take(const pb::Hello& from) {
   if (from.has_resume()) {
     const auto secret = take_16(from.resume().secret());
     if (!secret || from.resume().session() == 0) return std::nullopt;
-    to.resume = ResumeSession{.session = {from.resume().session()}, .secret = *secret};
+    to.resume = ResumeSession{.session = {from.resume().session()},
+                              .secret = *secret,
+                              .losses_seen = {from.resume().losses_seen()}};
   }
   to.write_life = std::chrono::milliseconds(from.write_life_ms());
   to.epoch_seen = {from.epoch_seen()};

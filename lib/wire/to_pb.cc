@@ -109,6 +109,7 @@ void put(const Hello& from, pb::ClientMessage& message) {
   if (from.resume) {
     to.mutable_resume()->set_session(from.resume->session.value);
     to.mutable_resume()->set_secret(bytes_of(from.resume->secret));
+    to.mutable_resume()->set_losses_seen(from.resume->losses_seen.value);
   }
   to.set_write_life_ms(to_u32_ms(from.write_life));
   to.set_epoch_seen(from.epoch_seen.value);

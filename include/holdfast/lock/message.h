@@ -138,6 +138,7 @@ inline constexpr std::uint32_t kProtocolVersion = 1;
 struct ResumeSession {
   SessionId session;
   SessionSecret secret{};
+  LossNumber losses_seen{};  ///< as in Renew
 };
 
 /// What an expired or broken session lost: everything it held on `file` was given away. Told at

@@ -136,7 +136,7 @@ ClientMessage any_client_message() {
       hello.pid = any_u32();
       hello.write_life = any_ms(86'400'000);
       hello.epoch_seen = {any_u64()};
-      if (any_bool()) hello.resume = ResumeSession{{above_zero()}, any_bytes<16>()};
+      if (any_bool()) hello.resume = ResumeSession{{above_zero()}, any_bytes<16>(), {any_u64()}};
       return hello;
     }
     case 1: {
@@ -310,7 +310,7 @@ inline auto fields(const Refused& v) {
   return std::make_tuple(v.errc);
 }
 inline auto fields(const ResumeSession& v) {
-  return std::make_tuple(v.session, v.secret);
+  return std::make_tuple(v.session, v.secret, v.losses_seen);
 }
 inline auto fields(const Welcome& v) {
   return std::make_tuple(v.version, v.session, v.secret, v.epoch, v.lease_ttl,
