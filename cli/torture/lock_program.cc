@@ -82,7 +82,9 @@ class Generator {
     step.type = type < 3 ? LockType::kWrite : type < 6 ? LockType::kRead : LockType::kUnlock;
     if (step.op == Op::kGet && step.type == LockType::kUnlock) step.type = LockType::kWrite;
     step.ofd = rng_.one_in(3);
-    step.wait = rng_.one_in(3) && step.type != LockType::kUnlock;
+    // Drawn for every step, so that a seed keeps its program; meant for these two only.
+    const bool may_wait = step.op == Op::kSet || step.op == Op::kFlock;
+    step.wait = rng_.one_in(3) && may_wait && step.type != LockType::kUnlock;
     step.close_on_exec = rng_.one_in(2);
     step.restart = rng_.one_in(2);
     step.start = static_cast<std::int64_t>(rng_.below(12));

@@ -160,8 +160,8 @@ bool LockStage::shown_allowed(const Step& step, const LockInfo& got, const Expec
 }
 
 bool LockStage::may_retry(const Step& step) const {
-  if (step.wait || (step.op != Op::kSet && step.op != Op::kGet && step.op != Op::kFlock))
-    return false;
+  const bool is_try = (step.op == Op::kSet || step.op == Op::kFlock) && !step.wait;
+  if (!is_try && step.op != Op::kGet) return false;
   const auto view = procs_[step.proc].view;
   return std::any_of(views_that_released_.begin(), views_that_released_.end(),
                      [&](std::size_t other) { return other != view; });
@@ -228,8 +228,11 @@ std::string LockStage::judge(const ProgramStep& step, std::string& expected) {
     for (const auto& info : step.expected.shown)
       expected += (expected.empty() ? "" : ", or ") + describe(info);
   }
-  const auto retry_until = Clock::now() + kReleasePatience;
-  for (;;) {
+  const auto begun = Clock::now();
+  for (int tries = 1;; ++tries) {
+    // Judged is only a try that began after the patience: a slow machine may need all of it for
+    // the first.
+    const bool last = Clock::now() - begun > kReleasePatience;
     send(step.step.proc, step.step);
     const auto answer = (step.expected.blocks ? receive_unless_waiting(step.step.proc)
                                               : receive(step.step.proc, place_.patience));
@@ -238,8 +241,9 @@ std::string LockStage::judge(const ProgramStep& step, std::string& expected) {
       return answer ? name_of_error(answer->error) : "";
     }
     if (!answer) return "no answer: " + what_is_it_doing(procs_[step.step.proc].pid);
-    const auto wrong = judge_answer(step, *answer);
-    if (wrong.empty() || !may_retry(step.step) || Clock::now() > retry_until) return wrong;
+    auto wrong = judge_answer(step, *answer);
+    if (wrong.empty() || !may_retry(step.step)) return wrong;
+    if (last) return wrong + fmt::format(" (the last of {} tries)", tries);
     std::this_thread::sleep_for(10ms);
   }
 }

@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <set>
+#include <thread>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -148,6 +149,13 @@ TEST(MakeProgram, EveryOutcomeOccurs) {
   EXPECT_GT(interrupts, 20);
 }
 
+// What a step does not mean it does not carry: an F_GETLK that "waits" was never tried again.
+TEST(MakeProgram, OnlyLockCallsWait) {
+  for (std::uint64_t seed = 0; seed < 300; ++seed)
+    for (const auto& [step, expected] : make_program(seed, 60).steps)
+      ASSERT_TRUE(!step.wait || step.op == Op::kSet || step.op == Op::kFlock) << describe(step);
+}
+
 class Stage : public ::testing::Test {
  protected:
   void SetUp() override {
@@ -202,6 +210,56 @@ TEST_F(Stage, FindsAWrongHolder) {
       {.shown = {{LockType::kWrite, 0, 1, 2}}});
   ASSERT_TRUE(found);
   EXPECT_EQ(found->got, "write [0, +1) of P0");
+}
+
+// A RELEASE through another mount that arrives late, played by a lock of our own.
+class LateRelease : public Stage {
+ protected:
+  void SetUp() override {
+    Stage::SetUp();
+    place_.views.push_back(place_.views[0]);
+    late_.reset(::open(place_.views[0][0].c_str(), O_RDWR | O_CLOEXEC));
+    ASSERT_EQ(set_late(F_WRLCK), 0);
+  }
+  /// The workers share the description, so only an unlock frees it.
+  [[nodiscard]] int set_late(short type) const {
+    struct flock request {};
+    request.l_type = type;
+    request.l_whence = SEEK_SET;
+    return ::fcntl(late_.get(), F_OFD_SETLK, &request);
+  }
+  /// `look` of P0 after P1, of the other view, closed the file.
+  std::optional<Mismatch> look_after_close(const Step& look) {
+    return run({open_file(0, 0, 0), open_file(1, 0, 0), close_fd(1, 0), look}, {.shown = {{}}});
+  }
+  UniqueFd late_;
+};
+
+TEST_F(LateRelease, WhatIsSeenTooEarlyIsLookedAtAgain) {
+  for (const bool stray : {false, true}) {  // wait means nothing for F_GETLK
+    ASSERT_EQ(set_late(F_WRLCK), 0);
+    auto look = get(0, 0, 0, 0);
+    look.wait = stray;
+    std::jthread release([this] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(300));
+      EXPECT_EQ(set_late(F_UNLCK), 0);
+    });
+    const auto found = look_after_close(look);
+    EXPECT_FALSE(found) << found->got;
+  }
+}
+
+TEST_F(LateRelease, WhatStaysIsReported) {
+  const auto found = look_after_close(get(0, 0, 0, 0));
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->got.rfind("write [0, +0) of a description (the last of ", 0), 0U) << found->got;
+}
+
+TEST_F(LateRelease, OnTheSameViewItCountsAtOnce) {
+  const auto found = run({open_file(0, 0, 0), open_file(2, 0, 0), close_fd(2, 0), get(0, 0, 0, 0)},
+                         {.shown = {{}}});
+  ASSERT_TRUE(found);
+  EXPECT_EQ(found->got, "write [0, +0) of a description");
 }
 
 }  // namespace
