@@ -120,12 +120,12 @@ class Life {
   asio::awaitable<Done> begin_locks(VolumeId volume) {
     fs::LockClientOptions options;
     if (const auto* address = std::get_if<wire::Address>(&*settings_.options.lockd)) {
-      options.address = *address;
+      options.addresses = {*address};
     } else {
       auto embedded = EmbeddedServer::open(io_.get_executor(), volume);
       if (!embedded) co_return embedded.error();
       embedded_ = std::move(*embedded);
-      options.address = embedded_->address();
+      options.addresses = {embedded_->address()};
       if (embedded_->waits())
         reporter_.progress(
             "the last mount of this volume was killed; waiting until its lease ended");

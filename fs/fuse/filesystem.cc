@@ -76,7 +76,10 @@ asio::awaitable<Result<void>> Filesystem::mount(std::string path) {
   LockService::Listener listener;
   listener.suspended = [&state] { state.operations.suspended(); };
   listener.resumed = [&state] { state.operations.resumed(); };
-  listener.lost = [&state] { state.operations.lost(); };
+  listener.lost = [&state](const Loss& loss) {
+    if (loss.everything) return state.operations.lost();
+    state.operations.lost_files(loss.files);
+  };
   state.locks.listen(std::move(listener));
   Result<void> ready = co_await state.operations.prepare();
   if (ready) {

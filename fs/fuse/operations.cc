@@ -107,13 +107,51 @@ void Operations::lost() {
   backend_.suspend();  // the end may come without a suspension before
   std::set<InodePointer> inodes;
   for (const auto& [id, handle] : handles_) {
+    if (lock_held_around(*handle->inode)) inodes.insert(handle->inode);
+  }
+  poison(inodes);
+  life_locked_ = false;
+  log::error("fuse.session_lost", "files_poisoned={}", inodes.size());
+  start("resume", resume_when_entitled());
+}
+
+// The session goes on with its other locks. A database and its wal-index are lost together: what
+// one lock protects the other relies on.
+void Operations::lost_files(const std::vector<FileKey>& files) {
+  const std::set<FileKey> gone(files.begin(), files.end());
+  std::set<InodePointer> inodes;
+  for (const auto& [id, handle] : handles_) {
     const InodePointer& inode = handle->inode;
     const auto index = inode->wal.index.lock();
-    const bool held = !inode->book.empty() || (index && !index->book.empty()) ||
-                      (inode->wal_index && !inode->wal_index->database->book.empty());
-    if (!held) continue;
-    handle->poisoned = true;
-    inodes.insert(inode);
+    const bool ours = gone.contains(inode->key) || (index && gone.contains(index->key)) ||
+                      (inode->wal_index && gone.contains(inode->wal_index->database->key));
+    if (ours && lock_held_around(*inode)) inodes.insert(inode);
+  }
+  // What lockd did not give away, but nobody here will use any more.
+  for (const auto& [id, handle] : handles_) {
+    if (!inodes.contains(handle->inode) || gone.contains(handle->inode->key)) continue;
+    ReleaseHandleRequest request;
+    request.file = handle->inode->key;
+    request.handle = id;
+    start("lost.release", release_lost(request));
+  }
+  poison(inodes);
+  log::error("fuse.locks_lost", "files={} files_poisoned={}", files.size(), inodes.size());
+}
+
+Operations::Task Operations::release_lost(ReleaseHandleRequest request) {
+  (void)co_await locks_.release_handle(request);
+}
+
+bool Operations::lock_held_around(const Inode& inode) {
+  const auto index = inode.wal.index.lock();
+  return !inode.book.empty() || (index && !index->book.empty()) ||
+         (inode.wal_index && !inode.wal_index->database->book.empty());
+}
+
+void Operations::poison(const std::set<InodePointer>& inodes) {
+  for (const auto& [id, handle] : handles_) {
+    if (inodes.contains(handle->inode)) handle->poisoned = true;
   }
   for (const auto& inode : inodes) {
     if (inode->wal_index && inode->wal_index->linked) unlink_virtual(*inode);
@@ -125,10 +163,7 @@ void Operations::lost() {
     inode->book.drop_all();
     review_wal(*inode);
   }
-  life_locked_ = false;
   if (!inodes.empty()) cancel_changes();
-  log::error("fuse.session_lost", "files_poisoned={}", inodes.size());
-  start("resume", resume_when_entitled());
 }
 
 Operations::Task Operations::resume_when_entitled() {

@@ -93,6 +93,7 @@ class Operations {
   void suspended();
   void resumed();
   void lost();
+  void lost_files(const std::vector<FileKey>& files);
 
   // op_lookup.cc
   Task lookup(EntryReply reply, Credentials who, NodeId parent, std::string name);
@@ -148,6 +149,10 @@ class Operations {
   Task change(Task operation);
   void cancel_changes();
   Task resume_when_entitled();
+  Task release_lost(ReleaseHandleRequest request);
+  /// Kills the handles of `inodes`, on which locks were lost.
+  void poison(const std::set<InodePointer>& inodes);
+  [[nodiscard]] static bool lock_held_around(const Inode& inode);
   /// Everything written to `inode` made stable; the error is also kept for the handles.
   Awaitable<Result<void>> commit(InodePointer inode, Credentials who);
   Task commit_into(InodePointer inode, Credentials who, std::shared_ptr<Result<void>> result);

@@ -143,32 +143,32 @@ void LockClient::perform(const DropConnection& effect) {
 
 void LockClient::perform(const SessionOpened& effect) {
   log::info("session.opened", "session={:016x} lockd={} epoch={}", effect.session.value,
-            wire::to_string(options_.address), effect.epoch.value);
+            wire::to_string(address()), effect.epoch.value);
   session_ = effect.session;
   if (entitled()) entitled_.set();
 }
 
 void LockClient::perform(const SessionResumed&) {
-  log::info("session.resumed", "lockd={}", wire::to_string(options_.address));
+  log::info("session.resumed", "lockd={}", wire::to_string(address()));
 }
 
 void LockClient::perform(const LeaseSuspended&) {
-  log::warn("lease.suspended", "lockd={}", wire::to_string(options_.address));
+  log::warn("lease.suspended", "lockd={}", wire::to_string(address()));
   entitled_.clear();
   if (listener_.suspended) listener_.suspended();
 }
 
 void LockClient::perform(const LeaseResumed&) {
-  log::info("lease.resumed", "lockd={}", wire::to_string(options_.address));
+  log::info("lease.resumed", "lockd={}", wire::to_string(address()));
   if (listener_.resumed) listener_.resumed();
   entitled_.set();
 }
 
 void LockClient::perform(const SessionLost&) {
-  log::warn("session.lost", "lockd={}", wire::to_string(options_.address));
+  log::warn("session.lost", "lockd={}", wire::to_string(address()));
   entitled_.clear();
   session_.reset();
-  if (listener_.lost) listener_.lost();
+  if (listener_.lost) listener_.lost(Loss{.everything = true, .files = {}});
 }
 
 }  // namespace holdfast::fs

@@ -27,6 +27,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -34,12 +35,15 @@
 namespace holdfast::fs {
 
 struct LockClientOptions {
-  wire::Address address;
+  /// Of lockd, and of its replicas: tried in turn, beginning with the first. At least one.
+  std::vector<wire::Address> addresses;
   VolumeId volume{};
   std::string volume_name;  ///< for people, as the next
   std::string node;
   std::string mountpoint;
   std::uint32_t pid = 0;
+  /// Hello::write_life: how long the kernel may still send what this mount wrote.
+  std::chrono::milliseconds write_life{0};
   /// How long start() keeps trying while lockd cannot be reached; 0 = one attempt.
   std::chrono::milliseconds start_patience{0};
   std::chrono::milliseconds connect_timeout{5'000};
@@ -91,6 +95,7 @@ class LockClient final : public LockService {
   boost::asio::awaitable<void> time_loop();
   boost::asio::awaitable<void> back_off();
   boost::asio::awaitable<void> shut_down();
+  [[nodiscard]] const wire::Address& address() const { return options_.addresses[address_]; }
   void unreachable(ErrorCode error);
   [[nodiscard]] std::optional<wire::StartFailure> start_failure() const;
 
@@ -118,6 +123,7 @@ class LockClient final : public LockService {
   std::optional<ErrorCode> unreachable_;
   std::optional<DropConnection> dropped_;
   std::chrono::milliseconds backoff_;
+  std::size_t address_ = 0;
   unsigned failures_ = 0;
   std::minstd_rand jitter_;
   bool strange_answer_ = false;  // the last connection ended with neither Welcome nor refusal

@@ -40,6 +40,7 @@ Hello hello_of(const LockClientOptions& options) {
   hello.node = options.node.substr(0, wire::kTextSizeMax);
   hello.mountpoint = options.mountpoint.substr(0, wire::kTextSizeMax);
   hello.pid = options.pid;
+  hello.write_life = options.write_life;
   return hello;
 }
 
@@ -83,7 +84,7 @@ asio::awaitable<wire::Started> LockClient::start() {
 }
 
 std::optional<wire::StartFailure> LockClient::start_failure() const {
-  const std::string where = wire::to_string(options_.address);
+  const std::string where = wire::to_string(address());
   if (unreachable_) {
     return wire::StartFailure{
         .code = *unreachable_,
@@ -138,8 +139,7 @@ asio::awaitable<void> LockClient::shut_down() {
 asio::awaitable<void> LockClient::run() {
   while (!stopping_) {
     const wire::StreamOptions stream_options;
-    auto stream =
-        co_await wire::connect(options_.address, stream_options, options_.connect_timeout);
+    auto stream = co_await wire::connect(address(), stream_options, options_.connect_timeout);
     if (stream) {
       unreachable_.reset();
       co_await converse(*std::move(stream));
@@ -159,8 +159,8 @@ void LockClient::unreachable(ErrorCode error) {
   unreachable_ = error;
   // The 1st, 2nd, 4th, 8th ... time: an outage of hours is a few lines.
   if (std::has_single_bit(++failures_)) {
-    log::warn("lockd.unreachable", "lockd={} error=\"{}\" attempts={}",
-              wire::to_string(options_.address), error.message(), failures_);
+    log::warn("lockd.unreachable", "lockd={} error=\"{}\" attempts={}", wire::to_string(address()),
+              error.message(), failures_);
   }
 }
 
@@ -191,7 +191,7 @@ asio::awaitable<void> LockClient::converse(std::unique_ptr<wire::Stream> stream)
   connection_.reset();
   core_.disconnected();
   strange_answer_ = !session_ && !core_.refusal();
-  log::info("lockd.disconnected", "lockd={} reason=\"{}\"", wire::to_string(options_.address),
+  log::info("lockd.disconnected", "lockd={} reason=\"{}\"", wire::to_string(address()),
             ended.message());
 }
 

@@ -9,18 +9,28 @@
 /// queued before the first suspension. Calls survive reconnects and are executed exactly once.
 /// Outage: while lockd is unreachable calls wait. Only lock() can be interrupted; it then answers
 /// kInterrupted at once, and a grant that crosses is given back in the background. Loss: when lockd
-/// no longer knows the session, pending calls end with kSessionLost, on_lost() runs, and a new
-/// session is opened; the caller poisons every handle that held a lock (I6).
+/// no longer knows the session, Listener::lost runs, pending calls end with kSessionLost, and a new
+/// session is opened; the caller poisons every handle that held a lock (I6). When it gave away the
+/// locks of some files, Listener::lost names them, and pending lock() calls on them end with
+/// kLockLost. A session that held nothing and asked for nothing is replaced unnoticed.
 
 #include "holdfast/base/result.h"
 #include "holdfast/lock/message.h"
 #include "holdfast/task/interrupt.h"
 
 #include <functional>
+#include <vector>
 
 #include <boost/asio/awaitable.hpp>
 
 namespace holdfast::fs {
+
+/// What a mount lost at lockd. `everything`: the session is gone, with all its locks. Else `files`:
+/// all locks of this mount on them were given away; the session goes on with the rest.
+struct Loss {
+  bool everything = false;
+  std::vector<FileKey> files;
+};
 
 class LockService {
  public:
@@ -44,12 +54,12 @@ class LockService {
   virtual boost::asio::awaitable<void> wait_entitled() = 0;
 
   /// `suspended`: the deadline passed without an acknowledged renewal, nothing may leave any more.
-  /// `resumed`: back, all locks kept. `lost`: the session is gone with its locks; runs before the
-  /// next session is entitled.
+  /// `resumed`: back, all locks kept. `lost`: locks are gone, see Loss; runs before the next
+  /// session is entitled, before `resumed`, and before any call that ends because of it.
   struct Listener {
     std::function<void()> suspended;
     std::function<void()> resumed;
-    std::function<void()> lost;
+    std::function<void(const Loss&)> lost;
   };
   virtual void listen(Listener listener) = 0;
 };

@@ -85,7 +85,7 @@ void LockClient(benchmark::State& state) {
   support::InProcessLockd lockd;
   support::DrivenLoop loop;
   fs::LockClientOptions options;
-  options.address = lockd.address();
+  options.addresses = {lockd.address()};
   fs::LockClient client(loop.executor(), options);
   if (!loop.run(client.start())) return state.SkipWithError("no lockd");
   constexpr int kPairs = 1000;

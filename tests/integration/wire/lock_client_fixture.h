@@ -22,14 +22,14 @@ class TestMount {
  public:
   TestMount(support::DrivenLoop& loop, const wire::Address& address) : loop_(loop) {
     fs::LockClientOptions options;
-    options.address = address;
+    options.addresses = {address};
     options.node = "test";
     client = std::make_unique<fs::LockClient>(loop.executor(), options);
     client->listen({.suspended = [this] { heard.emplace_back("suspended"); },
                     .resumed = [this] { heard.emplace_back("resumed"); },
                     .lost =
-                        [this] {
-                          heard.emplace_back("lost");
+                        [this](const fs::Loss& loss) {
+                          heard.emplace_back(loss.everything ? "lost" : "files lost");
                           entitled_at_loss = client->entitled();
                         }});
     const auto started = loop.run(client->start());

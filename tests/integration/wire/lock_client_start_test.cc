@@ -21,7 +21,7 @@ wire::Address nobody() {
 TEST(LockClientStart, AnUnreachableLockdIsOneLineAndAHint) {
   DrivenLoop loop;
   fs::LockClientOptions options;
-  options.address = nobody();
+  options.addresses = {nobody()};
   fs::LockClient client(loop.executor(), options);
   const auto started = loop.run(client.start());
   ASSERT_FALSE(started);
@@ -35,7 +35,7 @@ TEST(LockClientStart, WaitsWhileLockdStartsAndSaysSo) {
   DrivenLoop loop;
   std::vector<std::string> told;
   fs::LockClientOptions options;
-  options.address = lockd.address();
+  options.addresses = {lockd.address()};
   options.on_progress = [&](std::string_view line) { told.emplace_back(line); };
   fs::LockClient client(loop.executor(), options);
   ASSERT_TRUE(loop.run(client.start()));
@@ -51,7 +51,7 @@ TEST(LockClientStart, PatienceWaitsForALockdThatComesLater) {
   lockd.kill();
   DrivenLoop loop;
   fs::LockClientOptions options;
-  options.address = address;
+  options.addresses = {address};
   options.start_patience = 30s;
   fs::LockClient client(loop.executor(), options);
   auto starting = loop.begin(client.start());
@@ -68,7 +68,7 @@ TEST(LockClientStart, ARefusalNamesItsReason) {
                         }});
   DrivenLoop loop;
   fs::LockClientOptions options;
-  options.address = lockd.address();
+  options.addresses = {lockd.address()};
   fs::LockClient client(loop.executor(), options);
   const auto started = loop.run(client.start());
   ASSERT_FALSE(started);
@@ -86,7 +86,7 @@ TEST(LockClientStart, SomethingElseOnThePortIsNotLockd) {
     co_await socket.async_send(boost::asio::buffer(answer), boost::asio::use_awaitable);
   }(web));
   fs::LockClientOptions options;
-  options.address = wire::TcpAddress{"127.0.0.1", web.local_endpoint().port()};
+  options.addresses = {wire::TcpAddress{"127.0.0.1", web.local_endpoint().port()}};
   fs::LockClient client(loop.executor(), options);
   const auto started = loop.run(client.start());
   ASSERT_FALSE(started);

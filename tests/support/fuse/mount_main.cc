@@ -32,7 +32,7 @@ asio::awaitable<int> serve(asio::io_context& loop, Arguments arguments) {
   const auto address = wire::parse_address(arguments.lockd);
   if (!backend || !address) co_return 2;
   fs::LockClientOptions lock_options;
-  lock_options.address = *address;
+  lock_options.addresses = {*address};
   lock_options.volume = VolumeId{1};
   lock_options.volume_name = arguments.directory;
   lock_options.node = "test";
