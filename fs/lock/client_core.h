@@ -105,6 +105,8 @@ class ClientCore {
   [[nodiscard]] bool entitled(Instant now) const {
     return state_ == State::kActive && now < deadline_;
   }
+  /// When the lease ends, with the margin taken off; Instant{} without a session.
+  [[nodiscard]] Instant deadline() const { return deadline_; }
   [[nodiscard]] State state() const { return state_; }
   /// The last refusal of a Hello, for people.
   [[nodiscard]] const std::optional<HelloRefused>& refusal() const { return refusal_; }

@@ -115,7 +115,17 @@ asio::awaitable<void> LockClient::wait_entitled() {
   }
 }
 
+// A lost session has no deadline. The last one stays told: the mount has suspended itself, and zero
+// would mean that there is no lease to keep.
+void LockClient::tell_deadline() {
+  const Instant deadline = core_.deadline();
+  if (deadline == told_deadline_ || deadline == Instant{} || !options_.on_deadline) return;
+  told_deadline_ = deadline;
+  options_.on_deadline(deadline);
+}
+
 void LockClient::perform(ClientEffects effects) {
+  tell_deadline();
   for (const ClientEffect& effect : effects) {
     std::visit([this](const auto& one) { perform(one); }, effect);
   }

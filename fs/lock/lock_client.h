@@ -51,6 +51,9 @@ struct LockClientOptions {
   std::chrono::milliseconds backoff_max{2'000};
   /// start() tells what it waits for, one line each time that changes. May be empty.
   std::function<void(std::string_view)> on_progress;
+  /// The lease now ends at this time, usually later than before; told before anything relies on it.
+  /// May be empty.
+  std::function<void(Instant)> on_deadline;
 };
 
 class LockClient final : public LockService {
@@ -100,6 +103,7 @@ class LockClient final : public LockService {
   [[nodiscard]] std::optional<wire::StartFailure> start_failure() const;
 
   void perform(ClientEffects effects);
+  void tell_deadline();
   void perform(const SendMessage& effect);
   void perform(const CompleteCall& effect);
   void perform(const DropConnection& effect);
@@ -120,6 +124,7 @@ class LockClient final : public LockService {
   std::shared_ptr<wire::Connection> connection_;  // shared with its writer
   std::unordered_map<CallId, Waiter*> waiters_;
   std::optional<SessionId> session_;
+  Instant told_deadline_{};
   std::optional<ErrorCode> unreachable_;
   std::optional<DropConnection> dropped_;
   std::chrono::milliseconds backoff_;
