@@ -4,6 +4,7 @@
 #include "cli/mount/embedded_lockd.h"
 #include "cli/mount/presence.h"
 #include "cli/mount/storage.h"
+#include "fs/backend/nfs3/options.h"
 #include "fs/fuse/filesystem.h"
 #include "fs/guard/socket_guard.h"
 #include "fs/lock/lock_client.h"
@@ -152,6 +153,8 @@ class Life {
     options.node = host_name();
     options.mountpoint = settings_.mountpoint;
     options.pid = static_cast<std::uint32_t>(::getpid());
+    if (std::holds_alternative<NfsSource>(settings_.source))
+      options.write_life = fs::nfs3::Options::kUnackedMax;
     if (guard_) options.on_deadline = [this](Instant at) { guard_->deadline(at); };
     options.start_patience = settings_.options.lockd_wait;
     options.on_progress = [this](std::string_view line) { reporter_.progress(line); };
