@@ -30,9 +30,9 @@ void announce(const lockd::Server& server, const lockd::ServerOptions& options) 
     if (!addresses.empty()) addresses += ',';
     addresses += holdfast::wire::to_string(address);
   }
-  holdfast::log::info("lockd.started", "addresses={} epoch={} lease_ttl_ms={} startup_wait_ms={}",
+  holdfast::log::info("lockd.started", "addresses={} epoch={} lease_ttl_ms={} former_life={}",
                       addresses, server.epoch().value, options.coordinator.lease_ttl.count(),
-                      options.coordinator.startup_wait.count());
+                      options.former_life ? "yes" : "no");
 }
 
 int serve(const lockd::ServerOptions& options) {

@@ -102,8 +102,7 @@ Parsed parse_command_line(int argc, const char* const* argv) {
     server.admin_path = texts.admin;
   }
   server.coordinator.lease_ttl = seconds(texts.lease_ttl);
-  server.coordinator.startup_wait =
-      texts.startup_wait < 0 ? server.coordinator.lease_ttl : seconds(texts.startup_wait);
+  server.former_life = texts.startup_wait != 0;
   return {.settings = std::move(settings), .exit_code = kExitClean};
 }
 

@@ -57,7 +57,7 @@ boost::system::result<std::unique_ptr<EmbeddedServer>, Failure> EmbeddedServer::
   lockd::ServerOptions options;
   options.admin_path = out->socket_path_;
   out->waits_ = stdfs::exists(out->note_path_);
-  if (!out->waits_) options.coordinator.startup_wait = std::chrono::milliseconds(0);
+  options.former_life = out->waits_;
   const UniqueFd note(::open(out->note_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!note) return system_failure(out->note_path_);
   ::unlink(out->socket_path_.c_str());  // a former life's; we hold the lock

@@ -1,6 +1,7 @@
 #include "lockd/core/coordinator.h"
 
 #include "holdfast/base/assert.h"
+#include "holdfast/base/mutation.h"
 #include "lockd/core/coordinator_state.h"
 
 #include <algorithm>
@@ -9,8 +10,12 @@
 namespace holdfast::lockd {
 namespace {
 
-HelloRefused refused(LockErrc errc, const char* reason) {
-  return {.errc = errc, .retry_after = std::chrono::milliseconds{0}, .reason = reason};
+using std::chrono::milliseconds;
+
+HelloRefused refused(LockErrc errc, const char* reason, Duration retry_after = {}) {
+  return {.errc = errc,
+          .retry_after = std::chrono::ceil<milliseconds>(std::max(retry_after, Duration{0})),
+          .reason = reason};
 }
 
 /// Secrets are compared without telling by the time taken how far they agree.
@@ -21,219 +26,293 @@ bool same_secret(const SessionSecret& a, const SessionSecret& b) {
   return difference == 0;
 }
 
+/// While its fence command runs, nobody knows for how long.
+constexpr Duration kFenceRetryHint = std::chrono::seconds(1);
+
+SessionRecord record_of(const Hello& hello, const Identity& fresh) {
+  return {.session = fresh.session,
+          .secret = fresh.secret,
+          .volume = hello.volume,
+          .volume_name = hello.volume_name,
+          .node = hello.node,
+          .mountpoint = hello.mountpoint,
+          .pid = hello.pid,
+          .address = fresh.address,
+          .write_life = hello.write_life,
+          .ended = false,
+          .losses = {}};
+}
+
 }  // namespace
 
-Coordinator::Coordinator(Options options, Epoch epoch, Instant started)
-    : state_(std::make_unique<State>(options, epoch, started)) {}
+// ---- Life of the coordinator
+
+Coordinator::State::State(Options given, Recovered recovered, Instant start)
+    : options(std::move(given)),
+      epoch(recovered.epoch),
+      grace_until(start),
+      locks(options.limits, options.fairness_patience, probe) {
+  constexpr unsigned kTokensPerEpochBits = 32;  // epochs are at least a second apart
+  locks.tokens_from(epoch.value << kTokensPerEpochBits);
+  const Duration lease = std::max(recovered.lease_ttl_max, options.lease_ttl);
+  if (recovered.empty)
+    grace_until = start + lease + options.write_life_default + options.storage_delay;
+  for (SessionRecord& record : recovered.sessions) {
+    Session& session = sessions.add(std::move(record), options.limits.requests_in_flight_max);
+    session.former = true;
+    ++formers;
+    // Whatever was lost before the restart may still be waiting for its fence.
+    if (!session.record.losses.empty())
+      grace_until =
+          std::max(grace_until, start + session.record.write_life + options.storage_delay);
+    session.lease_until = session.record.ended ? start : start + lease;
+    sessions.make_absent(session, session.record.ended ? Phase::kFencing : Phase::kReturning,
+                         session.lease_until);
+    if (session.record.ended) session.fencing.step = options.fence.size();  // begins when due
+  }
+  grace = formers > 0 || grace_until > start;
+}
+
+Coordinator::Coordinator(Options options, Recovered recovered, Instant started)
+    : state_(std::make_unique<State>(std::move(options), std::move(recovered), started)) {}
 
 Coordinator::~Coordinator() {
   Answers nobody_listens;
-  while (Session* session = state_->sessions.first()) {
-    state_->locks.end_session(session->locks, Instant{}, nobody_listens);
-    state_->sessions.erase(*session);
+  state_->sessions.for_each([&](Session& session) {
+    state_->locks.end_session(session.locks, Instant{}, nobody_listens);
+  });
+}
+
+void Coordinator::State::begin(Instant now, Effects& effects) {
+  if (may_act(now)) end_leases(now, effects);
+}
+
+void Coordinator::State::finish(Instant now, Effects& effects) {
+  if (!may_act(now)) return;
+  serve_wanted(now, effects);
+  if (grace) {
+    end_grace(now, effects);
+    serve_wanted(now, effects);
   }
 }
 
-// ---- Sessions
-
-HelloOutcome Coordinator::hello(const Hello& hello, const Identity& fresh, Instant now) {
-  HelloOutcome outcome{HelloRefused{}, {}};
-  state_->end_expired(now, outcome.effects);
-  if (hello.version_min > kProtocolVersion || hello.version_max < kProtocolVersionMin) {
-    outcome.answer = refused(LockErrc::kVersionMismatch, "no common protocol version");
-  } else if (const Instant ready = state_->started + state_->options.startup_wait; now < ready) {
-    outcome.answer =
-        HelloRefused{.errc = LockErrc::kStarting,
-                     .retry_after = std::chrono::ceil<std::chrono::milliseconds>(ready - now),
-                     .reason = "waiting out the leases of a former life"};
-  } else if (hello.resume) {
-    outcome.answer = state_->resume(hello, now, outcome.effects);
-  } else {
-    outcome.answer = state_->open(hello, fresh, now);
-  }
-  return outcome;
+void Coordinator::authority(Instant until) {
+  state_->authority_until = until;
 }
 
-std::variant<Welcome, HelloRefused> Coordinator::State::open(const Hello& hello,
-                                                             const Identity& fresh, Instant now) {
+Effects Coordinator::tick(Instant now) {
+  Effects effects;
+  if (!state_->may_act(now)) return effects;
+  state_->begin(now, effects);
+  Answers answers;
+  state_->locks.end_patience(now, answers);
+  state_->perform(answers, effects);
+  state_->finish(now, effects);
+  return effects;
+}
+
+Instant Coordinator::next_deadline() const {
+  Instant next = state_->locks.next_patience();
+  if (const Session* live = state_->sessions.first_live()) next = std::min(next, live->lease_until);
+  if (const Session* due = state_->sessions.first_due()) next = std::min(next, due->due);
+  if (state_->grace && state_->formers == 0) next = std::min(next, state_->grace_until);
+  return next;
+}
+
+// ---- Greeting
+
+Effects Coordinator::hello(const Hello& hello, const Identity& fresh, ConnectionId connection,
+                           Instant now) {
+  Effects effects;
+  state_->begin(now, effects);
+  Effects after;
+  auto answer = state_->greet(hello, fresh, now, effects, after);
+  effects.push_back(Greet{connection, std::move(answer)});
+  effects.insert(effects.end(), std::make_move_iterator(after.begin()),
+                 std::make_move_iterator(after.end()));
+  state_->finish(now, effects);
+  return effects;
+}
+
+Coordinator::State::HelloAnswer Coordinator::State::greet(const Hello& hello, const Identity& fresh,
+                                                          Instant now, Effects& before,
+                                                          Effects& after) {
+  if (hello.version_min > kProtocolVersion || hello.version_max < kProtocolVersionMin)
+    return refused(LockErrc::kVersionMismatch, "no common protocol version");
+  // A mount remembers a later life of lockd than this store does: the store was put back to an
+  // earlier state, and what was given away since is not known here.
+  if (hello.epoch_seen > epoch) stale = true;
+  if (stale)
+    return refused(LockErrc::kStaleLockd,
+                   "lockd's store is older than what its mounts remember; it serves nobody");
+  if (!may_act(now)) return refused(LockErrc::kStandby, "another lockd is the active one");
+  return hello.resume ? resume(hello, fresh, now, before, after) : open(hello, fresh, now, before);
+}
+
+Coordinator::State::HelloAnswer Coordinator::State::open(const Hello& hello, const Identity& fresh,
+                                                         Instant now, Effects& before) {
   if (sessions.size() >= options.limits.sessions_max) {
     ++probe.limit_hits;
     return refused(LockErrc::kTooManySessions, "too many sessions");
   }
   // One name, two volumes: one of the mounts sees another export (a replaced disk, a lost marker),
   // and locks of the two would not meet.
-  for (const Session& other : sessions.by_lease()) {
-    if (other.hello.volume != hello.volume && !hello.volume_name.empty() &&
-        other.hello.volume_name == hello.volume_name)
-      return refused(LockErrc::kBadRequest,
-                     "another volume is mounted under this name elsewhere: the markers differ");
-  }
+  bool other_volume = false;
+  sessions.for_each([&](const Session& other) {
+    other_volume =
+        other_volume || (!hello.volume_name.empty() && other.record.volume != hello.volume &&
+                         other.record.volume_name == hello.volume_name);
+  });
+  if (other_volume)
+    return refused(LockErrc::kBadRequest,
+                   "another volume is mounted under this name elsewhere: the markers differ");
   HOLDFAST_ASSERT(sessions.find(fresh.session) == nullptr, "the shell gives fresh session ids");
-  return welcome(sessions.open(hello, fresh.session, fresh.secret, now + options.lease_ttl,
-                               options.limits.requests_in_flight_max));
+  Session& session = sessions.add(record_of(hello, fresh), options.limits.requests_in_flight_max);
+  sessions.make_live(session, now + options.lease_ttl);
+  before.push_back(Record{{PutSession{session.record}}});
+  return welcome(session);
 }
 
-std::variant<Welcome, HelloRefused> Coordinator::State::resume(const Hello& hello, Instant now,
-                                                               Effects& effects) {
+Coordinator::State::HelloAnswer Coordinator::State::resume(const Hello& hello,
+                                                           const Identity& fresh, Instant now,
+                                                           Effects& before, Effects& after) {
   Session* session = sessions.find(hello.resume->session);
-  if (session == nullptr) return refused(LockErrc::kSessionLost, "no such session any more");
-  if (!same_secret(session->secret, hello.resume->secret) || session->hello.volume != hello.volume)
+  if (session == nullptr || session->record.ended)
+    return refused(LockErrc::kSessionLost, "no such session any more");
+  if (!same_secret(session->record.secret, hello.resume->secret) ||
+      session->record.volume != hello.volume)
     return refused(LockErrc::kBadSecret, "this session belongs to somebody else");
-  sessions.renew(*session, now + options.lease_ttl);
-  session->connected = true;
-  for (const Reply& kept : session->replies.all())
-    effects.push_back(SendReply{session->id(), kept});
-  return welcome(*session);
+  if (session->phase == Phase::kFencing)
+    return refused(LockErrc::kStarting, "this mount is being fenced",
+                   session->due == Instant::max() ? kFenceRetryHint : session->due - now);
+  if (session->break_order.given())
+    return refused(LockErrc::kStarting, "an administrator takes locks of this mount away",
+                   session->lease_until - now);
+  if (session->phase == Phase::kReturning) {
+    if (!session->reclaim_until) session->reclaim_until = now + options.reclaim_max;
+    if (now >= *session->reclaim_until)
+      return refused(LockErrc::kStarting, "this mount has not told in time what it holds",
+                     session->lease_until - now);
+  }
+  see_losses(*session, hello.resume->losses_seen, before);
+  if (session->record.address != fresh.address || session->record.write_life != hello.write_life) {
+    session->record.address = fresh.address;
+    session->record.write_life = hello.write_life;
+    before.push_back(Record{{PutSession{session->record}}});
+  }
+  const bool reclaims = session->phase == Phase::kReturning;
+  if (reclaims) {
+    // From the beginning, also if it had begun before.
+    Answers nobody_waits;
+    locks.clear_session(session->locks, now, nobody_waits);
+    session->replies = KeptReplies(options.limits.requests_in_flight_max);
+    session->deferred.clear();
+    session->lease_until = now + options.lease_ttl;
+    sessions.set_due(*session, session->lease_until);
+  } else {
+    for (const Reply& kept : session->replies.all())
+      after.push_back(SendReply{session->id(), kept});
+    make_live(*session, now, after);
+  }
+  Welcome answer = welcome(*session);
+  answer.reclaim = reclaims;
+  if (!mutated(Mutation::kReclaimAfterLoss)) answer.losses = session->record.losses;
+  return answer;
 }
 
 Welcome Coordinator::State::welcome(const Session& session) const {
-  return {.version = kProtocolVersion,
-          .session = session.id(),
-          .secret = session.secret,
-          .epoch = epoch,
-          .lease_ttl = options.lease_ttl,
-          .requests_in_flight_max = options.limits.requests_in_flight_max};
+  Welcome answer;
+  answer.session = session.id();
+  answer.secret = session.record.secret;
+  answer.epoch = epoch;
+  answer.lease_ttl = options.lease_ttl;
+  answer.requests_in_flight_max = options.limits.requests_in_flight_max;
+  return answer;
+}
+
+void Coordinator::State::see_losses(Session& session, LossNumber seen, Effects& effects) {
+  if (seen <= session.losses_seen) return;
+  session.losses_seen = seen;
+  const auto known = std::erase_if(session.record.losses,
+                                   [&](const FileLoss& loss) { return loss.number <= seen; });
+  if (known > 0) effects.push_back(Record{{DropLosses{session.id(), seen}}});
 }
 
 void Coordinator::connected(SessionId session, bool yes) {
   if (Session* known = state_->sessions.find(session)) known->connected = yes;
 }
 
-bool Coordinator::renew(SessionId session, Instant now) {
-  Session* known = state_->sessions.find(session);
-  // Past its lease it is as good as gone: the next tick(), due already, says so to everybody.
-  if (known == nullptr || known->lease_until <= now) return false;
-  state_->sessions.renew(*known, now + state_->options.lease_ttl);
-  return true;
-}
+// ---- Keeping and leaving
 
-Effects Coordinator::goodbye(SessionId session, Instant now) {
+Effects Coordinator::renew(SessionId id, const Renew& renew, Instant now) {
   Effects effects;
-  state_->end_expired(now, effects);
-  if (Session* known = state_->sessions.find(session)) state_->give_away(*known, now, effects);
-  return effects;
-}
-
-Effects Coordinator::tick(Instant now) {
-  Effects effects;
-  state_->end_expired(now, effects);
-  Answers answers;
-  state_->locks.end_patience(now, answers);
-  state_->perform(answers, effects);
-  return effects;
-}
-
-Instant Coordinator::next_deadline() const {
-  const Session* first = state_->sessions.first();
-  const Instant lease = first == nullptr ? Instant::max() : first->lease_until;
-  return std::min(lease, state_->locks.next_patience());
-}
-
-void Coordinator::State::end_expired(Instant now, Effects& effects) {
-  while (Session* session = sessions.first()) {
-    if (session->lease_until > now) return;
-    ++probe.expiries;
-    give_away(*session, now, effects);
-  }
-}
-
-void Coordinator::State::give_away(Session& session, Instant now, Effects& effects) {
-  effects.push_back(EndSession{session.id()});
-  Answers answers;
-  locks.end_session(session.locks, now, answers);
-  sessions.erase(session);
-  perform(answers, effects);
-}
-
-// ---- Requests
-
-Effects Coordinator::request(SessionId session, const Request& request, Instant now) {
-  Effects effects;
-  state_->end_expired(now, effects);
-  Session* known = state_->sessions.find(session);
-  if (known == nullptr) {
-    // It may just have been ended above, with its EndSession among the effects.
-    const auto told = std::any_of(effects.begin(), effects.end(), [&](const Effect& effect) {
-      const auto* end = std::get_if<EndSession>(&effect);
-      return end != nullptr && end->session == session;
-    });
-    if (!told) effects.push_back(EndSession{session});
+  State& state = *state_;
+  state.begin(now, effects);
+  Session* session = state.sessions.find(id);
+  if (!state.may_act(now) && !mutated(Mutation::kDeposedLeaderRenews)) {
+    effects.push_back(Disconnect{id});
     return effects;
   }
-  state_->sessions.renew(*known, now + state_->options.lease_ttl);
-  const auto refuse = [&](LockErrc errc) {
-    effects.push_back(SendReply{session, {request.number, Refused{errc}}});
-  };
-  switch (known->replies.admit(request.number, request.acknowledged)) {
-    case KeptReplies::Admission::kNew: {
-      Answers answers;
-      if (const auto outcome = state_->execute(*known, request, now, answers))
-        state_->reply(*known, request.number, *outcome, effects);
-      state_->perform(answers, effects);
+  if (session == nullptr) return State::unknown(id, std::move(effects));
+  const Instant until = now + state.options.lease_ttl;
+  bool renewed = true;
+  switch (session->phase) {
+    case Phase::kLive:
+      renewed = !session->break_order.given();
+      if (renewed) state.sessions.renew(*session, until);
       break;
-    }
-    case KeptReplies::Admission::kAnswered:
-      effects.push_back(SendReply{session, {request.number, known->replies.kept(request.number)}});
+    case Phase::kCourtesy:
+      state.make_live(*session, now, effects);
       break;
-    case KeptReplies::Admission::kWaiting:
+    case Phase::kReturning:
+      renewed = session->reclaim_until && now < *session->reclaim_until;
+      if (!renewed) break;
+      session->lease_until = until;
+      state.sessions.set_due(*session, until);
       break;
-    case KeptReplies::Admission::kTooMany:
-      ++state_->probe.limit_hits;
-      refuse(LockErrc::kTooManyRequests);
-      break;
-    case KeptReplies::Admission::kBad:
-      refuse(LockErrc::kBadRequest);
+    case Phase::kFencing:
+    case Phase::kFenced:
+      renewed = mutated(Mutation::kSessionNotCheckedAtGrant);
+      if (!renewed) effects.push_back(Disconnect{id});
       break;
   }
+  state.see_losses(*session, renew.losses_seen, effects);
+  if (renewed) effects.push_back(Send{id, Renewed{.tick = renew.tick}});
+  state.finish(now, effects);
   return effects;
 }
 
-std::optional<Outcome> Coordinator::State::execute(Session& session, const Request& request,
-                                                   Instant now, Answers& answers) {
-  SessionLocks& held = session.locks;
-  struct Visitor {
-    Locks& locks;
-    SessionLocks& held;
-    RequestNumber number;
-    Instant now;
-    Answers& answers;
-    std::optional<Outcome> operator()(const LockRequest& command) {
-      return locks.lock(held, number, command, now, answers);
-    }
-    std::optional<Outcome> operator()(const UnlockRequest& command) {
-      return locks.unlock(held, command, now, answers);
-    }
-    std::optional<Outcome> operator()(const QueryRequest& command) {
-      return locks.query(held, command);
-    }
-    std::optional<Outcome> operator()(const ReleaseOwnerRequest& command) {
-      return locks.release_owner(held, command, now, answers);
-    }
-    std::optional<Outcome> operator()(const ReleaseHandleRequest& command) {
-      return locks.release_handle(held, command, now, answers);
-    }
-    std::optional<Outcome> operator()(const CancelRequest& command) {
-      return locks.cancel(held, command, now, answers);
-    }
-    std::optional<Outcome> operator()(const ClaimWalRequest& command) {
-      return locks.claim_wal(held, command, now, answers);
-    }
-  };
-  return std::visit(Visitor{locks, held, request.number, now, answers}, request.command);
+Effects Coordinator::goodbye(SessionId id, Instant now) {
+  Effects effects;
+  state_->begin(now, effects);
+  Session* session = state_->sessions.find(id);
+  if (session != nullptr && state_->may_act(now)) state_->end(*session, now, effects);
+  state_->finish(now, effects);
+  return effects;
 }
 
-void Coordinator::State::perform(const Answers& answers, Effects& effects) {
-  for (const Answer& answer : answers) {
-    Session* session = sessions.find(answer.session);
-    HOLDFAST_ASSERT(session != nullptr, "only live sessions have waiters");
-    reply(*session, answer.number, answer.outcome, effects);
+Effects Coordinator::reclaim(SessionId id, const Reclaim& reclaim, Instant now) {
+  Effects effects;
+  State& state = *state_;
+  state.begin(now, effects);
+  Session* session = state.sessions.find(id);
+  if (session == nullptr) return State::unknown(id, std::move(effects));
+  if (!state.may_act(now) || session->phase != Phase::kReturning || !session->reclaim_until) {
+    effects.push_back(Disconnect{id});
+    return effects;
   }
-}
-
-void Coordinator::State::reply(Session& session, RequestNumber number, const Outcome& outcome,
-                               Effects& effects) {
-  session.replies.keep(number, outcome);
-  effects.push_back(SendReply{session.id(), {number, outcome}});
+  if (now < *session->reclaim_until) {
+    session->lease_until = now + state.options.lease_ttl;
+    state.sessions.set_due(*session, session->lease_until);
+  }
+  state.take_back(*session, reclaim, now, effects);
+  if (reclaim.last) {
+    state.forget_former(*session);
+    state.make_live(*session, now, effects);
+    effects.push_back(Send{id, Reclaimed{session->record.losses}});
+  }
+  state.finish(now, effects);
+  return effects;
 }
 
 const Probe& Coordinator::probe() const {

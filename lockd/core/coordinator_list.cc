@@ -1,5 +1,6 @@
 // What administrators see, and the invariants.
 
+#include "holdfast/base/assert.h"
 #include "lockd/core/coordinator.h"
 #include "lockd/core/coordinator_state.h"
 
@@ -63,8 +64,8 @@ class Listing {
     LockInfo& info = list_.locks.emplace_back();
     info.state = state;
     info.session = session.id();
-    info.node = session.hello.node;
-    info.volume_name = session.hello.volume_name;
+    info.node = session.record.node;
+    info.volume_name = session.record.volume_name;
     info.file = file;
     info.age = duration_cast<milliseconds>(now_ - since);
     return &info;
@@ -79,19 +80,19 @@ class Listing {
 
 SessionList Coordinator::list_sessions(Instant now) const {
   SessionList list{state_->epoch, {}};
-  for (const Session& session : state_->sessions.by_lease())
-    list.sessions.push_back(
-        {.session = session.id(),
-         .node = session.hello.node,
-         .mountpoint = session.hello.mountpoint,
-         .volume_name = session.hello.volume_name,
-         .volume = session.hello.volume,
-         .pid = session.hello.pid,
-         .connected = session.connected,
-         .lease_left =
-             std::max(duration_cast<milliseconds>(session.lease_until - now), milliseconds{0}),
-         .locks = session.locks.range_count,
-         .waiters = session.locks.waiters.size()});
+  state_->sessions.for_each([&](const Session& session) {
+    const SessionRecord& record = session.record;
+    list.sessions.push_back({.session = session.id(),
+                             .node = record.node,
+                             .mountpoint = record.mountpoint,
+                             .volume_name = record.volume_name,
+                             .volume = record.volume,
+                             .pid = record.pid,
+                             .connected = session.connected,
+                             .lease_left = duration_cast<milliseconds>(session.lease_until - now),
+                             .locks = session.locks.range_count,
+                             .waiters = session.locks.waiters.size()});
+  });
   return list;
 }
 
@@ -100,16 +101,39 @@ LockList Coordinator::list_locks(Instant now, std::size_t entries_max) const {
   // Few, and what an operator looks for when a node is refused: first.
   for (const auto& [database, ownership] : state_->locks.wal_owners().all())
     listing.add(*state_->sessions.find(ownership.session->id), database, ownership.since);
-  for (const Session& session : state_->sessions.by_lease())
-    listing.add(session);
+  state_->sessions.for_each([&](const Session& session) { listing.add(session); });
   return listing.take();
 }
 
+Status Coordinator::status() const {
+  Status status{.epoch = state_->epoch,
+                .grace = state_->grace,
+                .stale = state_->stale,
+                .grace_until = state_->formers > 0 ? Instant::max() : state_->grace_until};
+  state_->sessions.for_each([&](const Session& session) {
+    status.returning += session.phase == Phase::kReturning ? 1 : 0;
+    status.courtesy += session.phase == Phase::kCourtesy ? 1 : 0;
+    status.fencing += session.phase == Phase::kFencing ? 1 : 0;
+  });
+  return status;
+}
+
 void Coordinator::check_invariants() const {
-  std::vector<const SessionLocks*> alive;
-  for (const Session& session : state_->sessions.by_lease())
-    alive.push_back(&session.locks);
-  state_->locks.check_invariants(alive);
+  std::vector<const SessionLocks*> known;
+  std::size_t formers = 0;
+  state_->sessions.for_each([&](const Session& session) {
+    known.push_back(&session.locks);
+    formers += session.former ? 1 : 0;
+    const bool absent = session.phase == Phase::kCourtesy || session.phase == Phase::kFenced ||
+                        (session.phase == Phase::kFencing && session.locks.absent);
+    HOLDFAST_ASSERT(session.locks.absent == absent, "who is absent has no lease");
+    HOLDFAST_ASSERT(session.phase == Phase::kLive || session.locks.waiters.empty(),
+                    "only live sessions wait");
+    HOLDFAST_ASSERT(session.phase != Phase::kLive || state_->grace || session.deferred.empty(),
+                    "nothing is put off without a reason");
+  });
+  HOLDFAST_ASSERT(formers == state_->formers, "grace lasts until the last one is settled");
+  state_->locks.check_invariants(known);
 }
 
 }  // namespace holdfast::lockd

@@ -8,29 +8,68 @@
 namespace holdfast::lockd {
 
 struct Coordinator::State {
-  State(const Options& given, Epoch life, Instant start)
-      : options(given),
-        epoch(life),
-        started(start),
-        locks(given.limits, given.fairness_patience, probe) {}
+  State(Options given, Recovered recovered, Instant start);
 
-  void end_expired(Instant now, Effects& effects);
-  /// The one way out: whatever a session had is given away here, and only here.
-  void give_away(Session& session, Instant now, Effects& effects);
+  // Around each call: what time has brought; then what the call has made possible.
+  void begin(Instant now, Effects& effects);
+  void finish(Instant now, Effects& effects);
+  [[nodiscard]] bool may_act(Instant now) const { return !stale && now < authority_until; }
+
+  // coordinator.cc: greeting and leaving
+  using HelloAnswer = std::variant<Welcome, HelloRefused>;
+  [[nodiscard]] HelloAnswer greet(const Hello& hello, const Identity& fresh, Instant now,
+                                  Effects& before, Effects& after);
+  [[nodiscard]] HelloAnswer open(const Hello& hello, const Identity& fresh, Instant now,
+                                 Effects& before);
+  [[nodiscard]] HelloAnswer resume(const Hello& hello, const Identity& fresh, Instant now,
+                                   Effects& before, Effects& after);
+  [[nodiscard]] Welcome welcome(const Session& session) const;
+  void see_losses(Session& session, LossNumber seen, Effects& effects);
+
+  // coordinator_requests.cc
+  [[nodiscard]] static Effects unknown(SessionId id, Effects effects);
+  void carry_out(Session& session, RequestNumber number, const Command& command, Instant now,
+                 Effects& effects);
+  [[nodiscard]] std::optional<Outcome> execute(Session& session, RequestNumber number,
+                                               const Command& command, Instant now,
+                                               Answers& answers);
+  void admit(Session& session, const Request& request, Instant now, Effects& effects);
+  void take_back(Session& session, const Reclaim& reclaim, Instant now, Effects& effects);
+  void end_grace(Instant now, Effects& effects);
+  void cancel_deferred(Session& session, RequestNumber target, Effects& effects);
   /// Keeps and sends what was decided about requests.
   void perform(const Answers& answers, Effects& effects);
   void reply(Session& session, RequestNumber number, const Outcome& outcome, Effects& effects);
-  [[nodiscard]] std::optional<Outcome> execute(Session& session, const Request& request,
-                                               Instant now, Answers& answers);
-  [[nodiscard]] std::variant<Welcome, HelloRefused> open(const Hello& hello, const Identity& fresh,
-                                                         Instant now);
-  [[nodiscard]] std::variant<Welcome, HelloRefused> resume(const Hello& hello, Instant now,
-                                                           Effects& effects);
-  [[nodiscard]] Welcome welcome(const Session& session) const;
+
+  // coordinator_expiry.cc: leases, fencing, giving away
+  void end_leases(Instant now, Effects& effects);
+  void lease_over(Session& session, Instant now, Effects& effects);
+  void due(Session& session, Instant now, Effects& effects);
+  /// Back, or reclaimed: everything goes on, its deferred requests too.
+  void make_live(Session& session, Instant now, Effects& effects);
+  /// Somebody wants `file`, or an administrator does.
+  void lose(Session& session, const FileId& file, Instant now, Effects& effects);
+  void lose_everything(Session& session, Instant now, Effects& effects);
+  void start_fence(Session& session, Instant now, Effects& effects);
+  void next_fence_step(Session& session, Instant now, Effects& effects);
+  void fenced(Session& session, Instant now, Effects& effects);
+  void note_loss(Session& session, const FileKey& file, Effects& effects);
+  void give_away_lost(Session& session, Instant now, Effects& effects);
+  /// The one way out: whatever a session had is given away here.
+  void end(Session& session, Instant now, Effects& effects);
+  void serve_wanted(Instant now, Effects& effects);
+  void forget_former(Session& session);
+  [[nodiscard]] Instant fence_wait_until(const Session& session) const;
 
   Options options;
   Epoch epoch;
-  Instant started;
+  bool grace = false;
+  Instant grace_until;      ///< grace does not end before
+  std::size_t formers = 0;  ///< sessions with Session::former
+  bool stale = false;
+  Instant authority_until = Instant::max();
+  std::uint64_t last_arrival = 0;
+  std::uint64_t last_attempt = 0;
   Probe probe;
   Sessions sessions;
   Locks locks;

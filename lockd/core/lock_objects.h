@@ -230,6 +230,7 @@ struct SessionLocks {
   std::set<FileId> wal_databases;  ///< whose wal-index it owns
   std::uint64_t range_count = 0;
   bool ended = false;
+  bool absent = false;  ///< its lease is over; it waits for nothing and is granted nothing
 };
 
 }  // namespace holdfast::lockd

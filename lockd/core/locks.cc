@@ -14,22 +14,22 @@ std::optional<Outcome> Locks::lock(SessionLocks& session, RequestNumber number,
                                    const LockRequest& request, Instant now, Answers& answers) {
   begin(now, answers);
   const FileId id{session.volume, request.file};
-  if (const auto errc = forbidden(session, id, request.space, request.range, request.wal_database))
+  if (const auto errc =
+          forbidden(session, id, request.space, request.range, request.wal_database)) {
+    if (*errc == LockErrc::kWalOwnedElsewhere) {
+      want_wal(session, id);
+      if (request.wal_database) want_wal(session, {session.volume, *request.wal_database});
+    }
     return refuse(*errc);
+  }
   File* file = find_or_open(id);
   if (file == nullptr) return refuse(LockErrc::kTooManyFiles);
-  const AgentKey key{request.space, request.owner};
-  auto& agent = session.agents[key];
-  if (agent == nullptr) {
-    agent = std::make_unique<Agent>();
-    agent->session = &session;
-    agent->key = key;
-  }
-  check_idle(*agent);
+  Agent& agent = find_or_make(session, {request.space, request.owner});
+  check_idle(agent);
   check_idle(*file);
   const Ask ask{
       .session = session,
-      .agent = *agent,
+      .agent = agent,
       .space = file->space(request.space),
       .range = request.range,
       .mode = request.mode,
@@ -155,8 +155,8 @@ Outcome Locks::claim_wal(SessionLocks& session, const ClaimWalRequest& request, 
   begin(now, answers);
   const FileId database{session.volume, request.database};
   if (wal_.elsewhere(database, session)) {
-    ++probe_.denials;
-    return Refused{LockErrc::kWalOwnedElsewhere};
+    want_wal(session, database);
+    return refuse(LockErrc::kWalOwnedElsewhere);
   }
   // Ownership lasts as long as the session holds a lock there, so without one it could not begin.
   // SQLite holds SHARED on the database whenever it uses the wal-index.
@@ -170,8 +170,13 @@ Outcome Locks::claim_wal(SessionLocks& session, const ClaimWalRequest& request, 
 }
 
 void Locks::end_session(SessionLocks& session, Instant now, Answers& answers) {
-  begin(now, answers);
   session.ended = true;
+  make_present(session);
+  clear_session(session, now, answers);
+}
+
+void Locks::clear_session(SessionLocks& session, Instant now, Answers& answers) {
+  begin(now, answers);
   // Waiters first: nothing that is freed below may be granted to them.
   while (!session.waiters.empty())
     withdraw(*session.waiters.begin()->second);
@@ -190,7 +195,7 @@ void Locks::end_session(SessionLocks& session, Instant now, Answers& answers) {
   }
   finish();
   HOLDFAST_ASSERT(session.agents.empty() && session.tags.empty() && session.range_count == 0,
-                  "nothing of an ended session remains");
+                  "nothing of a cleared session remains");
 }
 
 void Locks::end_patience(Instant now, Answers& answers) {
@@ -295,6 +300,16 @@ File* Locks::find_or_open(const FileId& id) {
 Agent* Locks::find(const SessionLocks& session, AgentKey key) {
   const auto at = session.agents.find(key);
   return at == session.agents.end() ? nullptr : at->second.get();
+}
+
+Agent& Locks::find_or_make(SessionLocks& session, AgentKey key) {
+  auto& agent = session.agents[key];
+  if (agent == nullptr) {
+    agent = std::make_unique<Agent>();
+    agent->session = &session;
+    agent->key = key;
+  }
+  return *agent;
 }
 
 Holding* Locks::find(Agent& agent, FileSpace& space) {

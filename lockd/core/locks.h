@@ -18,6 +18,7 @@
 #include <chrono>
 #include <map>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -58,6 +59,42 @@ class Locks {
                                   Instant now, Answers& answers);
   /// Gives away everything of the session: ranges, waiters (unanswered), wal-indexes.
   void end_session(SessionLocks& session, Instant now, Answers& answers);
+  /// As end_session(), but the session goes on, empty.
+  void clear_session(SessionLocks& session, Instant now, Answers& answers);
+
+  // Absent sessions (docs/reliability.md): their lease is over, they keep what they hold until
+  // somebody wants it, and are granted nothing. locks_absent.cc.
+
+  /// The session is absent from now on. Its waiters are withdrawn, unanswered; returned are their
+  /// requests, in order of arrival.
+  [[nodiscard]] std::vector<std::pair<RequestNumber, LockRequest>> make_absent(
+      SessionLocks& session, Instant now, Answers& answers);
+  void make_present(SessionLocks& session);
+  /// What others want and only absent sessions have, since the last call.
+  struct Wanted {
+    SessionId session;
+    FileId file;
+    friend constexpr auto operator<=>(const Wanted&, const Wanted&) = default;
+  };
+  [[nodiscard]] std::set<Wanted> take_wanted() { return std::exchange(wanted_, {}); }
+  /// `file`, and what cannot be lost without it: a database and the files tied to it go together.
+  [[nodiscard]] std::vector<FileId> lost_with(const FileId& file) const;
+  /// Gives away what the session has in `file`: ranges, wal-index.
+  void lose_file(SessionLocks& session, const FileId& file, Instant now, Answers& answers);
+  /// The session has something in `file`.
+  [[nodiscard]] bool has_file(const SessionLocks& session, const FileId& file) const;
+
+  /// After a restart, before anything is granted: the session says that it holds this. False: it
+  /// cannot have it.
+  [[nodiscard]] bool reclaim(SessionLocks& session, const HeldLock& held, Instant now,
+                             Answers& answers);
+  [[nodiscard]] bool reclaim_wal(SessionLocks& session, const FileKey& database, Instant now,
+                                 Answers& answers);
+  /// The place of a request that waits, or nothing.
+  [[nodiscard]] static std::optional<std::uint64_t> place_of(const SessionLocks& session,
+                                                             RequestNumber number);
+  /// Tokens of this life start above this. They grow over restarts as epochs do.
+  void tokens_from(std::uint64_t first) { last_token_ = first; }
 
   /// Lets waiters overtake that have stood behind an earlier waiter for `patience` although no
   /// holder is in their way. Cycles that the wait-for graph shows are broken at once; this is for
@@ -94,6 +131,8 @@ class Locks {
   void break_cycles_after_grant(Agent& agent);
   void look_at(Waiter& waiter);
   void wake(const FileSpace& space);
+  void want(const Ask& ask);
+  void want_wal(const SessionLocks& asking, const FileId& database);
   void finish();
   void settle();
   void begin(Instant now, Answers& answers);
@@ -103,6 +142,7 @@ class Locks {
   [[nodiscard]] File* find(const FileId& id) const;
   [[nodiscard]] File* find_or_open(const FileId& id);
   [[nodiscard]] static Agent* find(const SessionLocks& session, AgentKey key);
+  [[nodiscard]] static Agent& find_or_make(SessionLocks& session, AgentKey key);
   [[nodiscard]] static Holding* find(Agent& agent, FileSpace& space);
   [[nodiscard]] static bool holds(const SessionLocks& session, const FileSpace& space,
                                   const ByteRange& range);
@@ -119,6 +159,8 @@ class Locks {
   std::unordered_map<FileId, std::unique_ptr<File>, FileIdHash> files_;
   std::map<std::pair<Instant, std::uint64_t>, Waiter*> impatient_;  ///< by (patience_until, seq)
   std::map<std::uint64_t, Waiter*> wal_waiters_;                    ///< with wal_database, by seq
+  std::size_t absent_sessions_ = 0;
+  std::set<Wanted> wanted_;
 
   // Of the call that is going on.
   Instant now_{};

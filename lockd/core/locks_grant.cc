@@ -1,6 +1,7 @@
 // How a lock is granted, queued or refused, and what follows from bytes becoming free.
 
 #include "holdfast/base/assert.h"
+#include "holdfast/base/mutation.h"
 #include "lockd/core/locks.h"
 #include "lockd/core/locks_ask.h"
 #include "lockd/core/wait_graph.h"
@@ -41,6 +42,7 @@ std::optional<Outcome> Locks::acquire(const Ask& ask, RequestNumber number, Wait
       return refuse(LockErrc::kTooManyRanges);
     return grant(ask);
   }
+  want(ask);
   if (wait == Wait::kNo) {
     if (space.kind == LockSpace::kFlock) drop_flock(ask.agent, space);
     return refuse(LockErrc::kWouldBlock);
@@ -93,7 +95,10 @@ std::optional<Outcome> Locks::wait_for(const Ask& ask, RequestNumber number) {
 }
 
 Granted Locks::grant(const Ask& ask) {
-  HOLDFAST_ASSERT(!ask.session.ended, "a grant finds its session alive");
+  HOLDFAST_ASSERT(
+      !ask.session.ended && (!ask.session.absent || mutated(Mutation::kWaiterOutlivesSession) ||
+                             mutated(Mutation::kSessionNotCheckedAtGrant)),
+      "a grant finds its session alive");
   const FencingToken token{++last_token_};
   const auto [at, fresh] = ask.agent.holdings.try_emplace(&ask.space);
   Holding& holding = at->second;
@@ -193,7 +198,6 @@ void Locks::settle() {
     if (waiter.behind != nullptr) continue;
     FileSpace& space = *waiter.space;
     const Holding* holding = find(*waiter.agent, space);
-    if (RangeTable::conflict(space, waiter.range, waiter.mode, holding) != nullptr) continue;
     const Ask ask{.session = *waiter.agent->session,
                   .agent = *waiter.agent,
                   .space = space,
@@ -203,6 +207,10 @@ void Locks::settle() {
                   .handle = waiter.handle,
                   .pid = waiter.pid,
                   .wal_database = waiter.wal_database};
+    if (RangeTable::conflict(space, waiter.range, waiter.mode, holding) != nullptr) {
+      want(ask);
+      continue;
+    }
     const auto errc =
         forbidden(ask.session, space.file->id, space.kind, ask.range, ask.wal_database);
     if (errc) {

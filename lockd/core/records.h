@@ -69,7 +69,7 @@ struct Recovered {
   bool empty = true;
   /// The longest lease that an earlier life may have promised; at least this life's.
   std::chrono::milliseconds lease_ttl_max{0};
-  std::vector<SessionRecord> sessions;
+  std::vector<SessionRecord> sessions{};
 };
 
 }  // namespace holdfast::lockd

@@ -1,72 +1,160 @@
 #pragma once
 /// A session of the coordinator: who it is, how long it lives, what it was told, what it holds.
+///
+/// Phases and what moves between them (docs/reliability.md):
+///   returning  known from a former life, holds we do not know what  -> live (Reclaim), fencing
+///   live       its lease runs                                       -> courtesy (lease over)
+///   courtesy   lease over, nobody wants what it holds               -> live (resume), fencing
+///   fencing    it must not write any more before we give away       -> fenced, gone
+///   fenced     it cannot; what is wanted is given away at once      -> live (resume), gone
 
 #include "holdfast/base/clock.h"
 #include "holdfast/lock/message.h"
 #include "lockd/core/kept_replies.h"
 #include "lockd/core/lock_objects.h"
+#include "lockd/core/records.h"
 
+#include <algorithm>
+#include <cstdint>
 #include <list>
+#include <map>
+#include <optional>
+#include <set>
 #include <unordered_map>
+#include <utility>
 
 namespace holdfast::lockd {
 
+enum class Phase : std::uint8_t { kReturning, kLive, kCourtesy, kFencing, kFenced };
+
+/// An admitted request that is carried out later: after the grace period, or when its session is
+/// back.
+struct Deferred {
+  std::uint64_t arrival = 0;
+  Command command;
+};
+
+/// Where the fence steps of a session stand.
+struct Fencing {
+  std::size_t step = 0;       ///< in Options::fence; past its end: waiting to try again
+  std::uint64_t attempt = 0;  ///< of the command that runs; 0 = none
+};
+
+/// What an administrator ordered to be taken away when the lease is over.
+struct BreakOrder {
+  bool everything = false;
+  std::set<FileId> files;
+  [[nodiscard]] bool given() const { return everything || !files.empty(); }
+};
+
 struct Session {
-  Session(const Hello& from, SessionId session, const SessionSecret& proof, Instant until,
-          std::uint32_t in_flight_max)
-      : hello(from), secret(proof), lease_until(until), replies(in_flight_max) {
-    locks.id = session;
-    locks.volume = from.volume;
+  Session(SessionRecord from, std::uint32_t in_flight_max)
+      : record(std::move(from)), replies(in_flight_max) {
+    locks.id = record.session;
+    locks.volume = record.volume;
   }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   [[nodiscard]] SessionId id() const { return locks.id; }
+  [[nodiscard]] bool holds_anything() const {
+    return locks.range_count > 0 || !locks.wal_databases.empty();
+  }
+  [[nodiscard]] LossNumber last_loss() const {
+    return record.losses.empty() ? losses_seen : std::max(losses_seen, record.losses.back().number);
+  }
+  [[nodiscard]] bool lost(const FileKey& file) const {
+    for (const FileLoss& loss : record.losses)
+      if (loss.file == file) return true;
+    return false;
+  }
 
-  Hello hello;
-  SessionSecret secret{};
+  SessionRecord record;  ///< as it is on stable storage, or will be before anything follows from it
+  Phase phase = Phase::kReturning;
+  bool connected = false;
+  bool former = false;  ///< of a former life, and neither back nor fenced: grace goes on
   Instant lease_until;
-  bool connected = true;
+  Instant due = Instant::max();  ///< of a session that is not live: when something happens to it
+  LossNumber losses_seen;
   KeptReplies replies;
+  std::map<RequestNumber, Deferred> deferred;
+  std::optional<Instant> reclaim_until;  ///< of a returning session that said Hello
+  BreakOrder break_order;
+  Fencing fencing;
+  std::set<FileId> losing;  ///< recorded as lost, given away once it is fenced
   SessionLocks locks;
 };
 
-/// The sessions, found by id and ordered by lease. All leases are equally long and time does not go
-/// backwards, so whoever renewed last ends last: a list, no heap.
+/// The sessions: found by id, the live ones ordered by lease, the others by when they are due. All
+/// leases are equally long and time does not go backwards, so who renewed last ends last: a list,
+/// no heap.
 class Sessions {
  public:
-  using Place = std::list<Session>::iterator;
+  using List = std::list<Session>;
 
   [[nodiscard]] std::size_t size() const { return by_id_.size(); }
   [[nodiscard]] Session* find(SessionId id) const {
     const auto at = by_id_.find(id);
     return at == by_id_.end() ? nullptr : &*at->second;
   }
-  /// The one whose lease ends first, or null.
-  [[nodiscard]] Session* first() { return by_lease_.empty() ? nullptr : &by_lease_.front(); }
-  [[nodiscard]] const std::list<Session>& by_lease() const { return by_lease_; }
+  /// The live one whose lease ends first, or null.
+  [[nodiscard]] Session* first_live() { return live_.empty() ? nullptr : &live_.front(); }
+  /// The one that is not live and due first, or null.
+  [[nodiscard]] Session* first_due() { return due_.empty() ? nullptr : find(due_.begin()->second); }
 
-  /// `until` is not earlier than any other lease's end.
-  Session& open(const Hello& hello, SessionId id, const SessionSecret& secret, Instant until,
-                std::uint32_t in_flight_max) {
-    by_lease_.emplace_back(hello, id, secret, until, in_flight_max);
-    by_id_.emplace(id, std::prev(by_lease_.end()));
-    return by_lease_.back();
+  Session& add(SessionRecord record, std::uint32_t in_flight_max) {
+    const SessionId id = record.session;
+    absent_.emplace_back(std::move(record), in_flight_max);
+    by_id_.emplace(id, std::prev(absent_.end()));
+    return absent_.back();
+  }
+  /// Live until `until`, which is not earlier than any other live session's.
+  void make_live(Session& session, Instant until) {
+    set_due(session, Instant::max());
+    session.phase = Phase::kLive;
+    session.lease_until = until;
+    move_to(live_, session);
   }
   void renew(Session& session, Instant until) {
     session.lease_until = until;
-    by_lease_.splice(by_lease_.end(), by_lease_, by_id_.at(session.id()));
+    live_.splice(live_.end(), live_, by_id_.at(session.id()));
+  }
+  void make_absent(Session& session, Phase phase, Instant due) {
+    if (session.phase == Phase::kLive) move_to(absent_, session);
+    session.phase = phase;
+    set_due(session, due);
+  }
+  void set_due(Session& session, Instant due) {
+    due_.erase({session.due, session.id()});
+    session.due = due;
+    if (due != Instant::max()) due_.emplace(due, session.id());
   }
   void erase(Session& session) {
+    set_due(session, Instant::max());
+    List& list = session.phase == Phase::kLive ? live_ : absent_;
     const auto at = by_id_.find(session.id());
-    const Place place = at->second;
+    const List::iterator place = at->second;
     by_id_.erase(at);
-    by_lease_.erase(place);
+    list.erase(place);
+  }
+  /// Live ones first, by lease; then the others, in the order they became so.
+  template <class Visitor>
+  void for_each(Visitor visit) {
+    for (List* list : {&live_, &absent_})
+      for (Session& session : *list)
+        visit(session);
   }
 
  private:
-  std::list<Session> by_lease_;
-  std::unordered_map<SessionId, Place> by_id_;
+  void move_to(List& to, Session& session) {
+    const auto place = by_id_.at(session.id());
+    to.splice(to.end(), &to == &live_ ? absent_ : live_, place);
+  }
+
+  List live_;
+  List absent_;
+  std::unordered_map<SessionId, List::iterator> by_id_;
+  std::set<std::pair<Instant, SessionId>> due_;
 };
 
 }  // namespace holdfast::lockd

@@ -25,6 +25,14 @@ Result<void> send_list(wire::Connection& connection, List list, Entries List::*e
   }
 }
 
+// Of "10.0.0.7:50123", "[fd00::7]:50123": the host.
+std::string host_of(const std::string& peer) {
+  const auto colon = peer.rfind(':');
+  if (colon == std::string::npos) return peer;
+  if (colon >= 2 && peer.front() == '[' && peer[colon - 1] == ']') return peer.substr(1, colon - 2);
+  return peer.substr(0, colon);
+}
+
 std::optional<HelloRefused> check_version(const Hello& hello) {
   if (hello.version_min <= kProtocolVersion && hello.version_max >= kProtocolVersionMin) {
     return std::nullopt;
@@ -56,26 +64,35 @@ Result<void> Server::handle_arrived(const PeerPtr& peer) {
 Result<void> Server::handle(const PeerPtr& peer, const Hello& hello, Instant now) {
   if (!peer->stranger) return make_error_code(WireErrc::kOutOfPlace);
   no_stranger(*peer);
-  HelloOutcome outcome;
+  peer->hello = hello;
+  greeting_.emplace(peer->id, peer);
   if (auto refused = check_version(hello)) {
-    outcome.answer = *std::move(refused);
-  } else {
-    outcome = coordinator_.hello(hello, fresh_identity(), now);
+    perform(Greet{peer->id, *std::move(refused)});
+    return boost::system::in_place_value;
   }
-  if (const auto* refused = std::get_if<HelloRefused>(&outcome.answer)) {
+  Identity fresh = fresh_identity();
+  fresh.address = host_of(peer->connection->peer());
+  perform(coordinator_.hello(hello, fresh, peer->id, now));
+  return boost::system::in_place_value;
+}
+
+void Server::perform(const Greet& effect) {
+  const auto found = greeting_.find(effect.connection);
+  if (found == greeting_.end()) return;  // it hung up meanwhile
+  const PeerPtr peer = found->second;
+  greeting_.erase(found);
+  if (const auto* refused = std::get_if<HelloRefused>(&effect.answer)) {
     if (refusals_.allow()) {
       log::info("session.refused", "peer={} node={} reason=\"{}\"", peer->connection->peer(),
-                printable(hello.node), make_error_code(refused->errc).message());
+                printable(peer->hello.node), make_error_code(refused->errc).message());
     }
-    auto sent = peer->connection->send(ServerMessage(*refused));
+    static_cast<void>(peer->connection->send(ServerMessage(*refused)));
     peer->connection->close_after_writing();
-    return sent;
+    return;
   }
-  const auto& welcome = std::get<Welcome>(outcome.answer);
-  bind_session(peer, hello, welcome);
-  if (auto sent = peer->connection->send(ServerMessage(welcome)); !sent) return sent;
-  perform(outcome.effects);
-  return boost::system::in_place_value;
+  const auto& welcome = std::get<Welcome>(effect.answer);
+  bind_session(peer, welcome);
+  if (auto sent = peer->connection->send(ServerMessage(welcome)); !sent) peer->connection->close();
 }
 
 void Server::no_stranger(Peer& peer) {
@@ -84,7 +101,8 @@ void Server::no_stranger(Peer& peer) {
   peer.stranger = false;
 }
 
-void Server::bind_session(const PeerPtr& peer, const Hello& hello, const Welcome& welcome) {
+void Server::bind_session(const PeerPtr& peer, const Welcome& welcome) {
+  const Hello& hello = peer->hello;
   const auto old = by_session_.find(welcome.session);
   if (old != by_session_.end()) {
     // The mount gave its old connection up before we noticed. What that one still holds in buffers
@@ -119,10 +137,13 @@ Result<void> Server::handle(const PeerPtr& peer, const Request& request, Instant
 
 Result<void> Server::handle(const PeerPtr& peer, const Renew& renew, Instant now) {
   if (!peer->session) return make_error_code(WireErrc::kOutOfPlace);
-  if (coordinator_.renew(*peer->session, now)) {
-    return peer->connection->send(ServerMessage(Renewed{.tick = renew.tick}));
-  }
-  perform(EndSession{.session = *peer->session});
+  perform(coordinator_.renew(*peer->session, renew, now));
+  return boost::system::in_place_value;
+}
+
+Result<void> Server::handle(const PeerPtr& peer, const Reclaim& reclaim, Instant now) {
+  if (!peer->session) return make_error_code(WireErrc::kOutOfPlace);
+  perform(coordinator_.reclaim(*peer->session, reclaim, now));
   return boost::system::in_place_value;
 }
 
@@ -151,11 +172,6 @@ Result<void> Server::handle(const PeerPtr& peer, const ListLocks&, Instant now) 
                    &LockList::locks);
 }
 
-// Nobody was asked for it: Welcome never says reclaim yet.
-Result<void> Server::handle(const PeerPtr&, const Reclaim&, Instant) {
-  return make_error_code(WireErrc::kOutOfPlace);
-}
-
 void Server::perform(const Effects& effects) {
   for (const Effect& effect : effects) {
     std::visit([this](const auto& one) { perform(one); }, effect);
@@ -163,17 +179,42 @@ void Server::perform(const Effects& effects) {
 }
 
 void Server::perform(const SendReply& effect) {
-  const auto found = by_session_.find(effect.session);
-  if (found == by_session_.end()) return;  // kept by the coordinator until the mount is back
+  send(effect.session, ServerMessage(effect.reply));
+}
+
+void Server::perform(const Send& effect) {
+  send(effect.session, effect.message);
+}
+
+// Nobody connected: the coordinator keeps what matters until the mount is back.
+void Server::send(SessionId session, const ServerMessage& message) {
+  const auto found = by_session_.find(session);
+  if (found == by_session_.end()) return;
   wire::Connection& connection = *found->second->connection;
-  const auto sent = connection.send(ServerMessage(effect.reply));
+  const auto sent = connection.send(message);
   if (sent || sent.error() != WireErrc::kQueueFull) return;
   ++probe_.slow_readers;
   if (refusals_.allow()) {
     log::warn("lockd.slow_reader", "peer={} session={} unlogged={}", connection.peer(),
-              printable(effect.session), refusals_.dropped());
+              printable(session), refusals_.dropped());
   }
   connection.close();
+}
+
+// There is no stable storage yet: a restart waits out every lease instead (former_life).
+void Server::perform(const Record&) {}
+
+// Only the step "wait-out" can be configured yet.
+void Server::perform(const RunFence& effect) {
+  log::error("fence.no_command", "session={}", printable(effect.session));
+}
+
+void Server::perform(const Disconnect& effect) {
+  const auto found = by_session_.find(effect.session);
+  if (found == by_session_.end()) return;
+  const PeerPtr peer = found->second;
+  unbind(*peer);
+  peer->connection->close();
 }
 
 void Server::perform(const EndSession& effect) {

@@ -10,7 +10,9 @@ namespace holdfast::lockd {
 
 struct Server::Peer {
   std::shared_ptr<wire::Connection> connection;
+  ConnectionId id;
   Door door;
+  Hello hello;  // as it was said, for the log
   std::chrono::steady_clock::time_point accepted_at;
   std::optional<SessionId> session;  // once welcomed, until replaced or ended
   bool stranger = true;

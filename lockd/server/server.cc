@@ -59,7 +59,12 @@ Server::Server(asio::any_io_executor executor, ServerOptions options)
       options_(std::move(options)),
       epoch_(fresh_epoch()),
       last_look_(boot_time_now()),
-      coordinator_(options_.coordinator, epoch_, last_look_),
+      coordinator_(options_.coordinator,
+                   {.epoch = epoch_,
+                    .empty = options_.former_life,
+                    .lease_ttl_max = options_.coordinator.lease_ttl,
+                    .sessions = {}},
+                   last_look_),
       group_(executor) {}
 
 Server::~Server() = default;
@@ -118,6 +123,7 @@ asio::awaitable<void> Server::stop() {
     peer->connection->close();
   co_await group_.join();
   by_session_.clear();
+  greeting_.clear();
   strangers_.clear();
   peers_.clear();
   acceptors_.clear();
@@ -169,6 +175,7 @@ void Server::admit(std::unique_ptr<wire::Stream> stream, Door door) {
   peer->connection =
       std::make_shared<wire::Connection>(executor_, std::move(stream), codec_, options_.connection);
   peer->connection->set_frame_size_max(wire::kFirstFrameSizeMax);
+  peer->id = {++last_connection_};
   peer->door = door;
   peer->accepted_at = std::chrono::steady_clock::now();
   peer->in_peers = peers_.insert(peers_.end(), peer);
@@ -215,6 +222,7 @@ void Server::gone(const PeerPtr& peer, ErrorCode why) {
     }
   }
   no_stranger(*peer);
+  greeting_.erase(peer->id);
   unbind(*peer);
   if (!peer->connection->closing() || broke_protocol) peer->connection->close();
 }

@@ -44,6 +44,8 @@ struct ServerOptions {
   /// Path of the admin socket; none = no listings.
   std::optional<std::string> admin_path;
   Options coordinator;
+  /// An earlier life may have promised leases: locks wait until they are over.
+  bool former_life = true;
 
   std::size_t connections_max = 20'000;
   std::size_t strangers_max = 1024;  ///< connections that have not said Hello
@@ -106,12 +108,18 @@ class Server {
   Result<void> handle(const PeerPtr& peer, const ListSessions& list, Instant now);
   Result<void> handle(const PeerPtr& peer, const ListLocks& list, Instant now);
   Result<void> handle(const PeerPtr& peer, const Reclaim& reclaim, Instant now);
-  void bind_session(const PeerPtr& peer, const Hello& hello, const Welcome& welcome);
+  void bind_session(const PeerPtr& peer, const Welcome& welcome);
   void unbind(Peer& peer);
   void no_stranger(Peer& peer);
   void perform(const Effects& effects);
   void perform(const SendReply& effect);
+  void perform(const Send& effect);
+  void perform(const Greet& effect);
   void perform(const EndSession& effect);
+  void perform(const Disconnect& effect);
+  void perform(const Record& effect);
+  void perform(const RunFence& effect);
+  void send(SessionId session, const ServerMessage& message);
 
   boost::asio::any_io_executor executor_;
   ServerOptions options_;
@@ -125,6 +133,8 @@ class Server {
   std::list<PeerPtr> peers_;      // all, oldest first
   std::list<PeerPtr> strangers_;  // those without Hello, oldest first
   std::unordered_map<SessionId, PeerPtr> by_session_;
+  std::unordered_map<ConnectionId, PeerPtr> greeting_;  // said Hello, not answered yet
+  std::uint64_t last_connection_ = 0;
   LogLimit refusals_;
   Probe probe_;
 };

@@ -27,9 +27,7 @@ Credentials own_credentials() {
 }
 
 rpc::SocketOptions socket_options(const Options& options) {
-  return {.connect_timeout = options.mount_timeout,
-          .unacked_max = options.unacked_max,
-          .send_buffer = options.send_buffer};
+  return {.connect_timeout = options.mount_timeout, .unacked_max = options.unacked_max};
 }
 
 Failure unreachable(const Options& options, const std::string& service, const ErrorCode& code) {

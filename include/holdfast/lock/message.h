@@ -218,7 +218,7 @@ struct HelloRefused {
 /// deadline counts from when it *sent* that one).
 struct Renew {
   std::uint64_t tick = 0;
-  LossNumber losses_seen;  ///< acted on all losses up to this one; 0 = none
+  LossNumber losses_seen{};  ///< acted on all losses up to this one; 0 = none
 };
 struct Renewed {
   std::uint64_t tick = 0;

@@ -30,8 +30,8 @@ LockRequest lock_of(OwnerId owner, FileKey file, std::uint64_t at, LockMode mode
 class Client {
  public:
   explicit Client(Coordinator& core, std::uint64_t id) : core_(core), session_{id} {
-    const auto outcome = core.hello({}, {session_, {}}, Instant{});
-    if (!std::holds_alternative<Welcome>(outcome.answer)) std::abort();
+    const auto effects = core.hello({}, {session_, {}, {}}, ConnectionId{id}, Instant{});
+    if (effects.empty()) std::abort();
   }
   Effects send(const Command& command) {
     ++number_;
@@ -48,14 +48,13 @@ class Client {
 
 Options roomy() {
   Options options;
-  options.startup_wait = 0ms;
   options.limits.requests_in_flight_max = 1'000'000;
   return options;
 }
 
 /// lock + unlock of one byte in a file where `range(0)` other ranges are held.
 void lock_unlock_among(benchmark::State& state) {
-  Coordinator core(roomy(), Epoch{1}, Instant{});
+  Coordinator core(roomy(), {.epoch = {1}, .empty = false}, Instant{});
   Client others(core, 1);
   Client self(core, 2);
   const auto held = static_cast<std::uint64_t>(state.range(0));
@@ -75,7 +74,7 @@ BENCHMARK(lock_unlock_among)->Arg(1)->Arg(1'000)->Arg(100'000);
 
 /// As above, all the ranges shared and wide, by as many owners.
 void lock_unlock_among_readers(benchmark::State& state) {
-  Coordinator core(roomy(), Epoch{1}, Instant{});
+  Coordinator core(roomy(), {.epoch = {1}, .empty = false}, Instant{});
   Client others(core, 1);
   Client self(core, 2);
   for (std::int64_t i = 0; i < state.range(0); ++i)
@@ -93,7 +92,7 @@ BENCHMARK(lock_unlock_among_readers)->Arg(1)->Arg(1'000)->Arg(100'000);
 
 /// lock + unlock of files that nobody else uses.
 void lock_unlock_of_idle_files(benchmark::State& state) {
-  Coordinator core(roomy(), Epoch{1}, Instant{});
+  Coordinator core(roomy(), {.epoch = {1}, .empty = false}, Instant{});
   Client self(core, 1);
   std::uint64_t at = 0;
   for (auto _ : state) {
@@ -111,7 +110,7 @@ BENCHMARK(lock_unlock_of_idle_files);
 void hand_over_one_byte(benchmark::State& state) {
   const auto waiters = static_cast<std::uint64_t>(state.range(0));
   for (auto _ : state) {
-    Coordinator core(roomy(), Epoch{1}, Instant{});
+    Coordinator core(roomy(), {.epoch = {1}, .empty = false}, Instant{});
     Client client(core, 1);
     client.acknowledge = false;
     for (std::uint64_t i = 0; i <= waiters; ++i)
@@ -131,7 +130,7 @@ void bytes_per_lock(benchmark::State& state) {
   const auto owners = static_cast<std::uint64_t>(state.range(0));
   for (auto _ : state) {
     const std::size_t before = mallinfo2().uordblks;
-    Coordinator core(roomy(), Epoch{1}, Instant{});
+    Coordinator core(roomy(), {.epoch = {1}, .empty = false}, Instant{});
     std::vector<Client> clients;
     for (std::uint64_t i = 0; i < 10; ++i)
       clients.emplace_back(core, i + 1);

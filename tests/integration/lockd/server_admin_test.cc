@@ -28,7 +28,7 @@ TEST(LockdAdmin, ListsWhoHoldsAndWhoWaits) {
   request.pid = 42;
   one.ask(1, request);
   one.send(Request{{2}, {0}, lock_request(2, LockMode::kShared, Wait::kYes)});
-  EXPECT_FALSE(one.receive(50ms));
+  one.expect<Queued>();
 
   RawPeer admin(lockd.admin_address());
   admin.send(ListSessions{});

@@ -30,21 +30,6 @@ TEST(LockClientStart, AnUnreachableLockdIsOneLineAndAHint) {
   EXPECT_FALSE(started.error().hint.empty());
 }
 
-TEST(LockClientStart, WaitsWhileLockdStartsAndSaysSo) {
-  InProcessLockd lockd({.lease_ttl = 1s, .startup_wait = 400ms, .adjust = {}});
-  DrivenLoop loop;
-  std::vector<std::string> told;
-  fs::LockClientOptions options;
-  options.addresses = {lockd.address()};
-  options.on_progress = [&](std::string_view line) { told.emplace_back(line); };
-  fs::LockClient client(loop.executor(), options);
-  ASSERT_TRUE(loop.run(client.start()));
-  EXPECT_TRUE(client.entitled());
-  ASSERT_EQ(told.size(), 1u);
-  EXPECT_NE(told[0].find("has just started"), std::string::npos);
-  loop.run(client.stop());
-}
-
 TEST(LockClientStart, PatienceWaitsForALockdThatComesLater) {
   InProcessLockd lockd;
   const auto address = lockd.address();

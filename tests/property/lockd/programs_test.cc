@@ -20,14 +20,16 @@ struct Mix {
   std::chrono::milliseconds patience{1'000'000'000};  ///< so that it hides no deadlock
 };
 
+Options options_of(const Mix& mix) {
+  Options options = plain_options();
+  options.fairness_patience = mix.patience;
+  return options;
+}
+
 class Program {
  public:
   Program(std::uint64_t seed, Mix mix)
-      : random_(seed),
-        mix_(mix),
-        core_(
-            {.limits = {}, .lease_ttl = 10s, .startup_wait = 0s, .fairness_patience = mix.patience},
-            Epoch{1}, Instant{}) {
+      : random_(seed), mix_(mix), core_(options_of(mix), nothing_before(), Instant{}) {
     for (int i = 0; i < 3; ++i)
       open();
   }
@@ -42,7 +44,7 @@ class Program {
     overtakes_ = core_.probe().overtakes;
     switch (pick(64)) {
       case 0:
-        end(core_.goodbye(session, now_), session);
+        end(visible(core_.goodbye(session, now_)), session);
         break;
       case 1:
         pass_time();
@@ -69,7 +71,7 @@ class Program {
         }
         break;
       case 12:
-        if (core_.renew(session, now_)) at->second.lease = now_ + 10s;
+        if (renewed(core_.renew(session, {}, now_))) at->second.lease = now_ + 10s;
         break;
       default:
         lock_or_unlock(owner, file, handle);
@@ -111,9 +113,9 @@ class Program {
   /// Some renew in time, the others' leases end.
   void pass_time() {
     for (auto& [session, client] : clients_)
-      if (pick(4) != 0 && core_.renew(session, now_)) client.lease = now_ + 10s;
+      if (pick(4) != 0 && renewed(core_.renew(session, {}, now_))) client.lease = now_ + 10s;
     now_ += 6s;
-    end(core_.tick(now_), {});
+    end(visible(core_.tick(now_)), {});
   }
 
   struct Client {
@@ -150,10 +152,11 @@ class Program {
   void open() {
     const SessionId session{++last_session_};
     overtakes_ = core_.probe().overtakes;
-    const auto outcome = core_.hello(Driver::hello_of(), {session, {}}, now_);
-    ASSERT_TRUE(std::holds_alternative<Welcome>(outcome.answer));
+    const auto effects =
+        core_.hello(Driver::hello_of(), {session, {}, {}}, ConnectionId{session.value}, now_);
+    ASSERT_TRUE(std::holds_alternative<Welcome>(greeting(effects)));
     clients_[session].lease = now_ + 10s;
-    end(outcome.effects, {});
+    end(visible(effects), {});
   }
 
   void send(const ModelOwner& owner, Command command) {
@@ -166,7 +169,7 @@ class Program {
     client.lease = now_ + 10s;
     overtakes_ = core_.probe().overtakes;
     const auto effects =
-        core_.request(owner.session, {number, {client.acknowledged}, command}, now_);
+        visible(core_.request(owner.session, {number, {client.acknowledged}, command}, now_));
     std::size_t next = 0;
     if (!effects.empty()) {
       const auto* own = std::get_if<SendReply>(&effects[0]);
@@ -200,8 +203,8 @@ class Program {
     if (client.last == 0) return;
     const std::uint64_t number = 1 + pick(client.last);
     client.lease = now_ + 10s;
-    const auto effects = core_.request(
-        session, {{number}, {pick(client.acknowledged + 1)}, client.sent[number]}, now_);
+    const auto effects = visible(core_.request(
+        session, {{number}, {pick(client.acknowledged + 1)}, client.sent[number]}, now_));
     if (number <= client.acknowledged) {
       ASSERT_EQ(effects.size(), 1U);
       ASSERT_TRUE(refused(std::get<SendReply>(effects[0]).reply.outcome, LockErrc::kBadRequest));
@@ -326,6 +329,12 @@ class Program {
       });
       ASSERT_EQ(ended, session == expected || client.lease <= now_);
     }
+    // Whoever's lease is over waits no more, also before it is given away what it held.
+    for (const auto& [session, client] : clients_)
+      if (client.lease <= now_)
+        std::erase_if(model_.waiters, [&, gone = session](const ModelWaiter& waiter) {
+          return waiter.owner.session == gone;
+        });
     for (const Effect& effect : effects) {
       if (testing::Test::HasFatalFailure()) return;
       follow(effect);

@@ -155,8 +155,8 @@ class Program {
 
   SessionId open() {
     const SessionId session{++last_session_};
-    EXPECT_TRUE(std::holds_alternative<Welcome>(
-        core_.hello(Driver::hello_of(), {session, {}}, Instant{}).answer));
+    EXPECT_TRUE(std::holds_alternative<Welcome>(greeting(core_.hello(
+        Driver::hello_of(), {session, {}, {}}, ConnectionId{session.value}, Instant{}))));
     return session;
   }
   static OwnerId id(std::size_t owner) { return {owner + 1}; }
@@ -171,9 +171,7 @@ class Program {
   std::uint64_t pick(std::uint64_t below) { return random_() % below; }
 
   std::mt19937_64 random_;
-  Coordinator core_{{.limits = {}, .lease_ttl = 10s, .startup_wait = 0s, .fairness_patience = 5s},
-                    Epoch{1},
-                    Instant{}};
+  Coordinator core_{plain_options(), nothing_before(), Instant{}};
   Model model_;
   std::array<SessionId, kSessions> sessions_;
   std::array<std::uint64_t, kSessions> numbers_{};

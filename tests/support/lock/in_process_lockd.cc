@@ -42,7 +42,9 @@ void InProcessLockd::start() {
   options.listen = {address_};
   options.admin_path = admin_path();
   options.coordinator.lease_ttl = setup_.lease_ttl;
-  options.coordinator.startup_wait = setup_.startup_wait;
+  options.coordinator.storage_delay = std::chrono::milliseconds(0);
+  options.coordinator.write_life_default = std::chrono::milliseconds(0);
+  options.former_life = setup_.startup_wait > std::chrono::milliseconds(0);
   if (setup_.adjust) setup_.adjust(options);
   loop_ = std::make_unique<asio::io_context>(1);
   server_ = std::make_unique<lockd::Server>(loop_->get_executor(), std::move(options));

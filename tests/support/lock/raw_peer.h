@@ -29,6 +29,8 @@ class RawPeer {
   template <class T>
   T expect() {
     auto message = receive();
+    while (message && !std::is_same_v<T, Queued> && std::holds_alternative<Queued>(*message))
+      message = receive();  // comes before many an answer, and is none
     if (!message) throw std::runtime_error("no message");
     if (auto* value = std::get_if<T>(&*message)) return std::move(*value);
     throw std::runtime_error("another message, index " + std::to_string(message->index()));

@@ -31,13 +31,49 @@ inline constexpr OwnerId kC{0xc};
 inline constexpr auto kS = LockMode::kShared;
 inline constexpr auto kX = LockMode::kExclusive;
 
+/// Nobody keeps anything past its lease, and nobody's writes are waited for: the rules of locks
+/// without those of fencing.
+inline Options plain_options() {
+  Options options;
+  options.courtesy_max = 0ms;
+  options.storage_delay = 0ms;
+  return options;
+}
+/// A life without a past.
+inline Recovered nothing_before() {
+  return {.epoch = Epoch{7}, .empty = false, .lease_ttl_max = 0ms, .sessions = {}};
+}
+/// Those that somebody outside sees at once, and that are not about the connection.
+inline Effects visible(Effects effects) {
+  std::erase_if(effects, [](const Effect& effect) {
+    return !std::holds_alternative<SendReply>(effect) &&
+           !std::holds_alternative<EndSession>(effect);
+  });
+  return effects;
+}
+template <class T>
+std::vector<T> all_of(const Effects& effects) {
+  std::vector<T> found;
+  for (const Effect& effect : effects)
+    if (const auto* one = std::get_if<T>(&effect)) found.push_back(*one);
+  return found;
+}
+inline bool renewed(const Effects& effects) {
+  for (const Send& sent : all_of<Send>(effects))
+    if (std::holds_alternative<Renewed>(sent.message)) return true;
+  return false;
+}
+/// The answer to a Hello.
+inline std::variant<Welcome, HelloRefused> greeting(const Effects& effects) {
+  const auto greets = all_of<Greet>(effects);
+  EXPECT_EQ(greets.size(), 1U);
+  return greets.empty() ? HelloRefused{} : greets[0].answer;
+}
+
 class Driver {
  public:
-  explicit Driver(Options options = {.limits = {},
-                                     .lease_ttl = 10s,
-                                     .startup_wait = 0s,
-                                     .fairness_patience = 5s})
-      : core(options, Epoch{7}, Instant{}), now_(Instant{} + options.startup_wait) {}
+  explicit Driver(Options options = plain_options(), Recovered recovered = nothing_before())
+      : core(std::move(options), std::move(recovered), Instant{}) {}
 
   static Hello hello_of(std::uint8_t volume = 1) {
     Hello hello;
@@ -48,9 +84,10 @@ class Driver {
   }
   SessionId open(std::uint8_t volume = 1) {
     const SessionId id{++last_session_};
-    const auto outcome = core.hello(hello_of(volume), {id, secret_of(id)}, now_);
-    EXPECT_TRUE(std::holds_alternative<Welcome>(outcome.answer));
-    absorb(outcome.effects);
+    const auto effects =
+        core.hello(hello_of(volume), {id, secret_of(id), "10.0.0.1"}, ConnectionId{id.value}, now_);
+    EXPECT_TRUE(std::holds_alternative<Welcome>(greeting(effects)));
+    absorb(effects);
     return id;
   }
   static SessionSecret secret_of(SessionId id) {
@@ -77,7 +114,11 @@ class Driver {
   }
   void advance_clock(Duration time) { now_ += time; }
   void goodbye(SessionId session) { absorb(core.goodbye(session, now_)); }
-  void renew(SessionId session) { EXPECT_TRUE(core.renew(session, now_)); }
+  void renew(SessionId session) {
+    const auto effects = core.renew(session, {}, now_);
+    EXPECT_TRUE(renewed(effects));
+    absorb(effects);
+  }
   [[nodiscard]] Instant now() const { return now_; }
 
   void absorb(const Effects& effects) {
@@ -85,10 +126,11 @@ class Driver {
       if (const auto* sent = std::get_if<SendReply>(&effect)) {
         answers.insert_or_assign({sent->session, sent->reply.number}, sent->reply.outcome);
         sent_order.emplace_back(sent->session, sent->reply.number);
-      } else {
-        ended.push_back(std::get<EndSession>(effect).session);
+      } else if (const auto* gone = std::get_if<EndSession>(&effect)) {
+        ended.push_back(gone->session);
       }
     }
+    last = effects;
     core.check_invariants();
   }
 
@@ -97,9 +139,10 @@ class Driver {
   std::map<std::pair<SessionId, RequestNumber>, Outcome> answers;
   std::vector<std::pair<SessionId, RequestNumber>> sent_order;
   std::vector<SessionId> ended;
+  Effects last;  ///< of the last call
 
  private:
-  Instant now_;
+  Instant now_{};
   std::uint64_t last_session_ = 0;
   std::map<SessionId, std::uint64_t> last_number_;
 };

@@ -5,8 +5,8 @@
 namespace holdfast::lockd::test {
 namespace {
 
-LockErrc errc_of(const HelloOutcome& outcome) {
-  return std::get<HelloRefused>(outcome.answer).errc;
+LockErrc errc_of(const Effects& effects) {
+  return std::get<HelloRefused>(greeting(effects)).errc;
 }
 
 struct SessionsTest : testing::Test {
@@ -14,10 +14,10 @@ struct SessionsTest : testing::Test {
   SessionId one = d.open();
   SessionId two = d.open();
 
-  HelloOutcome resume(SessionId session, SessionSecret secret, std::uint8_t volume = 1) {
+  Effects resume(SessionId session, SessionSecret secret, std::uint8_t volume = 1) {
     Hello hello = Driver::hello_of(volume);
     hello.resume = ResumeSession{session, secret};
-    return d.core.hello(hello, {SessionId{99}, {}}, d.now());
+    return d.core.hello(hello, {SessionId{99}, {}, "10.0.0.1"}, ConnectionId{99}, d.now());
   }
 };
 
@@ -51,7 +51,9 @@ TEST_F(SessionsTest, ALeaseThatRanOutEndsTheSessionAlsoWithoutTick) {
   d.pass(5s);
   d.renew(two);
   d.advance_clock(5s);
-  EXPECT_FALSE(d.core.renew(one, d.now()));
+  const auto late = d.core.renew(one, {}, d.now());
+  EXPECT_FALSE(renewed(late));
+  d.absorb(late);
   EXPECT_TRUE(granted(d.ask(two, lock(kA, kX, byte(0)))));
   EXPECT_THAT(d.ended, testing::ElementsAre(one));
 }
@@ -80,25 +82,16 @@ TEST_F(SessionsTest, GoodbyeLeavesNothingBehind) {
   EXPECT_EQ(d.core.next_deadline(), Instant::max());
 }
 
-TEST(Startup, NobodyIsWelcomedBeforeTheWaitIsOver) {
-  Coordinator core({.limits = {}, .lease_ttl = 10s, .startup_wait = 10s, .fairness_patience = 5s},
-                   Epoch{1}, Instant{});
-  const auto early = core.hello(Driver::hello_of(), {SessionId{1}, {}}, Instant{} + 9500ms);
-  EXPECT_EQ(errc_of(early), LockErrc::kStarting);
-  EXPECT_EQ(std::get<HelloRefused>(early.answer).retry_after, 500ms);
-  const auto later = core.hello(Driver::hello_of(), {SessionId{1}, {}}, Instant{} + 10s);
-  EXPECT_TRUE(std::holds_alternative<Welcome>(later.answer));
-}
-
 TEST_F(SessionsTest, ResumeGoesOnWithLocksAndKeptReplies) {
   const auto first = d.send(one, lock(kA, kX, byte(0)));
   const auto second = d.send(one, lock(kA, kX, byte(1)));
   d.core.connected(one, false);
   const auto outcome = resume(one, Driver::secret_of(one));
-  EXPECT_EQ(std::get<Welcome>(outcome.answer).session, one);
-  ASSERT_EQ(outcome.effects.size(), 2U);
-  EXPECT_EQ(std::get<SendReply>(outcome.effects[0]).reply.number, first);
-  EXPECT_EQ(std::get<SendReply>(outcome.effects[1]).reply.number, second);
+  EXPECT_EQ(std::get<Welcome>(greeting(outcome)).session, one);
+  const auto kept = all_of<SendReply>(outcome);
+  ASSERT_EQ(kept.size(), 2U);
+  EXPECT_EQ(kept[0].reply.number, first);
+  EXPECT_EQ(kept[1].reply.number, second);
   EXPECT_TRUE(refused(d.ask(two, lock(kA, kX, byte(0))), LockErrc::kWouldBlock));
 }
 
@@ -113,24 +106,26 @@ TEST_F(SessionsTest, ResumeIsRefusedWithoutTheSecretOrForAnotherVolume) {
 TEST_F(SessionsTest, OneNameForTwoVolumesIsRefusedWhileTheOtherIsMounted) {
   Hello hello = Driver::hello_of(2);
   hello.volume_name = Driver::hello_of(1).volume_name;  // as session `one` has it
-  const Identity fresh{SessionId{9}, {}};
-  EXPECT_EQ(errc_of(d.core.hello(hello, fresh, d.now())), LockErrc::kBadRequest);
+  const Identity fresh{SessionId{9}, {}, {}};
+  EXPECT_EQ(errc_of(d.core.hello(hello, fresh, ConnectionId{9}, d.now())), LockErrc::kBadRequest);
   hello.volume_name.clear();
-  EXPECT_TRUE(std::holds_alternative<Welcome>(d.core.hello(hello, fresh, d.now()).answer));
+  EXPECT_TRUE(std::holds_alternative<Welcome>(
+      greeting(d.core.hello(hello, fresh, ConnectionId{9}, d.now()))));
 }
 
 TEST_F(SessionsTest, AClientOfAnotherProtocolIsRefused) {
   Hello hello = Driver::hello_of();
   hello.version_min = kProtocolVersion + 1;
   hello.version_max = kProtocolVersion + 1;
-  EXPECT_EQ(errc_of(d.core.hello(hello, {SessionId{9}, {}}, d.now())), LockErrc::kVersionMismatch);
+  EXPECT_EQ(errc_of(d.core.hello(hello, {SessionId{9}, {}, {}}, ConnectionId{9}, d.now())),
+            LockErrc::kVersionMismatch);
 }
 
 // ---- Exactly once
 
 Effects resend(Driver& d, SessionId session, RequestNumber number, Command command,
                RequestNumber acknowledged = {}) {
-  return d.core.request(session, {number, acknowledged, std::move(command)}, d.now());
+  return visible(d.core.request(session, {number, acknowledged, std::move(command)}, d.now()));
 }
 Outcome only_outcome(const Effects& effects) {
   EXPECT_EQ(effects.size(), 1U);
@@ -182,18 +177,18 @@ TEST_F(SessionsTest, AnUnansweredRequestCannotBeAcknowledged) {
 // ---- Limits
 
 TEST(Limited, EachLimitHasItsError) {
-  Driver d({.limits = {.sessions_max = 2,
-                       .files_max = 2,
-                       .ranges_per_file_max = 3,
-                       .waiters_per_file_max = 2,
-                       .requests_in_flight_max = 12},
-            .lease_ttl = 10s,
-            .startup_wait = 0s,
-            .fairness_patience = 5s});
+  Options options = plain_options();
+  options.limits = {.sessions_max = 2,
+                    .files_max = 2,
+                    .ranges_per_file_max = 3,
+                    .waiters_per_file_max = 2,
+                    .requests_in_flight_max = 12};
+  Driver d(options);
   const SessionId one = d.open();
   const SessionId two = d.open();
-  EXPECT_EQ(errc_of(d.core.hello(Driver::hello_of(), {SessionId{3}, {}}, d.now())),
-            LockErrc::kTooManySessions);
+  EXPECT_EQ(
+      errc_of(d.core.hello(Driver::hello_of(), {SessionId{3}, {}, {}}, ConnectionId{3}, d.now())),
+      LockErrc::kTooManySessions);
 
   d.ask(one, lock(kA, kX, bytes(0, 10)));
   d.ask(one, lock(kA, kX, byte(20)));

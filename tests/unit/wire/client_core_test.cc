@@ -88,7 +88,6 @@ TEST_F(ClientCoreTest, AReplyThatComesTwiceCompletesOnce) {
 
 TEST_F(ClientCoreTest, LossEndsEveryCallAfterTheListenerRan) {
   open();
-  hold(lock(9, LockMode::kShared));
   const CallId waiting = call(lock(1, LockMode::kShared));
   core.disconnected();
   const CallId unsent = call(lock(2, LockMode::kShared));
@@ -109,7 +108,6 @@ TEST_F(ClientCoreTest, LossEndsEveryCallAfterTheListenerRan) {
 
 TEST_F(ClientCoreTest, AnotherSessionThanOursMeansOursIsLost) {
   open(1);
-  hold(lock(9, LockMode::kShared));
   const CallId id = call(lock(1, LockMode::kShared));
   core.disconnected();
   open(2, 1s, 1s);
@@ -122,7 +120,6 @@ TEST_F(ClientCoreTest, AnotherSessionThanOursMeansOursIsLost) {
 
 TEST_F(ClientCoreTest, SessionEndedIsLoss) {
   open();
-  hold(lock(9, LockMode::kShared));
   say(SessionEnded{});
   EXPECT_EQ(count<SessionLost>(), 1);
   EXPECT_EQ(count<DropConnection>(), 1);

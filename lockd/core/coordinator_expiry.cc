@@ -1,0 +1,252 @@
+// Leases that run out, what is given away and when, and what an administrator breaks.
+//
+// Whatever is lost is recorded first (effects are performed in order), then fenced, then given
+// away.
+
+#include "holdfast/base/assert.h"
+#include "holdfast/base/mutation.h"
+#include "lockd/core/coordinator_state.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace holdfast::lockd {
+
+// ---- Leases
+
+void Coordinator::State::end_leases(Instant now, Effects& effects) {
+  for (Session* live = sessions.first_live(); live != nullptr && live->lease_until <= now;
+       live = sessions.first_live())
+    lease_over(*live, now, effects);
+  for (Session* next = sessions.first_due(); next != nullptr && next->due <= now;
+       next = sessions.first_due())
+    due(*next, now, effects);
+}
+
+void Coordinator::State::lease_over(Session& session, Instant now, Effects& effects) {
+  ++probe.expiries;
+  Answers answers;
+  for (auto& [number, request] : locks.make_absent(session.locks, now, answers))
+    session.deferred.emplace(number, Deferred{++last_arrival, std::move(request)});
+  if (!session.holds_anything() && session.record.losses.empty()) {
+    end(session, now, effects);
+  } else {
+    sessions.make_absent(session, Phase::kCourtesy, session.lease_until + options.courtesy_max);
+    const BreakOrder order = std::exchange(session.break_order, {});
+    if (order.everything) {
+      lose_everything(session, now, effects);
+    } else {
+      for (const FileId& file : order.files)
+        lose(session, file, now, effects);
+    }
+  }
+  perform(answers, effects);
+}
+
+void Coordinator::State::due(Session& session, Instant now, Effects& effects) {
+  switch (session.phase) {
+    case Phase::kReturning:
+    case Phase::kCourtesy:
+      return lose_everything(session, now, effects);
+    case Phase::kFenced:
+      return end(session, now, effects);
+    case Phase::kFencing:
+      // Waited out, or time to try again.
+      if (session.fencing.step < options.fence.size()) return fenced(session, now, effects);
+      session.fencing.step = 0;
+      return next_fence_step(session, now, effects);
+    case Phase::kLive:
+      break;
+  }
+  HOLDFAST_ASSERT(false, "a live session has a lease, and is not due");
+}
+
+void Coordinator::State::make_live(Session& session, Instant now, Effects& effects) {
+  const Instant until = now + options.lease_ttl;
+  if (session.phase == Phase::kLive) return sessions.renew(session, until);
+  locks.make_present(session.locks);
+  session.reclaim_until.reset();
+  session.fencing = {};
+  sessions.make_live(session, until);
+  if (grace) return;
+  for (auto& [number, deferred] : std::exchange(session.deferred, {}))
+    carry_out(session, number, deferred.command, now, effects);
+}
+
+// ---- Losing
+
+void Coordinator::State::note_loss(Session& session, const FileKey& file, Effects& effects) {
+  const FileLoss loss{LossNumber{session.last_loss().value + 1}, file};
+  session.record.losses.push_back(loss);
+  if (!mutated(Mutation::kExpiryNotRecorded))
+    effects.push_back(Record{{PutLoss{session.id(), loss}}});
+}
+
+void Coordinator::State::lose(Session& session, const FileId& wanted, Instant now,
+                              Effects& effects) {
+  if (session.record.ended) return;  // everything goes
+  bool anything = false;
+  for (const FileId& file : locks.lost_with(wanted)) {
+    if (!locks.has_file(session.locks, file) || !session.losing.insert(file).second) continue;
+    note_loss(session, file.key, effects);
+    anything = true;
+  }
+  if (!anything) return;
+  if (session.phase == Phase::kCourtesy) start_fence(session, now, effects);
+  if (session.phase == Phase::kFenced) give_away_lost(session, now, effects);
+}
+
+void Coordinator::State::lose_everything(Session& session, Instant now, Effects& effects) {
+  const bool unrecorded = mutated(Mutation::kReclaimAfterMissedGrace) && session.former;
+  if (!std::exchange(session.record.ended, true) && !unrecorded)
+    effects.push_back(Record{{EndSessionRecord{session.id()}}});
+  if (session.phase == Phase::kFenced) return end(session, now, effects);
+  if (session.phase != Phase::kFencing) start_fence(session, now, effects);
+}
+
+void Coordinator::State::serve_wanted(Instant now, Effects& effects) {
+  for (auto wanted = locks.take_wanted(); !wanted.empty(); wanted = locks.take_wanted()) {
+    for (const Locks::Wanted& one : wanted) {
+      Session* session = sessions.find(one.session);
+      if (session != nullptr && session->locks.absent) lose(*session, one.file, now, effects);
+    }
+  }
+}
+
+void Coordinator::State::give_away_lost(Session& session, Instant now, Effects& effects) {
+  Answers answers;
+  for (const FileId& file : std::exchange(session.losing, {})) {
+    std::erase_if(session.deferred, [&](const auto& entry) {
+      const auto* lock = std::get_if<LockRequest>(&entry.second.command);
+      if (lock == nullptr || lock->file != file.key) return false;
+      reply(session, entry.first, Refused{LockErrc::kLockLost}, effects);
+      return true;
+    });
+    locks.lose_file(session.locks, file, now, answers);
+  }
+  perform(answers, effects);
+}
+
+void Coordinator::State::end(Session& session, Instant now, Effects& effects) {
+  const SessionId id = session.id();
+  const bool unrecorded = mutated(Mutation::kReclaimAfterMissedGrace) && session.former;
+  effects.push_back(EndSession{id});
+  Answers answers;
+  locks.end_session(session.locks, now, answers);
+  forget_former(session);
+  sessions.erase(session);
+  perform(answers, effects);
+  // Last, since nothing depends on it: what must not be forgotten was recorded before.
+  if (!unrecorded) effects.push_back(Record{{DropSession{id}}});
+}
+
+void Coordinator::State::forget_former(Session& session) {
+  if (std::exchange(session.former, false)) --formers;
+}
+
+// ---- Fencing
+
+void Coordinator::State::start_fence(Session& session, Instant now, Effects& effects) {
+  sessions.make_absent(session, Phase::kFencing, Instant::max());
+  effects.push_back(Disconnect{session.id()});
+  session.fencing = {};
+  next_fence_step(session, now, effects);
+}
+
+Instant Coordinator::State::fence_wait_until(const Session& session) const {
+  if (mutated(Mutation::kNoLockDelay)) return session.lease_until;
+  return session.lease_until + session.record.write_life + options.storage_delay;
+}
+
+void Coordinator::State::next_fence_step(Session& session, Instant now, Effects& effects) {
+  session.fencing.attempt = 0;
+  if (session.fencing.step >= options.fence.size())
+    return sessions.set_due(session, now + options.fence_retry);
+  if (options.fence[session.fencing.step] == FenceStep::kCommand) {
+    session.fencing.attempt = ++last_attempt;
+    sessions.set_due(session, Instant::max());
+    effects.push_back(RunFence{session.id(), session.fencing.attempt, session.record});
+    return;
+  }
+  const Instant until = fence_wait_until(session);
+  if (until <= now) return fenced(session, now, effects);
+  sessions.set_due(session, until);
+}
+
+Effects Coordinator::fence_done(SessionId id, std::uint64_t attempt, bool succeeded, Instant now) {
+  Effects effects;
+  State& state = *state_;
+  state.begin(now, effects);
+  Session* session = state.sessions.find(id);
+  if (session == nullptr || !state.may_act(now) || session->phase != Phase::kFencing ||
+      session->fencing.attempt != attempt)
+    return effects;
+  if (succeeded) {
+    state.fenced(*session, now, effects);
+  } else {
+    ++session->fencing.step;
+    state.next_fence_step(*session, now, effects);
+  }
+  state.finish(now, effects);
+  return effects;
+}
+
+void Coordinator::State::fenced(Session& session, Instant now, Effects& effects) {
+  if (session.record.ended) return end(session, now, effects);
+  session.fencing = {};
+  sessions.make_absent(session, Phase::kFenced, session.lease_until + options.courtesy_max);
+  give_away_lost(session, now, effects);
+}
+
+// ---- Breaking
+
+namespace {
+BreakOutcome not_broken(const char* why) {
+  BreakOutcome outcome;
+  outcome.refused = why;
+  return outcome;
+}
+}  // namespace
+
+BreakOutcome Coordinator::break_session(SessionId id, Instant now) {
+  State& state = *state_;
+  BreakOutcome outcome;
+  state.begin(now, outcome.effects);
+  Session* session = state.sessions.find(id);
+  if (session == nullptr) return not_broken("no such session");
+  if (!state.may_act(now)) return not_broken("this lockd is not the active one");
+  if (session->phase == Phase::kReturning)
+    return not_broken("lockd waits for this mount to return");
+  outcome.at_most = std::max(state.fence_wait_until(*session) - now, Duration{0});
+  if (session->phase == Phase::kLive) {
+    session->break_order.everything = true;
+  } else {
+    state.lose_everything(*session, now, outcome.effects);
+  }
+  state.finish(now, outcome.effects);
+  return outcome;
+}
+
+BreakOutcome Coordinator::break_file(SessionId id, const FileKey& key, Instant now) {
+  State& state = *state_;
+  BreakOutcome outcome;
+  state.begin(now, outcome.effects);
+  Session* session = state.sessions.find(id);
+  if (session == nullptr) return not_broken("no such session");
+  if (!state.may_act(now)) return not_broken("this lockd is not the active one");
+  if (session->phase == Phase::kReturning)
+    return not_broken("lockd waits for this mount to return");
+  const FileId file{session->locks.volume, key};
+  if (!state.locks.has_file(session->locks, file))
+    return not_broken("the session holds nothing on this file");
+  outcome.at_most = std::max(state.fence_wait_until(*session) - now, Duration{0});
+  if (session->phase == Phase::kLive) {
+    session->break_order.files.insert(file);
+  } else {
+    state.lose(*session, file, now, outcome.effects);
+  }
+  state.finish(now, outcome.effects);
+  return outcome;
+}
+
+}  // namespace holdfast::lockd
