@@ -49,6 +49,22 @@ void LockBook::clear(LockOwner owner, ByteRange range) {
   if (it->second.empty()) owners_.erase(it);
 }
 
+void LockBook::lost(LockOwner owner) {
+  const auto it = requests_.find(owner);
+  // After a reconnect answers come in the order of the requests: a grant that is known already may
+  // be the later one.
+  if (it == requests_.end() || it->second.overlap) return doubt(owner);
+  owners_.erase(owner);
+}
+
+void LockBook::doubt(LockOwner owner) {
+  released(owner);
+  const auto it = owners_.find(owner);
+  if (it == owners_.end()) return;
+  for (auto& [start, held] : it->second)
+    held.certainty = Certainty::kUnsure;
+}
+
 void LockBook::drop_owner(OwnerId owner) {
   const LockOwner key{LockSpace::kRange, owner};
   owners_.erase(key);
@@ -72,7 +88,8 @@ void LockBook::drop_all() {
 }
 
 void LockBook::begin_request(LockOwner owner) {
-  ++requests_[owner].running;
+  Requests& requests = requests_[owner];
+  if (++requests.running > 1) requests.overlap = true;
 }
 
 Certainty LockBook::end_request(LockOwner owner) {

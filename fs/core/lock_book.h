@@ -41,6 +41,11 @@ class LockBook {
   void set(LockOwner owner, HandleId handle, ByteRange range, LockMode mode, Certainty certainty);
   /// An unlock of `range`.
   void clear(LockOwner owner, ByteRange range);
+  /// Between begin_request() and end_request(): the request was refused because of other locks, and
+  /// lockd has taken what the owner held before. (A flock conversion.)
+  void lost(LockOwner owner);
+  /// Something was sent by which lockd may take what `owner` holds, or is just being granted.
+  void doubt(LockOwner owner);
   /// A close by the owner: everything it holds in LockSpace::kRange.
   void drop_owner(OwnerId owner);
   /// The last close of `handle`: everything last set through it, in both spaces.
@@ -80,6 +85,7 @@ class LockBook {
   struct Requests {
     unsigned running = 0;
     Certainty certainty = Certainty::kSure;
+    bool overlap = false;  ///< there were several at a time
   };
   void released(LockOwner owner);
 

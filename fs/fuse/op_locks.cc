@@ -49,8 +49,10 @@ Operations::Task Operations::setlk(DoneReply reply, NodeId, LockCall call) {
   }
   const auto claimed = co_await claim_before(inode, call);
   if (!claimed) co_return reply.error(claimed.error());
-  const bool covered = inode->book.covers(owner, call.range);
+  const bool held = inode->book.covers(owner, call.range);
   const auto granted = co_await lock_at_lockd(inode, call, turn, interrupt);
+  // Held all the time: a flock that had to wait was not.
+  const bool covered = held && inode->book.covers(owner, call.range);
   const Certainty certainty = mark.end();
   if (!granted) co_return reply.error(granted.error());
   inode->book.set(owner, call.handle, call.range, call.mode, certainty);
@@ -80,14 +82,29 @@ Operations::Awaitable<Result<Granted>> Operations::lock_at_lockd(InodePointer in
   if (inode->wal_index) request.wal_database = inode->wal_index->database->key;
   turn.leave();
   auto granted = co_await locks_.lock(request, interrupt);
+  if (!granted && call.space == LockSpace::kFlock) conversion_failed(inode, call, granted.error());
   if (granted || call.wait == Wait::kNo || granted.error() != LockErrc::kWouldBlock)
     co_return granted;
   // It has to wait, so now it matters whether the owner can be part of a deadlock. Only now, since
   // looking costs some microseconds and most locks are free.
   if (call.space == LockSpace::kRange) request.kind = co_await owner_kind(call.tid);
   request.wait = Wait::kYes;
+  // What another thread locks through the same description meanwhile goes when this begins to wait.
+  if (call.space == LockSpace::kFlock) inode->book.doubt({call.space, call.owner});
   granted = co_await locks_.lock(request, interrupt);
   co_return granted;
+}
+
+// flock(2): "the existing lock is first removed, and then a new lock is established". Others may
+// have had the file since, so neither the lock nor the pages read under it count any more.
+void Operations::conversion_failed(InodePointer inode, const LockCall& call, ErrorCode error) {
+  const LockOwner owner{call.space, call.owner};
+  if (error == LockErrc::kWouldBlock) {
+    inode->book.lost(owner);
+    review_wal(*inode);
+  } else {
+    inode->book.doubt(owner);  // interrupted: lockd's verdict is not known
+  }
 }
 
 Operations::Awaitable<OwnerKind> Operations::owner_kind(pid_t tid) {

@@ -199,6 +199,7 @@ class Operations {
   Awaitable<Result<void>> after_grant(InodePointer inode, HandlePointer handle, LockCall call,
                                       bool covered);
   Awaitable<void> give_back(InodePointer inode, LockCall call);
+  static void conversion_failed(InodePointer inode, const LockCall& call, ErrorCode error);
 
   // op_wal.cc
   [[nodiscard]] static bool is_database_lock(const Inode& inode, const LockCall& call);

@@ -151,6 +151,7 @@ void ClientCore::on(const Reply& reply, Instant, ClientEffects& effects) {
   }
   Call call = std::move(found->second);
   sent_.erase(found);
+  if (refused != nullptr) held_.refused(call.command, refused->errc);
   if (call.answered) {
     settle(call, reply.outcome, effects);
   } else if (refused != nullptr && refused->errc == LockErrc::kInterrupted && call.make_room &&

@@ -32,6 +32,14 @@ void HeldLocks::apply(const Command& command) {
   std::visit([this](const auto& one) { apply_one(one); }, command);
 }
 
+void HeldLocks::refused(const Command& command, LockErrc errc) {
+  const auto* lock = std::get_if<LockRequest>(&command);
+  if (lock == nullptr || lock->space != LockSpace::kFlock) return;
+  // Interrupted is what lockd answers to who waited; other refusals come before the old lock goes.
+  if (errc != LockErrc::kWouldBlock && errc != LockErrc::kInterrupted) return;
+  apply_one(UnlockRequest{lock->file, lock->space, lock->owner, lock->range});
+}
+
 void HeldLocks::apply_one(const LockRequest& request) {
   Held& held = owners_[Key{request.file, request.space, request.owner}];
   held.pieces = without(held.pieces, request.range);

@@ -25,6 +25,9 @@ class HeldLocks {
 
   /// `command` was answered with success.
   void apply(const Command& command);
+  /// `command` was refused. That too can take locks: a flock conversion gives up what it had before
+  /// it is refused or waits (flock(2)).
+  void refused(const Command& command, LockErrc errc);
   /// What `owner` holds within `range`, cut to it, in order.
   [[nodiscard]] std::vector<Piece> within(const FileKey& file, LockSpace space, OwnerId owner,
                                           const ByteRange& range) const;

@@ -251,6 +251,58 @@ TEST_F(Locks, AMappingSeesWhatTheOtherMountWroteBeforeItUnlocked) {
   ::close(two);
 }
 
+// flock(2): a conversion gives the old lock up first, so others may write before it is granted.
+class FlockConversion : public Locks {
+ protected:
+  void SetUp() override {
+    Locks::SetUp();
+    if (IsSkipped() || HasFatalFailure()) return;
+    ASSERT_EQ(put(a("conversion"), std::string(4096, '0')), 0);
+    fd_ = open_file(a("conversion"));
+    other_ = open_file(b("conversion"));
+    page_ = static_cast<char*>(::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, fd_, 0));
+    ASSERT_NE(page_, MAP_FAILED);
+    ASSERT_EQ(::flock(fd_, LOCK_SH), 0);
+    ASSERT_EQ(::flock(other_, LOCK_SH), 0);
+    ASSERT_EQ(page_[7], '0');  // from now on the kernel has the page
+  }
+  void TearDown() override {
+    if (page_ != nullptr && page_ != MAP_FAILED) ::munmap(page_, 4096);
+    ::close(fd_);
+    ::close(other_);
+  }
+  int fd_ = -1, other_ = -1;
+  volatile char* byte() { return page_ + 7; }
+  char* page_ = nullptr;
+};
+
+TEST_F(FlockConversion, ThatWasRefusedLeavesNoLockAndNoPages) {
+  ASSERT_EQ(::flock(fd_, LOCK_EX | LOCK_NB), -1);
+  ASSERT_EQ(errno, EWOULDBLOCK);
+  ASSERT_EQ(::flock(other_, LOCK_EX | LOCK_NB), 0) << "the refused conversion lost the lock";
+  ASSERT_EQ(::pwrite(other_, "1", 1, 7), 1);
+  ASSERT_EQ(::flock(other_, LOCK_UN), 0);
+  ASSERT_EQ(::flock(fd_, LOCK_SH), 0);
+  EXPECT_EQ(*byte(), '1');
+}
+
+TEST_F(FlockConversion, ThatWaitedSeesWhatOthersWroteMeanwhile) {
+  Child writer([] {
+    const int fd = open_file(b("conversion"));
+    if (::flock(fd, LOCK_EX) != 0) return errno;
+    return ::pwrite(fd, "1", 1, 7) == 1 ? 0 : errno;  // its end unlocks
+  });
+  EXPECT_FALSE(writer.ends_within(std::chrono::milliseconds(150)));
+  Child reader([this] {  // waits behind the writer, whichever of the two it finds waiting
+    if (::flock(fd_, LOCK_EX) != 0) return errno;
+    return *byte() == get(back("conversion"))[7] ? 0 : 1;
+  });
+  EXPECT_FALSE(reader.ends_within(std::chrono::milliseconds(150)));
+  ASSERT_EQ(::flock(other_, LOCK_UN), 0);
+  EXPECT_EQ(writer.wait(), 0);
+  EXPECT_EQ(reader.wait(), 0) << "a stale page under an exclusive lock";
+}
+
 TEST_F(Locks, CountersUnderLockLoseNoIncrement) {
   constexpr int kRounds = 60;
   ASSERT_EQ(put(a("n"), std::string(8, '\0')), 0);

@@ -91,5 +91,36 @@ TEST(LockBook, AnybodyHoldsLooksAtRangesOfAllOwnersButNotAtFlock) {
   EXPECT_FALSE(book.anybody_holds(range(10, 11)));
 }
 
+TEST(LockBook, AFlockLostInAConversionIsGoneAndTheOwnersRangesAreNot) {
+  LockBook book;
+  hold(book, kAnna, range(0, 10), LockMode::kShared);
+  hold(book, kAnnaFlock, ByteRange::whole_file(), LockMode::kShared);
+  book.begin_request(kAnnaFlock);
+  book.lost(kAnnaFlock);
+  EXPECT_FALSE(book.holds(kAnnaFlock));
+  EXPECT_TRUE(book.covers(kAnna, range(0, 10)));
+}
+
+TEST(LockBook, AFlockLostWhileAnotherCallOfItsOwnerRanIsOnlyInDoubt) {
+  LockBook book;
+  book.begin_request(kAnnaFlock);
+  book.begin_request(kAnnaFlock);
+  (void)book.end_request(kAnnaFlock);
+  hold(book, kAnnaFlock, ByteRange::whole_file(), LockMode::kShared);
+  book.lost(kAnnaFlock);
+  EXPECT_TRUE(book.holds_through(kFirst)) << "the grant may have come after the refusal";
+  EXPECT_FALSE(book.covers(kAnnaFlock, ByteRange::whole_file()));
+}
+
+TEST(LockBook, WhatIsInDoubtCoversNothingButIsReleased) {
+  LockBook book;
+  hold(book, kAnnaFlock, ByteRange::whole_file(), LockMode::kShared);
+  book.begin_request(kAnnaFlock);
+  book.doubt(kAnnaFlock);
+  EXPECT_FALSE(book.covers(kAnnaFlock, ByteRange::whole_file()));
+  EXPECT_TRUE(book.holds_through(kFirst));
+  EXPECT_EQ(book.end_request(kAnnaFlock), Certainty::kUnsure) << "nor does what is being granted";
+}
+
 }  // namespace
 }  // namespace holdfast::fs

@@ -188,5 +188,27 @@ TEST_F(ClientInterruptTest, LossSettlesEverything) {
   EXPECT_EQ(requests().size(), 1u) << "nothing of the old session holds it up";
 }
 
+TEST_F(ClientInterruptTest, AFlockThatGaveUpItsOldLockToWaitGivesAllBack) {
+  open();
+  const auto flock = [](LockMode mode) {
+    LockRequest request = lock(1, mode);
+    request.space = LockSpace::kFlock;
+    request.range = ByteRange::whole_file();
+    return request;
+  };
+  call(flock(LockMode::kShared));
+  reply(1, Granted{{1}});
+  call(flock(LockMode::kExclusive));
+  reply(2, Refused{LockErrc::kWouldBlock});
+  const CallId id = call(flock(LockMode::kExclusive));
+  requests();
+  take(core.interrupt(id));
+  requests();
+  reply(3, Granted{{2}});
+  const auto back = requests();
+  ASSERT_EQ(back.size(), 1u) << "the shared lock is not made anew: lockd had taken it";
+  EXPECT_TRUE(std::holds_alternative<UnlockRequest>(back[0].command));
+}
+
 }  // namespace
 }  // namespace holdfast::fs

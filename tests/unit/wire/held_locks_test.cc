@@ -65,5 +65,32 @@ TEST(HeldLocks, DoubtOutlivesARelease) {
   EXPECT_FALSE(held.uncertain(kFile, LockSpace::kFlock, kOwner));
 }
 
+TEST(HeldLocks, AFlockConversionThatHadToWaitLosesTheOldLock) {
+  LockRequest flock;
+  flock.file = kFile;
+  flock.space = LockSpace::kFlock;
+  flock.owner = kOwner;
+  flock.mode = LockMode::kShared;
+  const auto held_now = [&](const HeldLocks& held) {
+    return held.within(kFile, LockSpace::kFlock, kOwner, ByteRange::whole_file()).size();
+  };
+  for (const LockErrc errc : {LockErrc::kWouldBlock, LockErrc::kInterrupted}) {
+    HeldLocks held;
+    held.apply(flock);
+    flock.mode = LockMode::kExclusive;
+    held.refused(flock, LockErrc::kTooManyWaiters);
+    EXPECT_EQ(held_now(held), 1u) << "refused before anything was given up";
+    held.refused(flock, errc);
+    EXPECT_EQ(held_now(held), 0u);
+  }
+}
+
+TEST(HeldLocks, ARefusedRangeLockTakesNothing) {
+  HeldLocks held;
+  held.apply(lock(LockMode::kShared, range(0, 100)));
+  held.refused(lock(LockMode::kExclusive, range(0, 100)), LockErrc::kWouldBlock);
+  EXPECT_EQ(all(held).size(), 1u);
+}
+
 }  // namespace
 }  // namespace holdfast::fs
