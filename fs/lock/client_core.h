@@ -108,9 +108,9 @@ class ClientCore {
   [[nodiscard]] State state() const { return state_; }
   /// The last refusal of a Hello, for people.
   [[nodiscard]] const std::optional<HelloRefused>& refusal() const { return refusal_; }
-  /// Calls not completed, and cancels and give-backs under way.
   /// Requests sent to lockd since the start, repeats on new connections not counted.
   [[nodiscard]] std::uint64_t requests_numbered() const { return numbered_; }
+  /// Calls not completed, and cancels and give-backs under way.
   [[nodiscard]] std::size_t open_calls() const { return sent_.size() + unsent_.size(); }
 
  private:
