@@ -12,6 +12,7 @@
 
 #include "holdfast/base/clock.h"
 #include "holdfast/lock/message.h"
+#include "lockd/core/range_tree.h"
 #include "lockd/core/reach.h"
 #include "lockd/core/treap.h"
 
@@ -48,11 +49,7 @@ struct FileIdHash {
 };
 
 struct HeldRange {
-  // What a search reads comes first, so that it shares cache lines.
-  ByteRange range;
-  HeldRange* left = nullptr;  ///< in the tree of its space
-  HeldRange* right = nullptr;
-  Reaches reaches;
+  ByteRange range = ByteRange::whole_file();
   Holding* holding = nullptr;
   LockMode mode = LockMode::kShared;
   std::uint16_t priority = 0;
@@ -62,8 +59,6 @@ struct HeldRange {
   HandleId handle;  ///< through which it was last set
   FencingToken token;
   Instant since;
-
-  [[nodiscard]] const void* owner() const { return holding; }
 };
 
 struct OwnTraits {
@@ -74,8 +69,6 @@ struct OwnTraits {
     return a.range.start() < b.range.start();
   }
   static void summarize(HeldRange&) {}
-  static void absorb(HeldRange&, const HeldRange&) {}
-  static bool depends(const HeldRange&, const HeldRange&) { return false; }
 };
 
 /// What one owner holds in one space of one file. Lives while it has ranges.
@@ -86,28 +79,6 @@ struct Holding {
   std::uint64_t seq = 0;
   Treap<HeldRange, OwnTraits> ranges;  ///< owned; disjoint, so ordered by start and by end
   std::uint32_t count = 0;
-};
-
-struct SpaceTraits {
-  static HeldRange*& left(HeldRange& node) { return node.left; }
-  static HeldRange*& right(HeldRange& node) { return node.right; }
-  static std::uint32_t priority(const HeldRange& node) { return node.priority; }
-  static bool less(const HeldRange& a, const HeldRange& b) {
-    if (a.range.start() != b.range.start()) return a.range.start() < b.range.start();
-    return a.holding->seq < b.holding->seq;
-  }
-  static void summarize(HeldRange& node) {
-    node.reaches = {};
-    node.reaches.add(node.range, node.mode, node.holding);
-    if (node.left != nullptr) node.reaches.add(node.left->reaches);
-    if (node.right != nullptr) node.reaches.add(node.right->reaches);
-  }
-  static void absorb(HeldRange& at, const HeldRange& added) {
-    at.reaches.add(added.range, added.mode, added.holding);
-  }
-  static bool depends(const HeldRange& at, const HeldRange& gone) {
-    return at.reaches.depends(gone.range);
-  }
 };
 
 /// A blocking request that was not granted at once.
@@ -146,8 +117,6 @@ struct Waiter {
 };
 
 struct WaiterTraits {
-  static void absorb(Waiter& at, const Waiter&) { summarize(at); }
-  static bool depends(const Waiter&, const Waiter&) { return true; }
   static Waiter*& left(Waiter& node) { return node.left; }
   static Waiter*& right(Waiter& node) { return node.right; }
   static std::uint32_t priority(const Waiter& node) { return node.priority; }
@@ -157,7 +126,7 @@ struct WaiterTraits {
   }
   static void summarize(Waiter& node) {
     node.reaches = {};
-    node.reaches.add(node.range, node.mode, node.agent);
+    node.reaches.add(node.range.end(), node.mode, node.agent);
     node.seq_min = node.seq_max = node.seq;
     node.front_end = node.behind == nullptr ? node.range.end() : 0;
     for (const Waiter* child : {node.left, node.right}) {
@@ -174,7 +143,7 @@ struct WaiterTraits {
 struct FileSpace {
   File* file = nullptr;
   LockSpace kind = LockSpace::kRange;
-  Treap<HeldRange, SpaceTraits> held;
+  RangeTree held;
   Treap<Waiter, WaiterTraits> waiters;
   std::uint32_t held_count = 0;
   std::uint32_t waiter_count = 0;

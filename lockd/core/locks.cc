@@ -324,7 +324,7 @@ bool Locks::holds(const SessionLocks& session, const FileSpace& space, const Byt
     return !found;
   };
   // Against nobody's exclusive request everything overlapping is a conflict.
-  each_conflict(space.held.root(), range, LockMode::kExclusive, nullptr, its_own);
+  space.held.each_conflict(range, LockMode::kExclusive, nullptr, its_own);
   return found;
 }
 

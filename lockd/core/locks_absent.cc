@@ -71,7 +71,7 @@ void Locks::want(const Ask& ask) {
     last = holder;
     return true;
   };
-  each_conflict(ask.space.held.root(), ask.range, ask.mode, find(ask.agent, ask.space), note);
+  ask.space.held.each_conflict(ask.range, ask.mode, find(ask.agent, ask.space), note);
 }
 
 void Locks::want_wal(const SessionLocks& asking, const FileId& database) {

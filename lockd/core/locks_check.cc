@@ -11,26 +11,16 @@
 namespace holdfast::lockd {
 namespace {
 
-bool same(const Reach& a, const Reach& b) {
-  // Among equal ends either owner may be named; then the other end is the same as well.
-  return a.end == b.end && (a.owner == b.owner || a.end == a.other_end) &&
-         a.other_end == b.other_end;
-}
-
 /// Order and summaries of a tree; returns the number of nodes.
-template <class Node, class Traits>
-std::uint32_t check_tree(Node* root) {
+std::uint32_t check_tree(Waiter* root) {
   if (root == nullptr) return 0;
-  std::uint32_t count = 1;
-  count += check_tree<Node, Traits>(root->left);
-  count += check_tree<Node, Traits>(root->right);
-  HOLDFAST_ASSERT(root->left == nullptr || Traits::less(*root->left, *root), "left is less");
-  HOLDFAST_ASSERT(root->right == nullptr || Traits::less(*root, *root->right), "right is more");
+  const std::uint32_t count = 1 + check_tree(root->left) + check_tree(root->right);
+  HOLDFAST_ASSERT(root->left == nullptr || WaiterTraits::less(*root->left, *root), "left is less");
+  HOLDFAST_ASSERT(root->right == nullptr || WaiterTraits::less(*root, *root->right),
+                  "right is more");
   const Reaches kept = root->reaches;
-  Traits::summarize(*root);
-  HOLDFAST_ASSERT(
-      same(kept.any, root->reaches.any) && same(kept.exclusive, root->reaches.exclusive),
-      "a summary tells what is below it");
+  WaiterTraits::summarize(*root);
+  HOLDFAST_ASSERT(kept.same_as(root->reaches), "a summary tells what is below it");
   return count;
 }
 
@@ -116,8 +106,10 @@ class Locks::Check {
   }
 
   void check_space(FileSpace& space) {
-    const std::uint32_t held = check_tree<HeldRange, SpaceTraits>(space.held.root());
-    const std::uint32_t waiting = check_tree<Waiter, WaiterTraits>(space.waiters.root());
+    space.held.check_invariants();
+    std::uint32_t held = 0;
+    space.held.for_each([&](const HeldRange&) { ++held; });
+    const std::uint32_t waiting = check_tree(space.waiters.root());
     HOLDFAST_ASSERT(held == space.held_count && waiting == space.waiter_count,
                     "L6: a space's counters");
     space.held.for_each([&](const HeldRange& range) {

@@ -120,7 +120,6 @@ void RangeTable::set(Holding& holding, const Setting& setting, std::vector<ByteR
     remove(*after);
   }
   const HeldRange like{.range = merged,
-                       .reaches = {},
                        .holding = &holding,
                        .mode = setting.mode,
                        .pid = setting.pid,
@@ -171,7 +170,7 @@ const HeldRange* RangeTable::first_conflict(const FileSpace& space, const ByteRa
     if (first == nullptr || held.holding->seq < first->holding->seq) first = &held;
     return true;
   };
-  each_conflict(space.held.root(), range, mode, self, earlier);
+  space.held.each_conflict(range, mode, self, earlier);
   return first;
 }
 

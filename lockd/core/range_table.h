@@ -49,7 +49,7 @@ class RangeTable {
   /// A range of somebody else that is in the way, or null. `self` may be null (holds nothing here).
   [[nodiscard]] static const HeldRange* conflict(const FileSpace& space, const ByteRange& range,
                                                  LockMode mode, const Holding* self) {
-    return find_conflict(space.held.root(), range, mode, self);
+    return space.held.conflict(range, mode, self);
   }
   /// The conflict that F_GETLK shows on Linux: of the owner who came first to the file, the lowest
   /// (fs/locks.c keeps posix locks "sorted by owner task, then by starting address", owners in

@@ -28,6 +28,11 @@ struct Reach {
   [[nodiscard]] bool depends(std::uint64_t one_end) const {
     return one_end == end || one_end == other_end;
   }
+  /// Tells the same; among equal ends either owner may be named, then the other end is the same.
+  [[nodiscard]] bool same_as(const Reach& that) const {
+    return end == that.end && other_end == that.other_end &&
+           (owner == that.owner || end == other_end);
+  }
   void add(const Reach& more) {
     if (more.end == 0) return;
     if (more.end > end) {
@@ -49,13 +54,17 @@ struct Reaches {
     any.add(more.any);
     exclusive.add(more.exclusive);
   }
-  void add(const ByteRange& range, LockMode mode, const void* owner) {
-    const Reach one{range.end(), owner, 0};
+  /// A range that ends there.
+  void add(std::uint64_t end, LockMode mode, const void* owner) {
+    const Reach one{end, owner, 0};
     any.add(one);
     if (mode == LockMode::kExclusive) exclusive.add(one);
   }
-  [[nodiscard]] bool depends(const ByteRange& range) const {
-    return any.depends(range.end()) || exclusive.depends(range.end());
+  [[nodiscard]] bool depends(std::uint64_t one_end) const {
+    return any.depends(one_end) || exclusive.depends(one_end);
+  }
+  [[nodiscard]] bool same_as(const Reaches& that) const {
+    return any.same_as(that.any) && exclusive.same_as(that.exclusive);
   }
   /// Furthest end of what conflicts by mode with a request of `self` for `mode`.
   [[nodiscard]] std::uint64_t conflicting(LockMode mode, const void* self) const {

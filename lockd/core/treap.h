@@ -3,11 +3,8 @@
 ///
 /// Traits gives, as static members: `Node*& left(Node&)`, `Node*& right(Node&)`,
 /// `std::uint32_t priority(const Node&)`, `bool less(const Node&, const Node&)` (total) and
-/// `void summarize(Node&)` (recomputes the node's summary from itself and its children),
-/// `void absorb(Node& at, const Node& added)` (a node came below `at`) and
-/// `bool depends(const Node& at, const Node& gone)` (false: the summary of `at` is the same without
-/// `gone`). The last two exist because summarize() reads both children, which are rarely in the
-/// cache. The tree owns nothing. Depth is O(log n) expected, as priorities are spread by a hash of
+/// `void summarize(Node&)` (recomputes the node's summary from itself and its children). The tree
+/// owns nothing. Depth is O(log n) expected, as priorities are spread by a hash of
 /// a counter: cores have no randomness, and the same calls always give the same tree.
 
 #include <cstdint>
@@ -83,8 +80,6 @@ class Treap {
       at = &node;
     } else {
       insert(Traits::less(node, *at) ? Traits::left(*at) : Traits::right(*at), node);
-      Traits::absorb(*at, node);
-      return;
     }
     Traits::summarize(*at);
   }
@@ -110,7 +105,7 @@ class Treap {
       return;
     }
     erase(Traits::less(node, *at) ? Traits::left(*at) : Traits::right(*at), node);
-    if (Traits::depends(*at, node)) Traits::summarize(*at);
+    Traits::summarize(*at);
   }
 
   static Node* merge(Node* below, Node* above) {

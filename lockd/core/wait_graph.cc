@@ -82,7 +82,7 @@ class FairnessSearch {
       }
       return found == nullptr && spend();
     };
-    each_conflict(waiter.space->held.root(), waiter.range, waiter.mode, holding_of(waiter), holder);
+    waiter.space->held.each_conflict(waiter.range, waiter.mode, holding_of(waiter), holder);
     if (found != nullptr || waiter.may_overtake) return found;
     auto ahead = [&](Waiter& earlier) {
       if (earlier.seq < waiter.seq) reach({&earlier, true, step.fair ? step.yields : &waiter});
@@ -131,7 +131,7 @@ Waiter* posix_cycle(Waiter& start) {
           if (next->kind == OwnerKind::kPosix) todo.push_back(next);
       return !closed;
     };
-    each_conflict(waiter.space->held.root(), waiter.range, waiter.mode, holding_of(waiter), holder);
+    waiter.space->held.each_conflict(waiter.range, waiter.mode, holding_of(waiter), holder);
     if (closed) return &waiter;
   }
   return nullptr;
