@@ -1,5 +1,7 @@
 #include "cli/admin/listing.h"
 
+#include "holdfast/base/json.h"
+
 #include <algorithm>
 #include <array>
 #include <string_view>
@@ -59,45 +61,6 @@ std::string table(const std::vector<Row>& rows) {
   return out;
 }
 
-// Length of the UTF-8 sequence at the start of `text`, 0 if there is none (RFC 3629).
-std::size_t utf8_length(std::string_view text) {
-  const auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const unsigned char lead = at(0);
-  const std::size_t length = lead < 0x80   ? 1
-                             : lead < 0xc2 ? 0
-                             : lead < 0xe0 ? 2
-                             : lead < 0xf0 ? 3
-                             : lead < 0xf5 ? 4
-                                           : 0;
-  if (length == 0 || text.size() < length) return 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((at(i) & 0xc0) != 0x80) return 0;
-  }
-  const bool overlong = (lead == 0xe0 && at(1) < 0xa0) || (lead == 0xf0 && at(1) < 0x90);
-  const bool beyond = (lead == 0xed && at(1) >= 0xa0) || (lead == 0xf4 && at(1) >= 0x90);
-  return overlong || beyond ? 0 : length;
-}
-
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  while (!text.empty()) {
-    const std::size_t length = utf8_length(text);
-    const char c = text.front();
-    if (length == 0) {
-      out += "\\ufffd";
-    } else if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (length == 1 && (c < ' ' || c == 0x7f)) {
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-    } else {
-      out += text.substr(0, length);
-    }
-    text.remove_prefix(std::max<std::size_t>(length, 1));
-  }
-  return out + '"';
-}
-
 std::string hex(const VolumeId& id) {
   std::string out;
   for (const auto byte : id)
@@ -111,18 +74,18 @@ std::string lock_json(const LockInfo& lock) {
       R"({{"state":"{}","session":"{:016x}","node":{},"volume":{},"fileid":{},"kind":"{}",)"
       R"("mode":"{}","start":{},"end":{},"range":"{}","owner":"{:016x}","pid":{},"age_ms":{},)"
       R"("token":{}}})",
-      state_text(lock.state), lock.session.value, quoted(lock.node), quoted(lock.volume_name),
-      lock.file.fileid, space_text(lock.space), mode_text(lock.mode), lock.range.start(),
-      to_end ? "null" : std::to_string(lock.range.end()), range_text(lock.range), lock.owner.value,
-      lock.pid, lock.age.count(), lock.token.value);
+      state_text(lock.state), lock.session.value, json_string(lock.node),
+      json_string(lock.volume_name), lock.file.fileid, space_text(lock.space), mode_text(lock.mode),
+      lock.range.start(), to_end ? "null" : std::to_string(lock.range.end()),
+      range_text(lock.range), lock.owner.value, lock.pid, lock.age.count(), lock.token.value);
 }
 
 std::string session_json(const SessionInfo& session, Epoch epoch) {
   return fmt::format(
       R"({{"session":"{:016x}","node":{},"mountpoint":{},"volume":{},"volume_id":"{}","pid":{},)"
       R"("connected":{},"lease_left_ms":{},"locks":{},"waiters":{},"epoch":{}}})",
-      session.session.value, quoted(session.node), quoted(session.mountpoint),
-      quoted(session.volume_name), hex(session.volume), session.pid, session.connected,
+      session.session.value, json_string(session.node), json_string(session.mountpoint),
+      json_string(session.volume_name), hex(session.volume), session.pid, session.connected,
       session.lease_left.count(), session.locks, session.waiters, epoch.value);
 }
 

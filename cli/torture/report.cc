@@ -1,5 +1,7 @@
 #include "cli/torture/report.h"
 
+#include "holdfast/base/json.h"
+
 #include <algorithm>
 
 #include <fmt/format.h>
@@ -40,21 +42,6 @@ std::string indent(const std::string& text, const std::string& by) {
     begin = end + 1;
   }
   return out;
-}
-
-std::string json_string(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-    } else {
-      out += c;
-    }
-  }
-  return out + "\"";
 }
 
 std::uint64_t total(const ModeResult& mode) {

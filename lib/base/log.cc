@@ -1,5 +1,7 @@
 #include "holdfast/base/log.h"
 
+#include "holdfast/base/json.h"
+
 #include <atomic>
 #include <memory>
 
@@ -41,22 +43,6 @@ constexpr std::string_view level_name(Level level) {
   return "error";
 }
 
-std::string json_escaped(std::string_view text) {
-  std::string out;
-  out.reserve(text.size());
-  for (const char c : text) {
-    if (c == '"' || c == '\\') {
-      out += '\\';
-      out += c;
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
 std::string wall_time() {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
@@ -81,8 +67,8 @@ bool enabled(Level level) {
 void emit(Level level, std::string_view event, std::string_view fields) {
   if (level == Level::kError) ++error_count;
   if (output_format == Format::kJson) {
-    logger().info("{{\"time\":\"{}\",\"level\":\"{}\",\"event\":\"{}\",\"fields\":\"{}\"}}",
-                  wall_time(), level_name(level), json_escaped(event), json_escaped(fields));
+    logger().info("{{\"time\":\"{}\",\"level\":\"{}\",\"event\":{},\"fields\":{}}}", wall_time(),
+                  level_name(level), json_string(event), json_string(fields));
   } else {
     logger().info("{} {} {} {}", wall_time(), level_name(level), event, fields);
   }
