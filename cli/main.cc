@@ -3,6 +3,8 @@
 #include "cli/admin/admin.h"
 #include "cli/mount/command.h"
 #include "cli/torture/torture.h"
+#include "fs/guard/channel.h"
+#include "fs/guard/guardian.h"
 
 #include <cstring>
 #include <exception>
@@ -24,6 +26,8 @@ std::string_view called_as(const char* path) {
 
 int run(int argc, char** argv) {
   using namespace holdfast;
+  // Not a command: how a mount starts its guardian (fs/guard).
+  if (argc > 0 && called_as(argv[0]) == fs::guard::kProgramName) return fs::guard::be_guardian();
   if (argc > 0 && called_as(argv[0]).starts_with("mount.")) return cli::mount_helper(argc, argv);
   int exit_code = 0;
   CLI::App app("Holdfast: file locks that hold, on the NFS storage you already own", "holdfast");

@@ -4,7 +4,9 @@
 #include "cli/mount/embedded_lockd.h"
 #include "cli/mount/presence.h"
 #include "cli/mount/storage.h"
+#include "fs/backend/nfs3/options.h"
 #include "fs/fuse/filesystem.h"
+#include "fs/guard/socket_guard.h"
 #include "fs/lock/lock_client.h"
 #include "holdfast/base/log.h"
 #include "holdfast/task/group.h"
@@ -98,7 +100,8 @@ class Life {
 
  private:
   asio::awaitable<Done> begin() {
-    auto storage = co_await open_storage(io_.get_executor(), settings_);
+    if (auto guarded = begin_guard(); !guarded) co_return guarded;
+    auto storage = co_await open_storage(io_.get_executor(), settings_, guard_.get());
     if (!storage) co_return storage.error();
     backend_ = std::move(*storage);
     auto volume = co_await identify_volume(*backend_, settings_);
@@ -115,6 +118,19 @@ class Life {
         fmt::format("cannot mount at {}: {}", settings_.mountpoint, mounted.error().message()),
         ::geteuid() == 0 ? "see the log (-o debug shows more)"
                          : "mounting needs root, or fusermount3 and allow_other off"};
+  }
+
+  /// A directory has no sockets of ours that could be ended (docs/reliability.md).
+  Done begin_guard() {
+    if (!std::holds_alternative<NfsSource>(settings_.source)) return {};
+    guard_ = std::make_unique<fs::guard::SocketGuard>(
+        io_.get_executor(), fs::guard::SocketGuard::Options{.label = settings_.mountpoint});
+    const auto started = guard_->start();
+    if (started) return {};
+    return Failure{
+        kExitSystem,
+        fmt::format("the guardian of this mount does not start: {}", started.error().message()),
+        "it is this program itself, started through /proc/self/exe"};
   }
 
   asio::awaitable<Done> begin_locks(VolumeId volume) {
@@ -137,6 +153,9 @@ class Life {
     options.node = host_name();
     options.mountpoint = settings_.mountpoint;
     options.pid = static_cast<std::uint32_t>(::getpid());
+    if (std::holds_alternative<NfsSource>(settings_.source))
+      options.write_life = fs::nfs3::Options::kUnackedMax;
+    if (guard_) options.on_deadline = [this](Instant at) { guard_->deadline(at); };
     options.start_patience = settings_.options.lockd_wait;
     options.on_progress = [this](std::string_view line) { reporter_.progress(line); };
     auto client = std::make_unique<fs::LockClient>(io_.get_executor(), std::move(options));
@@ -158,6 +177,7 @@ class Life {
   asio::awaitable<void> end() {
     if (client_) co_await client_->stop();
     if (backend_) co_await backend_->stop();
+    if (guard_) guard_->stop();
     if (embedded_) co_await embedded_->stop();
     signals_.cancel();
   }
@@ -167,6 +187,7 @@ class Life {
   Reporter& reporter_;
   asio::signal_set signals_;
   // Built in this order, destroyed in reverse.
+  std::unique_ptr<fs::guard::SocketGuard> guard_;
   std::unique_ptr<fs::Backend> backend_;
   std::unique_ptr<EmbeddedServer> embedded_;
   std::unique_ptr<fs::LockClient> client_;

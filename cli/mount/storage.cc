@@ -76,8 +76,8 @@ Failure volume_failure(const ErrorCode& error, const MountSettings& settings,
 
 }  // namespace
 
-asio::awaitable<OpenedStorage> open_storage(asio::any_io_executor executor,
-                                            MountSettings settings) {
+asio::awaitable<OpenedStorage> open_storage(asio::any_io_executor executor, MountSettings settings,
+                                            fs::guard::SocketGuard* guard) {
   if (const auto* directory = std::get_if<DirectorySource>(&settings.source)) {
     auto backend = fs::make_dir_backend(executor, directory->path);
     if (backend) co_return std::move(*backend);
@@ -87,7 +87,8 @@ asio::awaitable<OpenedStorage> open_storage(asio::any_io_executor executor,
                       "for an NFS export write server:/export"};
   }
   const auto& source = std::get<NfsSource>(settings.source);
-  const auto options = nfs_options(source, settings.options);
+  auto options = nfs_options(source, settings.options);
+  options.guard = guard;
   auto outcome = co_await fs::nfs3::Nfs3Backend::mount(executor, options);
   if (!outcome.backend)
     co_return Failure{kExitMount, outcome.failure.text, nfs_hint(outcome.failure.code, source)};

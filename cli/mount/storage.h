@@ -4,6 +4,7 @@
 #include "cli/mount/failure.h"
 #include "cli/mount/settings.h"
 #include "fs/backend/backend.h"
+#include "fs/guard/socket_guard.h"
 
 #include <memory>
 
@@ -15,8 +16,9 @@ namespace holdfast::cli {
 
 using OpenedStorage = boost::system::result<std::unique_ptr<fs::Backend>, Failure>;
 
+/// `guard` is for sockets and may be null; it outlives the storage.
 [[nodiscard]] boost::asio::awaitable<OpenedStorage> open_storage(
-    boost::asio::any_io_executor executor, MountSettings settings);
+    boost::asio::any_io_executor executor, MountSettings settings, fs::guard::SocketGuard* guard);
 
 /// Finds or makes the volume's marker.
 [[nodiscard]] boost::asio::awaitable<boost::system::result<VolumeId, Failure>> identify_volume(

@@ -1,6 +1,7 @@
 #include "fs/lock/client_core.h"
 
 #include <algorithm>
+#include <tuple>
 #include <utility>
 
 namespace holdfast::fs {
@@ -42,6 +43,54 @@ bool touches(const Command& command, const FileKey& file, LockSpace space, Owner
     return release->file == file;
   }
   return false;
+}
+
+// Whose locks `command` may change; nothing if of no owner, or of many.
+struct OwnerOfFile {
+  FileKey file;
+  LockSpace space;
+  OwnerId owner;
+};
+std::optional<OwnerOfFile> owner_of(const Command& command) {
+  if (const auto* lock = std::get_if<LockRequest>(&command)) {
+    return OwnerOfFile{lock->file, lock->space, lock->owner};
+  }
+  if (const auto* unlock = std::get_if<UnlockRequest>(&command)) {
+    return OwnerOfFile{unlock->file, unlock->space, unlock->owner};
+  }
+  if (const auto* release = std::get_if<ReleaseOwnerRequest>(&command)) {
+    return OwnerOfFile{release->file, LockSpace::kRange, release->owner};
+  }
+  return std::nullopt;
+}
+
+// Frees all that its owner holds of the file.
+bool frees_all(const Command& command) {
+  const auto* unlock = std::get_if<UnlockRequest>(&command);
+  return std::holds_alternative<ReleaseOwnerRequest>(command) ||
+         (unlock != nullptr && unlock->range == ByteRange::whole_file());
+}
+
+// Once it is answered, and nothing else was on its way, we know what its owner holds: nothing.
+bool may_clear_doubt(const Command& command, const HeldLocks& held) {
+  if (!frees_all(command)) return false;
+  const auto owner = owner_of(command);
+  return held.uncertain(owner->file, owner->space, owner->owner);
+}
+
+void trust_owner(const Command& command, HeldLocks& held) {
+  const auto owner = owner_of(command);
+  held.trust(owner->file, owner->space, owner->owner);
+}
+
+// lockd takes a claim by who holds nothing there for a mistake. After a restart it may be none: the
+// lock was being given up at the same time.
+Outcome for_caller(const Command& command, bool renumbered, const Outcome& outcome) {
+  const auto* refused = std::get_if<Refused>(&outcome);
+  const bool void_claim = renumbered && refused != nullptr &&
+                          refused->errc == LockErrc::kBadRequest &&
+                          std::holds_alternative<ClaimWalRequest>(command);
+  return void_claim ? Outcome(Refused{LockErrc::kWalOwnedElsewhere}) : outcome;
 }
 
 // What sets the owner back to `before`, after `granted` was.
@@ -104,7 +153,11 @@ void ClientCore::pump(ClientEffects& effects) {
     }
     Call call = std::move(*it);
     it = unsent_.erase(it);
+    const bool cancel = call.user_interrupted;
     send_numbered(std::move(call), effects);
+    if (!cancel) continue;
+    sent_.rbegin()->second.cancelled = true;
+    send_background(CancelRequest{sent_.rbegin()->first}, effects);
   }
 }
 
@@ -113,6 +166,7 @@ void ClientCore::send_numbered(Call call, ClientEffects& effects) {
   const RequestNumber number{++last_number_};
   ++numbered_;
   effects.emplace_back(SendMessage{ClientMessage(Request{number, acked, call.command})});
+  call.alone = may_clear_doubt(call.command, held_) && !touched_by_another(number, call.command);
   sent_.emplace_hint(sent_.end(), number, std::move(call));
 }
 
@@ -151,25 +205,51 @@ void ClientCore::on(const Reply& reply, Instant, ClientEffects& effects) {
   }
   Call call = std::move(found->second);
   sent_.erase(found);
-  if (refused != nullptr) held_.refused(call.command, refused->errc);
   if (call.answered) {
     settle(call, reply.outcome, effects);
   } else if (refused != nullptr && refused->errc == LockErrc::kInterrupted && call.make_room &&
              !call.user_interrupted) {
     call.cancelled = call.make_room = false;
+    // A flock conversion gave the old lock up when it began to wait.
+    held_.refused(std::get<LockRequest>(call.command), refused->errc);
     unsent_.push_front(std::move(call));
   } else {
-    if (refused == nullptr) held_.apply(call.command);
-    if (!call.background) effects.emplace_back(CompleteCall{call.id, reply.outcome});
+    settle_held(call, reply.outcome, effects);
+    const Outcome outcome = for_caller(call.command, call.renumbered, reply.outcome);
+    if (!call.background) effects.emplace_back(CompleteCall{call.id, outcome});
   }
   pump(effects);
+}
+
+// What a verdict says about the locks of the call's owner.
+void ClientCore::settle_held(const Call& call, const Outcome& outcome, ClientEffects& effects) {
+  const auto* refused = std::get_if<Refused>(&outcome);
+  if (refused == nullptr) {
+    held_.apply(call.command);
+    if (call.alone) trust_owner(call.command, held_);
+    return;
+  }
+  const auto* request = std::get_if<LockRequest>(&call.command);
+  if (request == nullptr) return;
+  held_.refused(*request, refused->errc);
+  if (!call.weakened) return;
+  // flock(2): a conversion that fails or is interrupted has lost the old lock, the caller knows.
+  const bool expected =
+      request->space == LockSpace::kFlock &&
+      (refused->errc == LockErrc::kWouldBlock || refused->errc == LockErrc::kInterrupted);
+  if (!expected) forsake(request->file, effects);
 }
 
 void ClientCore::settle(const Call& call, const Outcome& outcome, ClientEffects& effects) {
   const auto& request = std::get<LockRequest>(call.command);
   const auto open = settling_.find(request.file);
   if (--open->second == 0) settling_.erase(open);
-  if (!std::holds_alternative<Granted>(outcome)) return;
+  if (call.abandoned) {
+    if (!std::holds_alternative<Granted>(outcome)) return;
+    const UnlockRequest unlock{request.file, request.space, request.owner, request.range};
+    return send_background(unlock, effects);
+  }
+  if (!std::holds_alternative<Granted>(outcome)) return settle_held(call, outcome, effects);
   const auto before = held_.within(request.file, request.space, request.owner, request.range);
   held_.apply(call.command);
   for (Command& command : give_back(request, before))
@@ -178,11 +258,7 @@ void ClientCore::settle(const Call& call, const Outcome& outcome, ClientEffects&
 
 bool ClientCore::can_give_back(RequestNumber number, const LockRequest& request) const {
   if (held_.uncertain(request.file, request.space, request.owner)) return false;
-  for (const auto& [other, call] : sent_) {
-    if (other != number && touches(call.command, request.file, request.space, request.owner)) {
-      return false;
-    }
-  }
+  if (touched_by_another(number, Command(request))) return false;
   if (request.mode == LockMode::kExclusive) return true;
   const auto before = held_.within(request.file, request.space, request.owner, request.range);
   return std::none_of(before.begin(), before.end(), [](const HeldLocks::Piece& piece) {
@@ -196,6 +272,10 @@ ClientEffects ClientCore::interrupt(CallId call) {
     return one.id == call && std::holds_alternative<LockRequest>(one.command);
   };
   const auto unsent = std::find_if(unsent_.begin(), unsent_.end(), is_it);
+  if (unsent != unsent_.end() && unsent->weakened) {
+    unsent->user_interrupted = true;  // its verdict matters to what the owner holds
+    return effects;
+  }
   if (unsent != unsent_.end()) {
     unsent_.erase(unsent);
     effects.emplace_back(CompleteCall{call, Refused{LockErrc::kInterrupted}});
@@ -217,16 +297,34 @@ ClientEffects ClientCore::interrupt(CallId call) {
   return effects;
 }
 
+bool ClientCore::touched_by_another(RequestNumber number, const Command& command) const {
+  const auto owner = owner_of(command);
+  if (!owner) return true;
+  return std::any_of(sent_.begin(), sent_.end(), [&](const auto& entry) {
+    return entry.first != number &&
+           touches(entry.second.command, owner->file, owner->space, owner->owner);
+  });
+}
+
 // After a reconnect kept replies come in number order, whatever order lockd acted in. That matters
 // only where two requests that change one owner's locks are open.
 void ClientCore::mark_uncertain_owners() {
+  std::map<FileKey, unsigned> releases;
+  std::map<std::tuple<FileKey, LockSpace, OwnerId>, unsigned> changes;
+  for (auto& [number, call] : sent_) {
+    call.alone = false;
+    if (const auto* release = std::get_if<ReleaseHandleRequest>(&call.command)) {
+      ++releases[release->file];
+    } else if (const auto owner = owner_of(call.command)) {
+      ++changes[{owner->file, owner->space, owner->owner}];
+    }
+  }
   for (const auto& [number, call] : sent_) {
     const auto* lock = std::get_if<LockRequest>(&call.command);
     if (lock == nullptr) continue;
-    for (const auto& [other, one] : sent_) {
-      if (other == number || !touches(one.command, lock->file, lock->space, lock->owner)) continue;
+    const bool overlapping = changes[{lock->file, lock->space, lock->owner}] > 1;
+    if (overlapping || releases.contains(lock->file)) {
       held_.mark_uncertain(lock->file, lock->space, lock->owner);
-      break;
     }
   }
 }

@@ -18,11 +18,21 @@
 /// grant that weakened an exclusive lock (somebody else may have come in), or an owner whose
 /// requests overlap in time (what it held before the grant is not known).
 ///
+/// Reclaim: a lockd that lost its memory asks for it (Welcome::reclaim). We tell it what we hold,
+/// less whatever an unanswered request of ours may have freed already: that may be somebody else's
+/// now (RFC 8881 section 8.4.2.1). What is unanswered is asked again, under new numbers, in the old
+/// order, with the places in the queue that we were told. Details: client_reclaim.cc.
+///
+/// Losses: lockd names files whose locks it gave away. FilesLost comes before anything else that
+/// follows from it. Requests for locks on them end with kLockLost, and what they still take is
+/// given back. A session that is lost while it held nothing is replaced, and its calls live on.
+///
 /// States and what moves between them:
 ///   connecting  no session yet, or again                     -> active (Welcome)
 ///   active      entitled until the deadline                  -> suspended (deadline), lost
 ///   suspended   the deadline passed; nothing may leave       -> active (acknowledged), lost
 ///   lost        lockd does not know our session any more     -> active (Welcome of a new one)
+/// A connection is down, greeting (Hello sent), reclaiming (until Reclaimed), up.
 
 #include "fs/lock/held_locks.h"
 #include "holdfast/base/clock.h"
@@ -58,7 +68,13 @@ struct CompleteCall {
 };
 /// Close the connection; connect again not before `delay`. Zero: as backoff says.
 struct DropConnection {
-  enum class Why { kRefused, kLost, kSilent, kProtocol } why;
+  enum class Why {
+    kRefused,
+    kLost,
+    kSilent,
+    kProtocol,
+    kStale,  ///< a lockd of an earlier epoch than one we have seen
+  } why;
   Duration delay{0};
 };
 struct SessionOpened {
@@ -68,9 +84,15 @@ struct SessionOpened {
 struct SessionResumed {};
 struct LeaseSuspended {};
 struct LeaseResumed {};
+/// With all its locks. Not told if it held nothing.
 struct SessionLost {};
-using ClientEffect = std::variant<SendMessage, CompleteCall, DropConnection, SessionOpened,
-                                  SessionResumed, LeaseSuspended, LeaseResumed, SessionLost>;
+/// All locks of this mount on these files were given away; the session goes on.
+struct FilesLost {
+  std::vector<FileKey> files;
+};
+using ClientEffect =
+    std::variant<SendMessage, CompleteCall, DropConnection, SessionOpened, SessionResumed,
+                 LeaseSuspended, LeaseResumed, SessionLost, FilesLost>;
 using ClientEffects = std::vector<ClientEffect>;
 
 class ClientCore {
@@ -89,6 +111,11 @@ class ClientCore {
   void disconnected();
   [[nodiscard]] ClientEffects received(const ServerMessage& message, Instant now);
 
+  /// More may be sent: goes on with a reclaim, a few messages at a time. tick() does so too.
+  [[nodiscard]] ClientEffects writable();
+  /// writable() has something to say.
+  [[nodiscard]] bool has_more_to_say() const { return link_ == Link::kReclaiming && !told_all_; }
+
   // ---- Calls
   /// Starts a call. It is completed by exactly one CompleteCall, here or later.
   [[nodiscard]] CallId submit(Command command, ClientEffects& effects);
@@ -105,6 +132,8 @@ class ClientCore {
   [[nodiscard]] bool entitled(Instant now) const {
     return state_ == State::kActive && now < deadline_;
   }
+  /// When the lease ends, with the margin taken off; Instant{} without a session.
+  [[nodiscard]] Instant deadline() const { return deadline_; }
   [[nodiscard]] State state() const { return state_; }
   /// The last refusal of a Hello, for people.
   [[nodiscard]] const std::optional<HelloRefused>& refusal() const { return refusal_; }
@@ -114,7 +143,7 @@ class ClientCore {
   [[nodiscard]] std::size_t open_calls() const { return sent_.size() + unsent_.size(); }
 
  private:
-  enum class Link { kDown, kGreeting, kUp };
+  enum class Link { kDown, kGreeting, kReclaiming, kUp };
   struct Call {
     CallId id;
     Command command;
@@ -123,6 +152,10 @@ class ClientCore {
     bool cancelled = false;         // a cancel was sent, for whatever reason
     bool make_room = false;         // cancelled to be sent again under a new number
     bool user_interrupted = false;  // the caller wants it to end
+    bool abandoned = false;         // answered: what it still takes is unlocked
+    bool weakened = false;          // what the owner held was not reclaimed whole, because of it
+    bool renumbered = false;        // asked a former life of lockd, or a former session
+    bool alone = false;             // sent with no other request that changes its owner's locks
   };
 
   void on(const Welcome& welcome, Instant now, ClientEffects& effects);
@@ -135,20 +168,33 @@ class ClientCore {
   void on(const Queued& queued, Instant now, ClientEffects& effects);
   void on(const Reclaimed& reclaimed, Instant now, ClientEffects& effects);
 
-  void adopt(const Welcome& welcome, ClientEffects& effects);
   void resend(ClientEffects& effects);
   void pump(ClientEffects& effects);
   void send_numbered(Call call, ClientEffects& effects);
   void send_background(Command command, ClientEffects& effects);
   void make_room(ClientEffects& effects);
   void lose(ClientEffects& effects);
+  void end_all(ClientEffects& effects);
+  void forget_session();
   void drop(DropConnection::Why why, Duration delay, ClientEffects& effects);
   void extend(Instant sent, Instant now, ClientEffects& effects);
   void settle(const Call& call, const Outcome& outcome, ClientEffects& effects);
+  void settle_held(const Call& call, const Outcome& outcome, ClientEffects& effects);
   [[nodiscard]] bool can_give_back(RequestNumber number, const LockRequest& request) const;
   [[nodiscard]] bool unsettled(const Command& command) const;
   [[nodiscard]] RequestNumber acknowledged() const;
+  [[nodiscard]] bool touched_by_another(RequestNumber number, const Command& command) const;
   void mark_uncertain_owners();
+
+  // client_reclaim.cc
+  void take_losses(const std::vector<FileLoss>& losses, ClientEffects& effects);
+  void lose_files(std::vector<FileKey> files, ClientEffects& effects);
+  void abandon(Call& call, ClientEffects& effects);
+  void forsake(const FileKey& file, ClientEffects& effects);
+  void begin_reclaim(ClientEffects& effects);
+  void forget_what_may_be_free();
+  void renumber(ClientEffects& effects);
+  void tell_more(ClientEffects& effects);
 
   Hello hello_;
   Limits limits_;
@@ -174,6 +220,11 @@ class ClientCore {
   std::list<Call> unsent_;                // in the order of the calls
   std::map<FileKey, unsigned> settling_;  // files with an interrupted call whose verdict is open
   HeldLocks held_;
+  LossNumber losses_seen_;
+  // Of a reclaim: what is to be told yet.
+  HeldLocks::Cursor cursor_;
+  std::deque<FileKey> databases_;
+  bool told_all_ = false;
 };
 
 }  // namespace holdfast::fs

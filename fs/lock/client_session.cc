@@ -1,4 +1,5 @@
 #include "fs/lock/client_core.h"
+#include "holdfast/base/mutation.h"
 
 #include <algorithm>
 
@@ -16,7 +17,9 @@ ClientEffects ClientCore::connected(Instant now) {
   hello_sent_ = now;
   renewals_.clear();
   Hello hello = hello_;
-  if (session_) hello.resume = ResumeSession{session_->session, session_->secret};
+  if (session_) {
+    hello.resume = ResumeSession{session_->session, session_->secret, losses_seen_};
+  }
   effects.emplace_back(SendMessage{ClientMessage(std::move(hello))});
   return effects;
 }
@@ -50,28 +53,40 @@ void ClientCore::on(const Welcome& welcome, Instant now, ClientEffects& effects)
                           welcome.lease_ttl > drift_margin(welcome.lease_ttl);
   if (!understood) return drop(DropConnection::Why::kProtocol, {}, effects);
   refusal_.reset();
+  // Something that was given away in a later life may be unknown to it.
+  if (welcome.epoch < hello_.epoch_seen && !mutated(Mutation::kOldEpochAccepted)) {
+    return drop(DropConnection::Why::kStale, {}, effects);
+  }
   const bool resumed = session_ && session_->session == welcome.session;
-  if (!resumed) {
-    if (session_) lose(effects);
-    deadline_ = {};
+  const bool remembers = resumed && session_->epoch == welcome.epoch;
+  // A session in another life of lockd is reclaimed; a new one has nothing to reclaim.
+  if (welcome.reclaim ? !resumed : resumed && !remembers) {
+    return drop(DropConnection::Why::kProtocol, {}, effects);
   }
+  if (!resumed && session_) lose(effects);
+  hello_.epoch_seen = std::max(hello_.epoch_seen, welcome.epoch);
   session_ = welcome;
-  link_ = Link::kUp;
   renew_at_ = hello_sent_ + welcome.lease_ttl / 3;
+  take_losses(welcome.losses, effects);
   extend(hello_sent_, now, effects);
-  if (resumed) {
-    effects.emplace_back(SessionResumed{});
-    mark_uncertain_owners();
-    resend(effects);
-  } else {
+  if (!resumed) {
     effects.emplace_back(SessionOpened{welcome.session, welcome.epoch});
+    link_ = Link::kUp;
+    return pump(effects);
   }
+  effects.emplace_back(SessionResumed{});
+  if (welcome.reclaim) return begin_reclaim(effects);
+  link_ = Link::kUp;
+  mark_uncertain_owners();
+  resend(effects);
   pump(effects);
 }
 
 void ClientCore::extend(Instant sent, Instant now, ClientEffects& effects) {
   const Duration ttl = session_->lease_ttl;
-  deadline_ = std::max(deadline_, sent + ttl - drift_margin(ttl));
+  const Duration margin =
+      mutated(Mutation::kClientDeadlineLate) ? -drift_margin(ttl) : drift_margin(ttl);
+  deadline_ = std::max(deadline_, sent + ttl - margin);
   if (now >= deadline_) {
     // Acknowledged, but so late that it is over already: suspended until the next renewal.
     if (state_ != State::kSuspended) effects.emplace_back(LeaseSuspended{});
@@ -120,15 +135,48 @@ void ClientCore::on(const LockList&, Instant, ClientEffects& effects) {
   drop(DropConnection::Why::kProtocol, {}, effects);
 }
 
-// For a restart of lockd, which loses the session yet.
-void ClientCore::on(const Queued&, Instant, ClientEffects&) {}
-void ClientCore::on(const Reclaimed&, Instant, ClientEffects& effects) {
-  drop(DropConnection::Why::kProtocol, {}, effects);
+void ClientCore::on(const Queued& queued, Instant, ClientEffects&) {
+  const auto found = sent_.find(queued.number);
+  if (found == sent_.end()) return;  // answered meanwhile
+  if (auto* request = std::get_if<LockRequest>(&found->second.command)) {
+    request->place = queued.place;
+  }
 }
 
+// Who held nothing lost nothing, and nobody was told of a grant that he might rely on: what is open
+// is asked again, in the next session.
 void ClientCore::lose(ClientEffects& effects) {
-  // The listener runs first: whoever is completed below finds its handles poisoned.
-  effects.emplace_back(SessionLost{});
+  if (!held_.empty()) {
+    // The listener runs first: whoever is completed below finds its handles poisoned.
+    effects.emplace_back(SessionLost{});
+    end_all(effects);
+    state_ = State::kLost;
+    return;
+  }
+  if (state_ == State::kActive) {
+    state_ = State::kSuspended;
+    effects.emplace_back(LeaseSuspended{});
+  }
+  for (auto& [number, call] : sent_)
+    call.weakened = false;
+  for (Call& call : unsent_)
+    call.weakened = false;
+  renumber(effects);
+  forget_session();
+}
+
+void ClientCore::forget_session() {
+  settling_.clear();
+  held_.clear();
+  renewals_.clear();
+  session_.reset();
+  losses_seen_ = {};
+  last_number_ = 0;
+  deadline_ = {};
+}
+
+// Nobody waits any more, nothing is held any more.
+void ClientCore::end_all(ClientEffects& effects) {
   const auto complete = [&](const Call& call) {
     if (call.background || call.answered) return;
     effects.emplace_back(CompleteCall{call.id, Refused{LockErrc::kSessionLost}});
@@ -139,13 +187,7 @@ void ClientCore::lose(ClientEffects& effects) {
     complete(call);
   sent_.clear();
   unsent_.clear();
-  settling_.clear();
-  held_.clear();
-  renewals_.clear();
-  session_.reset();
-  last_number_ = 0;
-  deadline_ = {};
-  state_ = State::kLost;
+  forget_session();
 }
 
 ClientEffects ClientCore::tick(Instant now) {
@@ -157,7 +199,7 @@ ClientEffects ClientCore::tick(Instant now) {
   if (link_ == Link::kGreeting && now - hello_sent_ >= limits_.hello_timeout) {
     drop(DropConnection::Why::kSilent, {}, effects);
   }
-  if (link_ != Link::kUp) return effects;
+  if (link_ != Link::kUp && link_ != Link::kReclaiming) return effects;
   const Duration ttl = session_->lease_ttl;
   // A renewal this old was lost with its connection, whatever TCP believes: try another.
   if (!renewals_.empty() && now - renewals_.front().sent >= ttl / 2) {
@@ -167,8 +209,9 @@ ClientEffects ClientCore::tick(Instant now) {
   if (now >= renew_at_) {
     renew_at_ = now + ttl / 3;
     renewals_.push_back({++last_tick_, now});
-    effects.emplace_back(SendMessage{ClientMessage(Renew{last_tick_, {}})});
+    effects.emplace_back(SendMessage{ClientMessage(Renew{last_tick_, losses_seen_})});
   }
+  tell_more(effects);
   return effects;
 }
 
@@ -176,7 +219,7 @@ Instant ClientCore::next_deadline() const {
   Instant next = Instant::max();
   if (state_ == State::kActive) next = std::min(next, deadline_);
   if (link_ == Link::kGreeting) next = std::min(next, hello_sent_ + limits_.hello_timeout);
-  if (link_ == Link::kUp) {
+  if (link_ == Link::kUp || link_ == Link::kReclaiming) {
     next = std::min(next, renew_at_);
     if (!renewals_.empty()) {
       next = std::min(next, renewals_.front().sent + Duration(session_->lease_ttl) / 2);
@@ -187,12 +230,11 @@ Instant ClientCore::next_deadline() const {
 
 ClientEffects ClientCore::goodbye() {
   ClientEffects effects;
-  if (link_ == Link::kUp) effects.emplace_back(SendMessage{ClientMessage(Goodbye{})});
-  ClientEffects ends;
-  lose(ends);
-  for (auto& effect : ends) {
-    if (std::holds_alternative<CompleteCall>(effect)) effects.push_back(std::move(effect));
+  if (link_ == Link::kUp || link_ == Link::kReclaiming) {
+    effects.emplace_back(SendMessage{ClientMessage(Goodbye{})});
   }
+  end_all(effects);
+  state_ = State::kLost;
   disconnected();
   return effects;
 }

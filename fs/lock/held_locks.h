@@ -1,15 +1,22 @@
 #pragma once
 /// What this mount's owners hold at lockd, as far as the replies tell. Pure.
 ///
-/// Used to give an unwanted grant back without taking what the owner had before (client_core.h).
-/// Thread: the loop's. Memory: one entry per held range, so no more than lockd holds for us.
+/// Used to give an unwanted grant back without taking what the owner had before, and to tell a
+/// lockd that lost its memory what it gave us (client_core.h).
+/// Thread: the loop's. Memory: one entry per held range; touching ranges that agree are one, so
+/// about as many as lockd holds for us. Each change costs O(log n) and what it changes.
 ///
-/// Invariant: pieces of one owner never overlap (check: tests/unit/wire/held_locks_test.cc).
+/// Invariant: pieces of one owner never overlap (check: tests/unit/wire/held_locks_test.cc, against
+/// an array of bytes).
 
 #include "holdfast/lock/message.h"
 
 #include <compare>
+#include <cstddef>
 #include <map>
+#include <optional>
+#include <set>
+#include <utility>
 #include <vector>
 
 namespace holdfast::fs {
@@ -20,35 +27,77 @@ class HeldLocks {
     ByteRange range;
     LockMode mode;
     HandleId handle;
+    std::uint32_t pid = 0;
     friend bool operator==(const Piece&, const Piece&) = default;
   };
+  struct Agent {
+    LockSpace space;
+    OwnerId owner;
+    friend auto operator<=>(const Agent&, const Agent&) = default;
+  };
 
+  // ---- What lockd said
   /// `command` was answered with success.
   void apply(const Command& command);
-  /// `command` was refused. That too can take locks: a flock conversion gives up what it had before
-  /// it is refused or waits (flock(2)).
-  void refused(const Command& command, LockErrc errc);
+  /// `request` was refused. A flock conversion gives the old lock up first (flock(2)).
+  void refused(const LockRequest& request, LockErrc errc);
+  /// Everything on `file` is gone.
+  void drop(const FileKey& file);
+  void clear() { files_.clear(); }
+
+  /// `request` may or may not have been carried out: leaves only what the owner holds either way.
+  /// True if that is less than before: shared where it was exclusive; nothing of a flock lock that
+  /// is being converted.
+  bool weaken(const LockRequest& request);
+
+  // ---- What is held
   /// What `owner` holds within `range`, cut to it, in order.
   [[nodiscard]] std::vector<Piece> within(const FileKey& file, LockSpace space, OwnerId owner,
                                           const ByteRange& range) const;
+  /// Nothing is held, and there is no doubt about it.
+  [[nodiscard]] bool empty() const { return files_.empty(); }
+  [[nodiscard]] std::vector<Agent> holders(const FileKey& file) const;
+  /// A database with the files tied to its wal-index, whichever of them `file` is: what protects
+  /// one protects all.
+  [[nodiscard]] std::vector<FileKey> lost_with(const FileKey& file) const;
+
+  // ---- Doubt
   /// Replies of this owner may have come in another order than lockd acted: what is recorded here
-  /// is not to be relied on for the rest of the session.
+  /// is not to be relied on, until trust().
   void mark_uncertain(const FileKey& file, LockSpace space, OwnerId owner);
+  /// What is recorded of this owner is right.
+  void trust(const FileKey& file, LockSpace space, OwnerId owner);
   [[nodiscard]] bool uncertain(const FileKey& file, LockSpace space, OwnerId owner) const;
-  void clear() { owners_.clear(); }
+  [[nodiscard]] std::vector<FileKey> uncertain_files() const;
+
+  // ---- Reclaim
+  struct Cursor {
+    FileKey file;
+    Agent agent{LockSpace::kRange, OwnerId{0}};
+    std::uint64_t start = 0;
+  };
+  /// The next at most `count` locks; nothing = that was all. Between calls nothing may change.
+  [[nodiscard]] std::vector<HeldLock> next(Cursor& cursor, std::size_t count) const;
+  /// Whose wal-index this session owns: claimed, and a lock still held on the database's lock bytes
+  /// or on a file tied to it. (lockd ends the ownership with the last of these.)
+  [[nodiscard]] std::vector<FileKey> wal_databases() const;
 
  private:
-  struct Key {
-    FileKey file;
-    LockSpace space;
-    OwnerId owner;
-    friend auto operator<=>(const Key&, const Key&) = default;
-  };
-  struct Held {
-    std::vector<Piece> pieces;  // few: SQLite has at most three
+  struct Owner {
+    std::map<std::uint64_t, Piece> pieces;  // by start
     bool uncertain = false;
     [[nodiscard]] bool forgettable() const { return pieces.empty() && !uncertain; }
   };
+  struct File {
+    std::map<Agent, Owner> owners;
+    std::map<std::pair<HandleId, Agent>, std::size_t> through;  // pieces set through a handle
+    std::size_t pieces = 0;
+    std::size_t database_pieces = 0;  // on the lock bytes of a SQLite database
+    std::optional<FileKey> database;  // whose wal-index it is
+    std::set<FileKey> tied;           // as a database: files with locks that are tied to it
+    bool claimed = false;             // as a database: its wal-index
+  };
+  using Files = std::map<FileKey, File>;
 
   void apply_one(const LockRequest& request);
   void apply_one(const UnlockRequest& request);
@@ -56,9 +105,20 @@ class HeldLocks {
   void apply_one(const ReleaseHandleRequest& request);
   void apply_one(const QueryRequest&) {}
   void apply_one(const CancelRequest&) {}
-  void apply_one(const ClaimWalRequest&) {}
+  void apply_one(const ClaimWalRequest& request);
 
-  std::map<Key, Held> owners_;
+  static void add(File& file, Agent agent, Owner& owner, const Piece& piece);
+  static std::map<std::uint64_t, Piece>::iterator remove(
+      File& file, Agent agent, Owner& owner, std::map<std::uint64_t, Piece>::iterator at);
+  static void carve(File& file, Agent agent, Owner& owner, const ByteRange& hole);
+  static void merge_around(File& file, Agent agent, Owner& owner, std::uint64_t start);
+  static std::map<std::uint64_t, Piece>::iterator first_in(Owner& owner, const ByteRange& range);
+  void free(const FileKey& key, Agent agent, const ByteRange& range);
+  void tidy(const FileKey& key);
+  void review(const FileKey& database);
+  [[nodiscard]] const Owner* find(const FileKey& file, Agent agent) const;
+
+  Files files_;
 };
 
 }  // namespace holdfast::fs

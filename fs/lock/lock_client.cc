@@ -2,6 +2,7 @@
 
 #include "holdfast/base/log.h"
 
+#include <bit>
 #include <utility>
 
 namespace asio = boost::asio;
@@ -115,7 +116,17 @@ asio::awaitable<void> LockClient::wait_entitled() {
   }
 }
 
+// A lost session has no deadline. The last one stays told: the mount has suspended itself, and zero
+// would mean that there is no lease to keep.
+void LockClient::tell_deadline() {
+  const Instant deadline = core_.deadline();
+  if (deadline == told_deadline_ || deadline == Instant{} || !options_.on_deadline) return;
+  told_deadline_ = deadline;
+  options_.on_deadline(deadline);
+}
+
 void LockClient::perform(ClientEffects effects) {
+  tell_deadline();
   for (const ClientEffect& effect : effects) {
     std::visit([this](const auto& one) { perform(one); }, effect);
   }
@@ -138,6 +149,24 @@ void LockClient::perform(const CompleteCall& effect) {
 
 void LockClient::perform(const DropConnection& effect) {
   dropped_ = effect;
+  using Why = DropConnection::Why;
+  const auto& refusal = core_.refusal();
+  if (effect.why == Why::kStale || (effect.why == Why::kRefused && refusal)) {
+    // As a former life of lockd, or one that was put back to it: it knows less than we do.
+    const bool stale = effect.why == Why::kStale || refusal->errc == LockErrc::kStaleLockd;
+    if (std::has_single_bit(++refusals_)) {
+      const std::string reason =
+          stale ? "its memory is older than what this mount has seen" : refusal->reason;
+      const std::string why = reason.empty() ? make_error_code(refusal->errc).message() : reason;
+      if (stale) {
+        log::error("lockd.stale", "lockd={} reason=\"{}\" attempts={}", wire::to_string(address()),
+                   why, refusals_);
+      } else {
+        log::warn("lockd.refused", "lockd={} reason=\"{}\" attempts={}", wire::to_string(address()),
+                  why, refusals_);
+      }
+    }
+  }
   if (connection_) connection_->close();
 }
 
@@ -169,6 +198,11 @@ void LockClient::perform(const SessionLost&) {
   entitled_.clear();
   session_.reset();
   if (listener_.lost) listener_.lost(Loss{.everything = true, .files = {}});
+}
+
+void LockClient::perform(const FilesLost& effect) {
+  log::warn("locks.lost", "lockd={} files={}", wire::to_string(address()), effect.files.size());
+  if (listener_.lost) listener_.lost(Loss{.everything = false, .files = effect.files});
 }
 
 }  // namespace holdfast::fs

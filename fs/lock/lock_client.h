@@ -51,6 +51,9 @@ struct LockClientOptions {
   std::chrono::milliseconds backoff_max{2'000};
   /// start() tells what it waits for, one line each time that changes. May be empty.
   std::function<void(std::string_view)> on_progress;
+  /// The lease now ends at this time, usually later than before; told before anything relies on it.
+  /// May be empty.
+  std::function<void(Instant)> on_deadline;
 };
 
 class LockClient final : public LockService {
@@ -61,8 +64,8 @@ class LockClient final : public LockService {
   LockClient& operator=(const LockClient&) = delete;
 
   /// Connects and opens the session; returns when entitled(). While lockd waits out its former life
-  /// this waits too. Fails when lockd cannot be reached, speaks another version, or refuses;
-  /// nothing runs after a failure.
+  /// this waits too; while all addresses are standbys, for a while. Fails when lockd cannot be
+  /// reached, speaks another version, or refuses; nothing runs after a failure.
   [[nodiscard]] boost::asio::awaitable<wire::Started> start();
   /// Gives everything back (Goodbye, bounded by a second) and ends. Pending calls end with
   /// kSessionLost.
@@ -93,13 +96,17 @@ class LockClient final : public LockService {
   boost::asio::awaitable<void> run();
   boost::asio::awaitable<void> converse(std::unique_ptr<wire::Stream> stream);
   boost::asio::awaitable<void> time_loop();
-  boost::asio::awaitable<void> back_off();
+  boost::asio::awaitable<void> tell_all(std::shared_ptr<wire::Connection> connection);
+  boost::asio::awaitable<void> back_off(std::optional<DropConnection> dropped);
+  [[nodiscard]] bool next_address_at_once(const std::optional<DropConnection>& dropped);
+  [[nodiscard]] std::string where() const;
   boost::asio::awaitable<void> shut_down();
   [[nodiscard]] const wire::Address& address() const { return options_.addresses[address_]; }
   void unreachable(ErrorCode error);
   [[nodiscard]] std::optional<wire::StartFailure> start_failure() const;
 
   void perform(ClientEffects effects);
+  void tell_deadline();
   void perform(const SendMessage& effect);
   void perform(const CompleteCall& effect);
   void perform(const DropConnection& effect);
@@ -108,6 +115,7 @@ class LockClient final : public LockService {
   void perform(const LeaseSuspended& effect);
   void perform(const LeaseResumed& effect);
   void perform(const SessionLost& effect);
+  void perform(const FilesLost& effect);
 
   boost::asio::any_io_executor executor_;
   LockClientOptions options_;
@@ -120,12 +128,16 @@ class LockClient final : public LockService {
   std::shared_ptr<wire::Connection> connection_;  // shared with its writer
   std::unordered_map<CallId, Waiter*> waiters_;
   std::optional<SessionId> session_;
+  Instant told_deadline_{};
   std::optional<ErrorCode> unreachable_;
   std::optional<DropConnection> dropped_;
   std::chrono::milliseconds backoff_;
-  std::size_t address_ = 0;
+  std::size_t address_ = 0;          // of options_.addresses: the one in use
+  std::size_t addresses_tried_ = 0;  // since one was worth staying with, or a back-off
   unsigned failures_ = 0;
+  unsigned refusals_ = 0;
   std::minstd_rand jitter_;
+  bool welcomed_ = false;        // on this connection
   bool strange_answer_ = false;  // the last connection ended with neither Welcome nor refusal
   bool stopping_ = false;
 };

@@ -1,5 +1,6 @@
 // The connection's life: connect, converse, back off; start and stop.
 #include "fs/lock/lock_client.h"
+#include "holdfast/base/assert.h"
 #include "holdfast/base/log.h"
 #include "holdfast/wire/errc.h"
 
@@ -22,6 +23,9 @@ constexpr std::chrono::milliseconds kSleepMax{100};
 constexpr std::chrono::milliseconds kSleepMin{1};
 constexpr std::chrono::milliseconds kGoodbyePoll{5};
 constexpr std::chrono::milliseconds kGoodbyeMax{1'000};
+constexpr std::chrono::milliseconds kReplicaPatience{1'500};
+// How long start() waits for one of the standbys to become the active one, at least.
+constexpr std::chrono::seconds kStandbyPatience{15};
 
 asio::awaitable<void> sleep(asio::any_io_executor executor, std::chrono::nanoseconds duration) {
   asio::steady_timer timer(executor, duration);
@@ -44,24 +48,33 @@ Hello hello_of(const LockClientOptions& options) {
   return hello;
 }
 
+// A replica that does not answer must not keep us from the one that would.
+ClientCore::Limits limits_of(const LockClientOptions& options) {
+  ClientCore::Limits limits;
+  if (options.addresses.size() > 1) limits.hello_timeout = kReplicaPatience;
+  return limits;
+}
+
 }  // namespace
 
 LockClient::LockClient(asio::any_io_executor executor, LockClientOptions options)
     : executor_(executor),
       options_(std::move(options)),
-      core_(hello_of(options_), ClientCore::Limits{}),
+      core_(hello_of(options_), limits_of(options_)),
       group_(executor),
       entitled_(executor),
       attempted_(executor),
       backoff_(options_.backoff_min),
-      jitter_(std::random_device{}()) {}
+      jitter_(std::random_device{}()) {
+  HOLDFAST_ASSERT(!options_.addresses.empty(), "a lock client has an address to connect to");
+}
 
 LockClient::~LockClient() = default;
 
 asio::awaitable<wire::Started> LockClient::start() {
   group_.spawn("lockd.run", run());
   group_.spawn("lockd.time", time_loop());
-  const auto give_up_at = std::chrono::steady_clock::now() + options_.start_patience;
+  const auto begun = std::chrono::steady_clock::now();
   std::string told;
   while (!entitled()) {
     co_await attempted_.wait();
@@ -71,7 +84,11 @@ asio::awaitable<wire::Started> LockClient::start() {
     if (!failure) continue;
     const auto errc = core_.refusal() ? core_.refusal()->errc : LockErrc::kBadRequest;
     const bool starting = !unreachable_ && errc == LockErrc::kStarting;
-    const bool patient = unreachable_ && std::chrono::steady_clock::now() < give_up_at;
+    const bool standby = !unreachable_ && errc == LockErrc::kStandby;
+    const auto patience = standby ? std::max<Duration>(options_.start_patience, kStandbyPatience)
+                                  : Duration(options_.start_patience);
+    const bool patient =
+        (unreachable_ || standby) && std::chrono::steady_clock::now() - begun < patience;
     if (!starting && !patient) {
       co_await shut_down();
       co_return *std::move(failure);
@@ -84,17 +101,16 @@ asio::awaitable<wire::Started> LockClient::start() {
 }
 
 std::optional<wire::StartFailure> LockClient::start_failure() const {
-  const std::string where = wire::to_string(address());
   if (unreachable_) {
     return wire::StartFailure{
         .code = *unreachable_,
-        .what = fmt::format("cannot reach lockd at {}: {}", where, unreachable_->message()),
+        .what = fmt::format("cannot reach lockd at {}: {}", where(), unreachable_->message()),
         .hint = "is holdfast-lockd running there, and its port open to this node?"};
   }
   if (!core_.refusal()) {
     if (!strange_answer_) return std::nullopt;
     return wire::StartFailure{.code = make_error_code(wire::WireErrc::kClosed),
-                              .what = fmt::format("{} does not answer as lockd does", where),
+                              .what = fmt::format("{} does not answer as lockd does", where()),
                               .hint = "is that the port of holdfast-lockd?"};
   }
   const HelloRefused& refusal = *core_.refusal();
@@ -103,12 +119,20 @@ std::optional<wire::StartFailure> LockClient::start_failure() const {
       refusal.reason.empty() ? make_error_code(refusal.errc).message() : refusal.reason;
   if (refusal.errc == LockErrc::kStarting) {
     failure.what =
-        fmt::format("lockd at {} has just started; waiting until earlier leases ended", where);
+        fmt::format("lockd at {} has just started; waiting until earlier leases ended", where());
   } else if (refusal.errc == LockErrc::kVersionMismatch) {
-    failure.what = fmt::format("lockd at {} speaks another protocol version: {}", where, reason);
+    failure.what = fmt::format("lockd at {} speaks another protocol version: {}", where(), reason);
     failure.hint = "upgrade the older of the two";
+  } else if (refusal.errc == LockErrc::kStandby) {
+    failure.what = fmt::format("no lockd at {} is the active one", where());
+    failure.hint = "are all replicas named, and is their store reachable?";
+  } else if (refusal.errc == LockErrc::kStaleLockd) {
+    failure.what = fmt::format(
+        "lockd at {} serves nobody: mounts have seen a later life of it than its store knows",
+        where());
+    failure.hint = "was an old store put back, or does a former lockd still run? see its log";
   } else {
-    failure.what = fmt::format("lockd at {} refused this mount: {}", where, reason);
+    failure.what = fmt::format("lockd at {} refused this mount: {}", where(), reason);
     failure.hint = "see the log of holdfast-lockd";
   }
   return failure;
@@ -139,16 +163,45 @@ asio::awaitable<void> LockClient::shut_down() {
 asio::awaitable<void> LockClient::run() {
   while (!stopping_) {
     const wire::StreamOptions stream_options;
-    auto stream = co_await wire::connect(address(), stream_options, options_.connect_timeout);
+    auto timeout = options_.connect_timeout;
+    if (options_.addresses.size() > 1) timeout = std::min(timeout, kReplicaPatience);
+    auto stream = co_await wire::connect(address(), stream_options, timeout);
     if (stream) {
       unreachable_.reset();
       co_await converse(*std::move(stream));
     } else {
       unreachable(stream.error());
     }
+    const auto dropped = std::exchange(dropped_, std::nullopt);
+    if (next_address_at_once(dropped)) continue;
     attempted_.set();
-    co_await back_off();
+    co_await back_off(dropped);
   }
+}
+
+// A connection that broke is tried again where it was; an address that does not answer, or not as
+// the active lockd does, is left for the next one. One round over all of them, then a pause.
+bool LockClient::next_address_at_once(const std::optional<DropConnection>& dropped) {
+  using Why = DropConnection::Why;
+  const bool broke = welcomed_ && !dropped;
+  const bool stay =
+      broke || (dropped && (dropped->why == Why::kLost || dropped->delay.count() > 0));
+  welcomed_ = false;
+  if (stay) {
+    addresses_tried_ = 0;
+    return false;
+  }
+  address_ = (address_ + 1) % options_.addresses.size();
+  if (++addresses_tried_ < options_.addresses.size()) return true;
+  addresses_tried_ = 0;
+  return false;
+}
+
+std::string LockClient::where() const {
+  std::string all;
+  for (const wire::Address& one : options_.addresses)
+    all += (all.empty() ? "" : ", ") + wire::to_string(one);
+  return all;
 }
 
 void LockClient::break_connection_for_test() {
@@ -168,7 +221,6 @@ asio::awaitable<void> LockClient::converse(std::unique_ptr<wire::Stream> stream)
   const auto connection = std::make_shared<wire::Connection>(executor_, std::move(stream), codec_,
                                                              wire::ConnectionLimits{});
   connection_ = connection;
-  dropped_.reset();
   group_.spawn("lockd.write", run_writer(connection));
   perform(core_.connected(boot_time_now()));
   ErrorCode ended;
@@ -179,10 +231,16 @@ asio::awaitable<void> LockClient::converse(std::unique_ptr<wire::Stream> stream)
       const auto message = connection->next_server_message();
       if (!message) ended = message.error();
       if (!message || !*message) break;
+      const bool told_all = !core_.has_more_to_say();
       perform(core_.received(**message, boot_time_now()));
+      if (told_all && core_.has_more_to_say()) {
+        group_.spawn("lockd.reclaim", tell_all(connection));
+      }
       if (entitled()) {  // welcomed: the next failure starts a new count
         attempted_.set();
-        failures_ = 0;
+        welcomed_ = true;
+        failures_ = refusals_ = 0;
+        addresses_tried_ = 0;
         backoff_ = options_.backoff_min;
       }
     }
@@ -195,8 +253,15 @@ asio::awaitable<void> LockClient::converse(std::unique_ptr<wire::Stream> stream)
             ended.message());
 }
 
-asio::awaitable<void> LockClient::back_off() {
-  const auto dropped = std::exchange(dropped_, std::nullopt);
+// A reclaim can be larger than what may be queued.
+asio::awaitable<void> LockClient::tell_all(std::shared_ptr<wire::Connection> connection) {
+  while (connection == connection_ && !connection->closed() && core_.has_more_to_say()) {
+    co_await connection->wait_writable();
+    if (connection == connection_ && !connection->closed()) perform(core_.writable());
+  }
+}
+
+asio::awaitable<void> LockClient::back_off(std::optional<DropConnection> dropped) {
   if (dropped && dropped->why == DropConnection::Why::kLost) co_return;  // once per lost session
   if (dropped && dropped->delay > Duration::zero()) {
     co_await sleep(executor_, dropped->delay);

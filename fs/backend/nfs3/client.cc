@@ -66,7 +66,9 @@ Client::Client(asio::any_io_executor executor, const Options& options, rpc::Loca
     connection.name = options.server;
     connection.timeo = options.timeo;
     connection.reserved_port = options.reserved_port;
+    connection.guard = options.guard;
     connection.socket.unacked_max = options.unacked_max;
+    connection.socket.send_buffer = options.send_buffer;
     connection.socket.connect_timeout = std::min(options.timeo, options.mount_timeout);
     connections_.push_back(
         std::make_unique<rpc::Connection>(executor, locate, std::move(connection)));

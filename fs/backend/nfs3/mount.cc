@@ -27,7 +27,9 @@ Credentials own_credentials() {
 }
 
 rpc::SocketOptions socket_options(const Options& options) {
-  return {.connect_timeout = options.mount_timeout, .unacked_max = options.unacked_max};
+  return {.connect_timeout = options.mount_timeout,
+          .unacked_max = options.unacked_max,
+          .send_buffer = options.send_buffer};
 }
 
 Failure unreachable(const Options& options, const std::string& service, const ErrorCode& code) {

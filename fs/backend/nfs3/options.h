@@ -5,6 +5,10 @@
 #include <cstdint>
 #include <string>
 
+namespace holdfast::fs::guard {
+class SocketGuard;
+}
+
 namespace holdfast::fs::nfs3 {
 
 struct Options {
@@ -12,6 +16,7 @@ struct Options {
   /// 1813 FSINFO; ganesha advertises 64 MiB).
   static constexpr std::uint32_t kTransferMax = 1U << 20;
   static constexpr unsigned kConnectionsMax = 4;
+  static constexpr std::chrono::milliseconds kUnackedMax{3'000};
 
   std::string server;           ///< host name or address
   std::string path;             ///< the export, or a directory in it: "/export"
@@ -24,9 +29,13 @@ struct Options {
   std::chrono::milliseconds timeo{
       60'000};  ///< without progress for this long: reconnect and send again
   std::chrono::milliseconds mount_timeout{10'000};  ///< for each step of connecting at start
-  std::chrono::milliseconds unacked_max{10'000};    ///< TCP_USER_TIMEOUT
+  /// TCP_USER_TIMEOUT: how long the kernel keeps sending what the server does not acknowledge, also
+  /// for a process that is frozen or has no guardian. lockd waits it out (Hello::write_life).
+  std::chrono::milliseconds unacked_max = kUnackedMax;
+  int send_buffer = 1 << 20;  ///< SO_SNDBUF: bytes the kernel may hold of one connection
   bool reserved_port = true;  ///< try a source port below 1024 (exports with "secure" want it)
   bool readdirplus = true;
+  guard::SocketGuard* guard = nullptr;  ///< ends connections with the lease; outlives the backend
 };
 
 }  // namespace holdfast::fs::nfs3

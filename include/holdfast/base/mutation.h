@@ -29,6 +29,8 @@ enum class Mutation : std::uint8_t {
   kDeposedLeaderRenews,
   /// The mount reclaims what an unanswered unlock may have freed already.
   kReclaimUnansweredUnlock,
+  /// The mount goes on with a lockd that is older than one it has seen.
+  kOldEpochAccepted,
 };
 
 #ifdef HOLDFAST_MUTATIONS

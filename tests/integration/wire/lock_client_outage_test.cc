@@ -55,7 +55,8 @@ TEST(LockClientOutage, ARestartedLockdMeansLostThenANewSessionAfterItsWait) {
   const auto session = mount.client->session();
   ASSERT_TRUE(loop.finish(mount.lock(1, LockMode::kExclusive)));
   TestMount other(loop, lockd.address());
-  auto pending = other.lock(1, LockMode::kExclusive, Wait::kYes);
+  auto pending = mount.lock(2, LockMode::kExclusive, Wait::kYes);
+  auto patient = other.lock(1, LockMode::kExclusive, Wait::kYes);
   loop.drive(50ms);
   lockd.kill();
   lockd.start();
@@ -65,6 +66,9 @@ TEST(LockClientOutage, ARestartedLockdMeansLostThenANewSessionAfterItsWait) {
   loop.until([&] { return mount.client->session() && mount.client->session() != session; });
   EXPECT_EQ(std::count(mount.heard.begin(), mount.heard.end(), "lost"), 1);
   EXPECT_FALSE(mount.entitled_at_loss) << "lost is heard before the next session is entitled";
+  EXPECT_TRUE(loop.finish(std::move(patient))) << "who held nothing lost nothing: it waits on";
+  EXPECT_EQ(std::count(other.heard.begin(), other.heard.end(), "lost"), 0);
+  EXPECT_TRUE(loop.finish(other.unlock(1)));
   loop.run(mount.client->wait_entitled());
   EXPECT_TRUE(loop.finish(mount.lock(1, LockMode::kExclusive))) << "the new session works";
 }

@@ -21,6 +21,13 @@ namespace {
 constexpr int kPollMs = 20;
 constexpr std::size_t kProcedureAt = 24;  // mark, xid, type, RPC version, program, version
 constexpr std::size_t kMessageTypeAt = 8;
+constexpr std::size_t kProgramAt = 16;
+constexpr std::uint32_t kNfsProgram = 100003;
+
+/// RFC 1813 section 3.3. COMMIT is none: what it makes stable was written before.
+bool changes_something(std::uint32_t procedure) {
+  return procedure == 2 || (procedure >= 7 && procedure <= 15);
+}
 
 sockaddr_in loopback(std::uint16_t port) {
   sockaddr_in address{};
@@ -74,6 +81,7 @@ struct Stream {
 struct FaultProxy::Pipe {
   int client = -1;
   int server = -1;
+  std::uint16_t source_port = 0;
   Stream calls;
   Stream replies;
   std::map<std::uint32_t, std::uint32_t> procedures;  // by xid
@@ -120,6 +128,16 @@ unsigned FaultProxy::calls(std::uint32_t procedure) const {
   const std::lock_guard lock(mutex_);
   const auto it = calls_.find(procedure);
   return it == calls_.end() ? 0 : it->second;
+}
+
+std::vector<FaultProxy::Change> FaultProxy::changes() const {
+  const std::lock_guard lock(mutex_);
+  return changes_;
+}
+
+void FaultProxy::narrow() {
+  const int small = 4096;
+  ::setsockopt(listener_, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
 }
 
 void FaultProxy::refuse(bool on) {
@@ -169,6 +187,10 @@ void FaultProxy::serve(int client) {
   Pipe pipe;
   pipe.client = client;
   pipe.server = connect_upstream(client);
+  sockaddr_in peer{};
+  socklen_t peer_size = sizeof peer;
+  ::getpeername(client, reinterpret_cast<sockaddr*>(&peer), &peer_size);
+  pipe.source_port = ntohs(peer.sin_port);
   bool open = pipe.server >= 0;
   const int on = 1;
   ::setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -211,6 +233,8 @@ bool FaultProxy::on_call(Pipe& pipe, const std::vector<std::uint8_t>& record) {
     pipe.procedures[word(record, 4)] = procedure;
     const std::lock_guard lock(mutex_);
     ++calls_[procedure];
+    if (changes_something(procedure) && word(record, kProgramAt) == kNfsProgram)
+      changes_.push_back({std::chrono::steady_clock::now(), procedure, pipe.source_port});
   }
   if (take_fault(procedure, true)) return false;
   return send_all(pipe.server, record.data(), record.size());

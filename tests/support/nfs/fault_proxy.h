@@ -6,6 +6,7 @@
 /// Thread: its own; every method may be called from any thread.
 
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -52,6 +53,15 @@ class FaultProxy {
   /// Ends all connections and refuses new ones while set.
   void refuse(bool on);
   [[nodiscard]] unsigned calls(std::uint32_t procedure) const;
+  /// A tap: calls that change the storage, in the order in which they came out of the network.
+  struct Change {
+    std::chrono::steady_clock::time_point at;
+    std::uint32_t procedure = 0;
+    std::uint16_t source_port = 0;
+  };
+  [[nodiscard]] std::vector<Change> changes() const;
+  /// Later connections take in little that nobody reads: the rest waits in the client's kernel.
+  void narrow();
   [[nodiscard]] unsigned connections() const { return connections_; }
 
  private:
@@ -72,9 +82,10 @@ class FaultProxy {
   std::atomic<bool> hole_ = false;
   std::atomic<bool> refuse_ = false;
   std::atomic<unsigned> connections_ = 0;
-  mutable std::mutex mutex_;  // guards the next two
+  mutable std::mutex mutex_;  // guards the next three
   std::optional<Fault> fault_;
   std::map<std::uint32_t, unsigned> calls_;
+  std::vector<Change> changes_;
   int listener_ = -1;  // accept_loop only, after construction
   std::vector<std::thread> pipes_;
   std::thread acceptor_;

@@ -47,6 +47,7 @@ class ClientCoreTest : public ::testing::Test {
   static Welcome welcome_of(std::uint64_t session) {
     Welcome welcome;
     welcome.session = {session};
+    welcome.epoch = {1};
     welcome.lease_ttl = kTtl;
     welcome.requests_in_flight_max = 64;
     return welcome;
@@ -69,6 +70,59 @@ class ClientCoreTest : public ::testing::Test {
     request.wait = Wait::kYes;
     request.range = *ByteRange::make(start, end);
     return request;
+  }
+
+  /// Asks and is granted at once.
+  void hold(const LockRequest& request) {
+    call(request);
+    const auto asked = requests();
+    ASSERT_EQ(asked.size(), 1u);
+    reply(asked[0].number.value, Granted{{asked[0].number.value}});
+  }
+  CallId unlock(std::uint64_t owner, std::uint64_t start = 0, std::uint64_t end = 10) {
+    return call(UnlockRequest{kFile, LockSpace::kRange, {owner}, *ByteRange::make(start, end)});
+  }
+  static LockRequest flock(std::uint64_t owner, LockMode mode, Wait wait = Wait::kNo) {
+    LockRequest request = lock(owner, mode, 0, ByteRange::kEnd);
+    request.space = LockSpace::kFlock;
+    request.wait = wait;
+    return request;
+  }
+  static LockRequest on(std::uint64_t fileid, LockRequest request) {
+    request.file = {.fileid = fileid, .handle_hash = fileid};
+    return request;
+  }
+
+  /// lockd lost its memory: reconnects, and returns what was reclaimed.
+  Reclaim reclaim(std::uint64_t epoch = 2, std::vector<FileLoss> losses = {}) {
+    core.disconnected();
+    take(core.connected(at(milliseconds{0})));
+    sent.clear();
+    Welcome welcome = welcome_of(1);
+    welcome.epoch = {epoch};
+    welcome.reclaim = true;
+    welcome.losses = std::move(losses);
+    say(welcome);
+    Reclaim all;
+    bool more = true;
+    for (const auto& message : std::exchange(sent, {})) {
+      const auto* part = std::get_if<Reclaim>(&message);
+      EXPECT_TRUE(part != nullptr && more) << "reclaims only, until the last";
+      if (part == nullptr) continue;
+      all.locks.insert(all.locks.end(), part->locks.begin(), part->locks.end());
+      all.wal_databases.insert(all.wal_databases.end(), part->wal_databases.begin(),
+                               part->wal_databases.end());
+      all.last = part->last;
+      more = !part->last;
+    }
+    EXPECT_TRUE(all.last);
+    return all;
+  }
+  /// And answers it.
+  Reclaim restart(std::uint64_t epoch = 2) {
+    Reclaim told = reclaim(epoch);
+    say(Reclaimed{});
+    return told;
   }
 
   /// The requests sent since the last look.
@@ -97,6 +151,16 @@ class ClientCoreTest : public ::testing::Test {
     for (const auto& event : events)
       found += std::holds_alternative<Event>(event) ? 1 : 0;
     return found;
+  }
+
+  std::vector<FileKey> files_lost() const {
+    std::vector<FileKey> files;
+    for (const auto& event : events) {
+      if (const auto* lost = std::get_if<FilesLost>(&event)) {
+        files.insert(files.end(), lost->files.begin(), lost->files.end());
+      }
+    }
+    return files;
   }
 
   void reply(std::uint64_t number, Outcome outcome) { say(Reply{{number}, outcome}); }

@@ -88,6 +88,7 @@ TEST_F(ClientCoreTest, AReplyThatComesTwiceCompletesOnce) {
 
 TEST_F(ClientCoreTest, LossEndsEveryCallAfterTheListenerRan) {
   open();
+  hold(lock(9, LockMode::kShared));
   const CallId waiting = call(lock(1, LockMode::kShared));
   core.disconnected();
   const CallId unsent = call(lock(2, LockMode::kShared));
@@ -108,6 +109,7 @@ TEST_F(ClientCoreTest, LossEndsEveryCallAfterTheListenerRan) {
 
 TEST_F(ClientCoreTest, AnotherSessionThanOursMeansOursIsLost) {
   open(1);
+  hold(lock(9, LockMode::kShared));
   const CallId id = call(lock(1, LockMode::kShared));
   core.disconnected();
   open(2, 1s, 1s);
@@ -120,6 +122,7 @@ TEST_F(ClientCoreTest, AnotherSessionThanOursMeansOursIsLost) {
 
 TEST_F(ClientCoreTest, SessionEndedIsLoss) {
   open();
+  hold(lock(9, LockMode::kShared));
   say(SessionEnded{});
   EXPECT_EQ(count<SessionLost>(), 1);
   EXPECT_EQ(count<DropConnection>(), 1);

@@ -178,10 +178,11 @@ TEST_F(ClientInterruptTest, OnlyLocksCanBeInterrupted) {
 
 TEST_F(ClientInterruptTest, LossSettlesEverything) {
   open();
+  hold(9, LockMode::kShared, 100, 200);
   const CallId id = wait(1, LockMode::kExclusive, 0, 10);
   take(core.interrupt(id));
   say(SessionEnded{});
-  EXPECT_EQ(completed.size(), 1u) << "told once, as interrupted";
+  EXPECT_EQ(completed.size(), 2u) << "told once, as interrupted";
   EXPECT_EQ(error_of(id), LockErrc::kInterrupted);
   open(2, 1s, 1s);
   call(lock(1, LockMode::kShared));

@@ -88,7 +88,8 @@ TEST(HeldLocks, AFlockConversionThatHadToWaitLosesTheOldLock) {
 TEST(HeldLocks, ARefusedRangeLockTakesNothing) {
   HeldLocks held;
   held.apply(lock(LockMode::kShared, range(0, 100)));
-  held.refused(lock(LockMode::kExclusive, range(0, 100)), LockErrc::kWouldBlock);
+  held.refused(std::get<LockRequest>(lock(LockMode::kExclusive, range(0, 100))),
+               LockErrc::kWouldBlock);
   EXPECT_EQ(all(held).size(), 1u);
 }
 

@@ -1,18 +1,21 @@
 #include "fs/backend/nfs3/rpc/connection.h"
 
+#include "fs/guard/abort_connection.h"
 #include "holdfast/base/log.h"
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <random>
+#include <span>
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/buffer.hpp>
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/asio/write.hpp>
 #include <boost/system/system_error.hpp>
+#include <sys/socket.h>
 
 namespace asio = boost::asio;
 using namespace asio::experimental::awaitable_operators;
@@ -147,6 +150,14 @@ asio::awaitable<bool> Connection::connect() {
         failed = socket.error();
         continue;
       }
+      if (options_.guard != nullptr) {
+        const auto watch = options_.guard->watch(socket->native_handle());
+        if (!watch) {
+          failed = watch.error();
+          continue;
+        }
+        watch_ = *watch;
+      }
       socket_ = std::move(*socket);
       parser_ = RecordParser{};
       connected_ = true;
@@ -214,31 +225,63 @@ bool Connection::deliver(Record record) {
   return true;
 }
 
+// Not asio::async_write: the lease is looked at before each system call, so that a process that was
+// frozen before that look sends nothing when it wakes. One frozen between the look and the system
+// call finds its connection aborted by the guardian.
+asio::awaitable<bool> Connection::send(std::vector<iovec> parts) {
+  msghdr message{};
+  message.msg_iov = parts.data();
+  message.msg_iovlen = parts.size();
+  while (connected_) {
+    if (options_.guard != nullptr && !options_.guard->may_send()) co_return false;
+    const ssize_t size = ::sendmsg(socket_.native_handle(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (size < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN) co_return false;
+      const auto [failed] = co_await socket_.async_wait(Socket::wait_write, kTuple);
+      if (failed) co_return false;
+      continue;
+    }
+    auto sent = static_cast<std::size_t>(size);
+    while (message.msg_iovlen > 0 && sent >= message.msg_iov->iov_len) {
+      sent -= message.msg_iov->iov_len;
+      ++message.msg_iov;
+      --message.msg_iovlen;
+    }
+    if (message.msg_iovlen == 0) co_return true;
+    message.msg_iov->iov_base = static_cast<std::uint8_t*>(message.msg_iov->iov_base) + sent;
+    message.msg_iov->iov_len -= sent;
+  }
+  co_return false;
+}
+
 asio::awaitable<void> Connection::write_loop() {
-  std::vector<asio::const_buffer> buffers;
+  std::vector<iovec> parts;
+  // sendmsg(2) reads only.
+  const auto add = [&parts](std::span<const std::uint8_t> bytes) {
+    if (!bytes.empty()) parts.push_back({const_cast<std::uint8_t*>(bytes.data()), bytes.size()});
+  };
   while (connected_) {
     if (!table_.anything_to_send()) {
       to_send_.clear();
       co_await to_send_.wait();
       continue;
     }
-    buffers.clear();
+    parts.clear();
     std::size_t bytes = 0;
     const auto now = steady_clock::now();
     while (writing_.size() < kBatchCalls && bytes < kBatchBytes && table_.anything_to_send()) {
       auto* call = table_.send_next(now);
       const Message& message = call->payload.message;
       writing_.push_back(call->xid);
-      buffers.emplace_back(message.head.data(), message.head.size());
-      if (!message.payload.empty()) {
-        buffers.emplace_back(message.payload.data(), message.payload.size());
-        buffers.emplace_back(kZeros.data(), message.padding());
-      }
+      add(message.head);
+      add(message.payload);
+      add(std::span(kZeros).first(message.payload.empty() ? 0 : message.padding()));
       bytes += message.head.size() + message.payload.size();
     }
-    const auto [failed, written] = co_await asio::async_write(socket_, buffers, kTuple);
+    const bool sent = co_await send(parts);
     writing_.clear();
-    if (failed || !connected_) co_return;
+    if (!sent || !connected_) co_return;
     progress_ = steady_clock::now();
     for (Record& record : std::exchange(early_, {}))
       (void)deliver(std::move(record));  // was well-formed when it came
@@ -269,6 +312,12 @@ void Connection::drop(std::string_view reason) {
 
 void Connection::close_socket() {
   connected_ = false;
+  if (watch_) {
+    // The guardian has it open too, so closing ours would end nothing.
+    (void)guard::abort_connection(socket_.native_handle());
+    options_.guard->unwatch(*watch_);
+    watch_.reset();
+  }
   ErrorCode ignored;
   socket_.close(ignored);  // SO_LINGER 0: reset, nothing queued leaves
   writing_.clear();

@@ -7,6 +7,9 @@
 /// (call_table.h). Replies with an unknown xid are ignored. An idle connection that the server
 /// closes is opened again with the next call.
 ///
+/// With a guard, every connection is in its care before a byte is sent, and no byte is handed to
+/// the kernel once the lease is over (I2).
+///
 /// Thread: the loop's thread only. Lifetime: stop() must have returned before destruction.
 
 #include "fs/backend/nfs3/rpc/backoff.h"
@@ -14,6 +17,7 @@
 #include "fs/backend/nfs3/rpc/message.h"
 #include "fs/backend/nfs3/rpc/record.h"
 #include "fs/backend/nfs3/rpc/socket.h"
+#include "fs/guard/socket_guard.h"
 #include "holdfast/base/result.h"
 #include "holdfast/task/event.h"
 #include "holdfast/task/group.h"
@@ -28,6 +32,7 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <sys/uio.h>
 
 namespace holdfast::fs::nfs3::rpc {
 
@@ -45,6 +50,7 @@ struct ConnectionOptions {
   std::chrono::milliseconds timeo{60'000};
   SocketOptions socket;
   bool reserved_port = true;
+  guard::SocketGuard* guard = nullptr;  ///< outlives the connection
 };
 
 /// Where the server is now; asked before every connection attempt.
@@ -95,6 +101,8 @@ class Connection {
   boost::asio::awaitable<void> write_loop();
   boost::asio::awaitable<void> watch_loop();
   boost::asio::awaitable<void> pause();
+  /// Hands all of `parts` to the kernel. False: the connection or the lease is over.
+  boost::asio::awaitable<bool> send(std::vector<iovec> parts);
   [[nodiscard]] bool deliver(Record record);
   void give_up(std::uint32_t xid);
   void update_work();
@@ -106,6 +114,7 @@ class Connection {
   SourcePort source_;
   Table table_;
   Socket socket_;
+  std::optional<guard::WatchId> watch_;
   RecordParser parser_;
   Backoff backoff_;
   task::Event work_;     // calls wait and we may connect

@@ -30,8 +30,9 @@ struct SourcePort {
 struct SocketOptions {
   std::chrono::milliseconds connect_timeout{10'000};
   /// TCP_USER_TIMEOUT: how long the kernel may keep sending what the server does not acknowledge.
-  /// Bounds what leaves after this process was frozen (docs: fencing).
-  std::chrono::milliseconds unacked_max{10'000};
+  /// Bounds what leaves after this process was frozen (docs/reliability.md).
+  std::chrono::milliseconds unacked_max{3'000};
+  int send_buffer = 1 << 20;  ///< bytes the kernel may hold
 };
 
 /// The addresses of a host name or literal.
@@ -40,7 +41,8 @@ struct SocketOptions {
 
 /// Connects from `source`, which is chosen on the first call and forgotten when it cannot be used
 /// any more. Closing the socket resets the connection (SO_LINGER 0): nothing queued is sent, the
-/// port is free at once.
+/// port is free at once. That holds for the last descriptor only: a guarded socket is aborted first
+/// (fs/guard/abort_connection.h).
 [[nodiscard]] boost::asio::awaitable<Result<Socket>> open_socket(
     boost::asio::any_io_executor executor, boost::asio::ip::tcp::endpoint server,
     SourcePort& source, SocketOptions options);

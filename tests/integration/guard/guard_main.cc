@@ -1,0 +1,5 @@
+#include "fs/guard/guardian.h"
+
+int main() {
+  return holdfast::fs::guard::be_guardian();
+}

@@ -1,0 +1,288 @@
+// Mount A loses its locks while it is frozen, at the worst moments. Seen by a tap before the NFS
+// server: nothing of A arrives after B was granted what A had held (I2, F13, F23).
+
+#include "holdfast/base/unique_fd.h"
+#include "tests/integration/system/traced_mount.h"
+#include "tests/support/fuse/mounts.h"
+#include "tests/support/lock/lockd_process.h"
+#include "tests/support/nfs/fault_proxy.h"
+#include "tests/support/nfs/ganesha_server.h"
+
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <optional>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace holdfast {
+namespace {
+
+using fs::testing::FaultProxy;
+using fs::testing::GaneshaServer;
+using test::Child;
+using test::eventually;
+using test::TracedMount;
+using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+constexpr std::size_t kBlock = 4096;
+
+/// Mounts of this process alone: they vanish with it, however it ends.
+void enter_private_mounts() {
+  static bool entered = false;
+  if (entered) return;
+  if (::unshare(CLONE_NEWNS) != 0 ||
+      ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
+    throw std::runtime_error("these tests need root");
+  entered = true;
+}
+
+/// `holdfast mount -f` as a child.
+class MountProcess {
+ public:
+  MountProcess(const std::string& directory, const std::string& lockd, std::uint16_t port)
+      : directory_(directory) {
+    std::filesystem::create_directories(directory);
+    const std::string options = "lockd=" + lockd + ",port=" + std::to_string(port) +
+                                ",mountport=20048,log=" + directory + ".log";
+    pid_ = ::fork();
+    if (pid_ == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      ::execl(HOLDFAST, "holdfast", "mount", "-f", "127.0.0.1:/export", directory.c_str(), "-o",
+              options.c_str(), nullptr);
+      ::_exit(127);
+    }
+  }
+  ~MountProcess() {
+    ::kill(pid_, SIGKILL);
+    ::kill(pid_, SIGCONT);
+    ::waitpid(pid_, nullptr, 0);
+    ::umount2(directory_.c_str(), MNT_DETACH);
+  }
+  MountProcess(const MountProcess&) = delete;
+  MountProcess& operator=(const MountProcess&) = delete;
+
+  [[nodiscard]] bool mounted() const {
+    return eventually([this] {
+      std::ifstream table("/proc/self/mounts");
+      std::stringstream text;
+      text << table.rdbuf();
+      return text.str().find(" " + directory_ + " ") != std::string::npos;
+    });
+  }
+  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] std::string at(const std::string& name) const { return directory_ + "/" + name; }
+  [[nodiscard]] std::string log() const {
+    std::stringstream text;
+    text << std::ifstream(directory_ + ".log").rdbuf();
+    return text.str();
+  }
+  /// Its only child.
+  [[nodiscard]] pid_t guardian() const {
+    const std::string self = std::to_string(pid_);
+    std::ifstream file("/proc/" + self + "/task/" + self + "/children");
+    pid_t child = -1;
+    file >> child;
+    return child;
+  }
+
+ private:
+  std::string directory_;
+  pid_t pid_ = -1;
+};
+
+/// A gate between processes.
+class Gate {
+ public:
+  Gate() {
+    if (::pipe2(ends_, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
+  }
+  ~Gate() {
+    ::close(ends_[0]);
+    ::close(ends_[1]);
+  }
+  Gate(const Gate&) = delete;
+  Gate& operator=(const Gate&) = delete;
+  void open() const { (void)!::write(ends_[1], "x", 1); }
+  void pass() const {
+    char byte = 0;
+    (void)!::read(ends_[0], &byte, 1);
+  }
+
+ private:
+  int ends_[2]{};
+};
+
+bool lock_file(int fd, int command) {
+  struct flock lock {};
+  lock.l_type = F_WRLCK;
+  lock.l_whence = SEEK_SET;
+  return ::fcntl(fd, command, &lock) == 0;
+}
+
+class FrozenMount : public ::testing::Test {
+ protected:
+  static void SetUpTestSuite() { enter_private_mounts(); }
+  void SetUp() override {
+    proxy_.narrow();
+    directory_ =
+        std::filesystem::temp_directory_path() / ("holdfast-frozen-" + std::to_string(::getpid()));
+    std::filesystem::create_directories(directory_);
+    const std::string lockd = wire::to_string(lockd_.address());
+    a_.emplace(directory_ / "a", lockd, proxy_.port());
+    b_.emplace(directory_ / "b", lockd, 2049);
+    ASSERT_TRUE(a_->mounted()) << a_->log();
+    ASSERT_TRUE(b_->mounted()) << b_->log();
+  }
+  void TearDown() override {
+    if (HasFailure()) std::cerr << "--- mount a\n" << a_->log() << "--- mount b\n" << b_->log();
+    a_.reset();
+    b_.reset();
+    std::filesystem::remove_all(directory_);
+  }
+
+  /// On A: takes the lock, writes, and, let through the gate, writes again and tells what came of
+  /// it.
+  Child writer(std::size_t late_bytes) {
+    return Child([this, late_bytes] {
+      const UniqueFd file(::open(a_->at("file").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+      if (!file || !lock_file(file.get(), F_SETLK)) return 100;
+      const std::vector<char> first(kBlock, 'a');
+      if (::pwrite(file.get(), first.data(), first.size(), 0) != ssize_t{kBlock}) return 101;
+      if (::fsync(file.get()) != 0) return 102;
+      written_.open();
+      late_.pass();
+      const std::vector<char> late(late_bytes, 'L');
+      if (::pwrite(file.get(), late.data(), late.size(), 0) < 0) return errno;
+      return ::fsync(file.get()) == 0 ? 0 : errno;
+    });
+  }
+  /// On B: waits for the lock, writes, and returns when it was granted.
+  Clock::time_point take_over() {
+    Gate granted;
+    Child taker([this, &granted] {
+      const UniqueFd file(::open(b_->at("file").c_str(), O_RDWR | O_CLOEXEC));
+      if (!file || !lock_file(file.get(), F_SETLKW)) return 100;
+      granted.open();
+      const std::vector<char> mine(kBlock, 'B');
+      if (::pwrite(file.get(), mine.data(), mine.size(), 0) != ssize_t{kBlock}) return 101;
+      return ::fsync(file.get()) == 0 ? 0 : 102;
+    });
+    granted.pass();
+    const auto at = Clock::now();
+    EXPECT_EQ(taker.wait(), 0);
+    return at;
+  }
+  [[nodiscard]] std::size_t changes_of_a_after(Clock::time_point instant) const {
+    std::size_t count = 0;
+    for (const auto& change : proxy_.changes())
+      if (change.at >= instant) ++count;
+    return count;
+  }
+  [[nodiscard]] char stored() const {
+    char byte = 0;
+    std::ifstream(server_.directory() / "file").get(byte);
+    return byte;
+  }
+
+  GaneshaServer server_;
+  FaultProxy proxy_{2049, FaultProxy::SourcePorts::kKept};  // between A and the server
+  support::LockdProcess lockd_{{"--lease-ttl", "2", "--startup-wait", "0"}};
+  std::filesystem::path directory_;
+  std::optional<MountProcess> a_;
+  std::optional<MountProcess> b_;
+  Gate written_;
+  Gate late_;
+};
+
+TEST_F(FrozenMount, BetweenItsLeaseCheckAndItsSendItSendsNothingWhenItWakes) {
+  Child program = writer(kBlock);
+  written_.pass();
+  {
+    TracedMount traced(a_->pid());
+    late_.open();
+    ASSERT_TRUE(traced.stop_at_write());
+    const auto granted = take_over();
+    traced.let_go();
+    EXPECT_EQ(program.wait(), EIO);
+    EXPECT_EQ(changes_of_a_after(granted), 0U);
+  }
+  EXPECT_EQ(stored(), 'B');
+}
+
+// The control: with its guardian dead at the same time, the very write arrives. So the test above
+// would see it.
+TEST_F(FrozenMount, WithoutItsGuardianTheLateWriteArrives) {
+  Child program = writer(kBlock);
+  written_.pass();
+  TracedMount traced(a_->pid());
+  late_.open();
+  ASSERT_TRUE(traced.stop_at_write());
+  ASSERT_GT(a_->guardian(), 0);
+  ::kill(a_->guardian(), SIGKILL);
+  const auto granted = take_over();
+  traced.let_go();
+  EXPECT_EQ(program.wait(), EIO);
+  EXPECT_TRUE(eventually([&] { return changes_of_a_after(granted) > 0; }));
+}
+
+TEST_F(FrozenMount, StoppedWithWritesInItsKernelNoneOfThemArrives) {
+  Child program = writer(4 << 20);
+  written_.pass();
+  proxy_.black_hole(true);
+  late_.open();
+  std::this_thread::sleep_for(300ms);  // the kernel has taken what it takes
+  ::kill(a_->pid(), SIGSTOP);
+  const auto granted = take_over();
+  proxy_.black_hole(false);
+  std::this_thread::sleep_for(500ms);
+  EXPECT_EQ(changes_of_a_after(granted), 0U);
+  ::kill(a_->pid(), SIGCONT);
+  EXPECT_EQ(program.wait(), EIO);
+  EXPECT_EQ(changes_of_a_after(granted), 0U);
+  EXPECT_EQ(stored(), 'B');
+}
+
+TEST_F(FrozenMount, KilledWithWritesInItsKernelNoneOfThemArrives) {
+  Child program = writer(4 << 20);
+  written_.pass();
+  proxy_.black_hole(true);
+  late_.open();
+  std::this_thread::sleep_for(300ms);
+  ::kill(a_->pid(), SIGKILL);
+  const auto granted = take_over();
+  proxy_.black_hole(false);
+  EXPECT_NE(program.wait(), 0);
+  std::this_thread::sleep_for(500ms);
+  EXPECT_EQ(changes_of_a_after(granted), 0U);
+  EXPECT_EQ(stored(), 'B');
+}
+
+// For a while only, nobody wants its locks: it goes on as if nothing had been.
+TEST_F(FrozenMount, StoppedAndNotMissedItGoesOn) {
+  Child program = writer(kBlock);
+  written_.pass();
+  ::kill(a_->pid(), SIGSTOP);
+  std::this_thread::sleep_for(500ms);
+  ::kill(a_->pid(), SIGCONT);
+  late_.open();
+  EXPECT_EQ(program.wait(), 0);
+  EXPECT_EQ(stored(), 'L');
+}
+
+}  // namespace
+}  // namespace holdfast
