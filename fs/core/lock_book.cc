@@ -14,6 +14,21 @@ LockBook::Ranges::const_iterator LockBook::first_after(const Ranges& ranges, std
   return it;
 }
 
+void LockBook::add(Ranges& ranges, std::uint64_t start, const Held& held) {
+  ranges.emplace(start, held);
+  ++through_[held.handle];
+}
+
+LockBook::Ranges::iterator LockBook::remove(Ranges& ranges, Ranges::iterator at) {
+  forget(at->second.handle);
+  return ranges.erase(at);
+}
+
+void LockBook::forget(HandleId handle) {
+  const auto it = through_.find(handle);
+  if (--it->second == 0) through_.erase(it);
+}
+
 void LockBook::carve(Ranges& ranges, ByteRange range) {
   auto it = ranges.lower_bound(range.start());
   if (it != ranges.begin()) {
@@ -21,14 +36,14 @@ void LockBook::carve(Ranges& ranges, ByteRange range) {
     if (before->second.end > range.start()) {
       const Held held = before->second;
       before->second.end = range.start();
-      if (held.end > range.end()) ranges.emplace(range.end(), held);
+      if (held.end > range.end()) add(ranges, range.end(), held);
     }
   }
   while (it != ranges.end() && it->first < range.end()) {
     const Held held = it->second;
-    it = ranges.erase(it);
+    it = remove(ranges, it);
     if (held.end > range.end()) {
-      ranges.emplace(range.end(), held);
+      add(ranges, range.end(), held);
       return;
     }
   }
@@ -38,7 +53,15 @@ void LockBook::set(LockOwner owner, HandleId handle, ByteRange range, LockMode m
                    Certainty certainty) {
   Ranges& ranges = owners_[owner];
   carve(ranges, range);
-  ranges.emplace(range.start(), Held{range.end(), mode, handle, certainty});
+  add(ranges, range.start(), Held{range.end(), mode, handle, certainty});
+}
+
+void LockBook::erase(LockOwner owner) {
+  const auto it = owners_.find(owner);
+  if (it == owners_.end()) return;
+  for (const auto& [start, held] : it->second)
+    forget(held.handle);
+  owners_.erase(it);
 }
 
 void LockBook::clear(LockOwner owner, ByteRange range) {
@@ -54,7 +77,7 @@ void LockBook::lost(LockOwner owner) {
   // After a reconnect answers come in the order of the requests: a grant that is known already may
   // be the later one.
   if (it == requests_.end() || it->second.overlap) return doubt(owner);
-  owners_.erase(owner);
+  erase(owner);
 }
 
 void LockBook::doubt(LockOwner owner) {
@@ -67,15 +90,16 @@ void LockBook::doubt(LockOwner owner) {
 
 void LockBook::drop_owner(OwnerId owner) {
   const LockOwner key{LockSpace::kRange, owner};
-  owners_.erase(key);
+  erase(key);
   released(key);
 }
 
 void LockBook::drop_handle(HandleId handle) {
+  if (!holds_through(handle)) return;
   for (auto owner = owners_.begin(); owner != owners_.end();) {
     Ranges& ranges = owner->second;
     for (auto held = ranges.begin(); held != ranges.end();) {
-      held = held->second.handle == handle ? ranges.erase(held) : std::next(held);
+      held = held->second.handle == handle ? remove(ranges, held) : std::next(held);
     }
     owner = ranges.empty() ? owners_.erase(owner) : std::next(owner);
   }
@@ -83,6 +107,7 @@ void LockBook::drop_handle(HandleId handle) {
 
 void LockBook::drop_all() {
   owners_.clear();
+  through_.clear();
   for (auto& [owner, requests] : requests_)
     requests.certainty = Certainty::kUnsure;
 }
@@ -103,15 +128,6 @@ Certainty LockBook::end_request(LockOwner owner) {
 void LockBook::released(LockOwner owner) {
   const auto it = requests_.find(owner);
   if (it != requests_.end()) it->second.certainty = Certainty::kUnsure;
-}
-
-bool LockBook::holds_through(HandleId handle) const {
-  for (const auto& [owner, ranges] : owners_) {
-    for (const auto& [start, held] : ranges) {
-      if (held.handle == handle) return true;
-    }
-  }
-  return false;
 }
 
 bool LockBook::holds_any(LockOwner owner, ByteRange range) const {

@@ -58,7 +58,7 @@ class LockBook {
   [[nodiscard]] bool may_hold(LockOwner owner) const {
     return owners_.contains(owner) || requests_.contains(owner);
   }
-  [[nodiscard]] bool holds_through(HandleId handle) const;
+  [[nodiscard]] bool holds_through(HandleId handle) const { return through_.contains(handle); }
   [[nodiscard]] bool holds_any(LockOwner owner, ByteRange range) const;
   [[nodiscard]] bool holds_exclusive(LockOwner owner, ByteRange range) const;
   [[nodiscard]] bool holds_exclusive(LockOwner owner) const;
@@ -77,7 +77,11 @@ class LockBook {
   };
   using Ranges = std::map<std::uint64_t, Held>;  // by start; never overlapping
 
-  static void carve(Ranges& ranges, ByteRange range);
+  void carve(Ranges& ranges, ByteRange range);
+  void add(Ranges& ranges, std::uint64_t start, const Held& held);
+  Ranges::iterator remove(Ranges& ranges, Ranges::iterator at);
+  void erase(LockOwner owner);
+  void forget(HandleId handle);
   /// The first held range that ends after `start`.
   static Ranges::const_iterator first_after(const Ranges& ranges, std::uint64_t start);
 
@@ -90,6 +94,8 @@ class LockBook {
   void released(LockOwner owner);
 
   std::map<LockOwner, Ranges> owners_;  // no entry without a range
+  /// How many ranges of owners_ were set through each handle; none = no entry.
+  std::map<HandleId, std::size_t> through_;
   std::map<LockOwner, Requests> requests_;
 };
 

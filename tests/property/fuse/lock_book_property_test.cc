@@ -41,6 +41,16 @@ void check(const LockBook& book, const Model& model, ByteRange range) {
   RC_ASSERT(book.anybody_holds(range) == anybody);
 }
 
+void check_handles(const LockBook& book, const Model& model) {
+  for (std::uint64_t handle = 0; handle < 3; ++handle) {
+    bool holds = false;
+    for (const auto& bytes : model)
+      for (const auto& cell : bytes)
+        holds = holds || (cell && cell->handle == HandleId{handle});
+    RC_ASSERT(book.holds_through(HandleId{handle}) == holds);
+  }
+}
+
 RC_GTEST_PROP(LockBookProperty, EqualsAnArrayOfBytes, ()) {
   LockBook book;
   Model model;
@@ -52,7 +62,7 @@ RC_GTEST_PROP(LockBookProperty, EqualsAnArrayOfBytes, ()) {
     const HandleId handle{*rc::gen::inRange<std::uint64_t>(0, 3)};
     const ByteRange range = *ByteRange::make(start, end);
     const LockOwner key{LockSpace::kRange, OwnerId{owner}};
-    switch (*rc::gen::inRange(0, 6)) {
+    switch (*rc::gen::inRange(0, 8)) {
       case 0:
         book.clear(key, range);
         std::fill(model[owner].begin() + static_cast<long>(start),
@@ -70,6 +80,12 @@ RC_GTEST_PROP(LockBookProperty, EqualsAnArrayOfBytes, ()) {
           }
         }
         break;
+      case 3:
+        book.begin_request(key);
+        book.lost(key);
+        (void)book.end_request(key);
+        model[owner].fill(std::nullopt);
+        break;
       default: {
         const auto mode = *rc::gen::element(LockMode::kShared, LockMode::kExclusive);
         book.set(key, handle, range, mode, Certainty::kSure);
@@ -79,6 +95,7 @@ RC_GTEST_PROP(LockBookProperty, EqualsAnArrayOfBytes, ()) {
     }
     check(book, model, range);
     check(book, model, *ByteRange::make(0, kBytes));
+    check_handles(book, model);
   }
 }
 
