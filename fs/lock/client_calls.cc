@@ -1,6 +1,7 @@
 #include "fs/lock/client_core.h"
 
 #include <algorithm>
+#include <set>
 #include <tuple>
 #include <utility>
 
@@ -205,13 +206,12 @@ void ClientCore::on(const Reply& reply, Instant, ClientEffects& effects) {
   }
   Call call = std::move(found->second);
   sent_.erase(found);
+  if (refused != nullptr) held_.refused(call.command, refused->errc);
   if (call.answered) {
     settle(call, reply.outcome, effects);
   } else if (refused != nullptr && refused->errc == LockErrc::kInterrupted && call.make_room &&
              !call.user_interrupted) {
     call.cancelled = call.make_room = false;
-    // A flock conversion gave the old lock up when it began to wait.
-    held_.refused(std::get<LockRequest>(call.command), refused->errc);
     unsent_.push_front(std::move(call));
   } else {
     settle_held(call, reply.outcome, effects);
@@ -230,9 +230,7 @@ void ClientCore::settle_held(const Call& call, const Outcome& outcome, ClientEff
     return;
   }
   const auto* request = std::get_if<LockRequest>(&call.command);
-  if (request == nullptr) return;
-  held_.refused(*request, refused->errc);
-  if (!call.weakened) return;
+  if (request == nullptr || !call.weakened) return;
   // flock(2): a conversion that fails or is interrupted has lost the old lock, the caller knows.
   const bool expected =
       request->space == LockSpace::kFlock &&
@@ -249,7 +247,7 @@ void ClientCore::settle(const Call& call, const Outcome& outcome, ClientEffects&
     const UnlockRequest unlock{request.file, request.space, request.owner, request.range};
     return send_background(unlock, effects);
   }
-  if (!std::holds_alternative<Granted>(outcome)) return settle_held(call, outcome, effects);
+  if (!std::holds_alternative<Granted>(outcome)) return;
   const auto before = held_.within(request.file, request.space, request.owner, request.range);
   held_.apply(call.command);
   for (Command& command : give_back(request, before))
@@ -309,23 +307,32 @@ bool ClientCore::touched_by_another(RequestNumber number, const Command& command
 // After a reconnect kept replies come in number order, whatever order lockd acted in. That matters
 // only where two requests that change one owner's locks are open.
 void ClientCore::mark_uncertain_owners() {
-  std::map<FileKey, unsigned> releases;
+  std::set<std::pair<FileKey, HandleId>> released;
   std::map<std::tuple<FileKey, LockSpace, OwnerId>, unsigned> changes;
   for (auto& [number, call] : sent_) {
     call.alone = false;
     if (const auto* release = std::get_if<ReleaseHandleRequest>(&call.command)) {
-      ++releases[release->file];
+      released.emplace(release->file, release->handle);
     } else if (const auto owner = owner_of(call.command)) {
       ++changes[{owner->file, owner->space, owner->owner}];
     }
   }
+  const auto is_released = [&](const FileKey& file, HandleId handle) {
+    return !released.empty() && released.contains({file, handle});
+  };
   for (const auto& [number, call] : sent_) {
     const auto* lock = std::get_if<LockRequest>(&call.command);
     if (lock == nullptr) continue;
-    const bool overlapping = changes[{lock->file, lock->space, lock->owner}] > 1;
-    if (overlapping || releases.contains(lock->file)) {
-      held_.mark_uncertain(lock->file, lock->space, lock->owner);
+    bool doubt = changes[{lock->file, lock->space, lock->owner}] > 1 ||
+                 is_released(lock->file, lock->handle);
+    if (!doubt && !released.empty()) {
+      const auto pieces =
+          held_.within(lock->file, lock->space, lock->owner, ByteRange::whole_file());
+      doubt = std::any_of(pieces.begin(), pieces.end(), [&](const HeldLocks::Piece& piece) {
+        return is_released(lock->file, piece.handle);
+      });
     }
+    if (doubt) held_.mark_uncertain(lock->file, lock->space, lock->owner);
   }
 }
 

@@ -111,9 +111,9 @@ class ClientCore {
   void disconnected();
   [[nodiscard]] ClientEffects received(const ServerMessage& message, Instant now);
 
-  /// More may be sent: goes on with a reclaim, a few messages at a time. tick() does so too.
+  /// What was sent has left: goes on with a reclaim, a few messages at a time.
   [[nodiscard]] ClientEffects writable();
-  /// writable() has something to say.
+  /// writable() must be called for the reclaim to end.
   [[nodiscard]] bool has_more_to_say() const { return link_ == Link::kReclaiming && !told_all_; }
 
   // ---- Calls
@@ -224,7 +224,7 @@ class ClientCore {
   // Of a reclaim: what is to be told yet.
   HeldLocks::Cursor cursor_;
   std::deque<FileKey> databases_;
-  bool told_all_ = false;
+  bool told_all_ = true;
 };
 
 }  // namespace holdfast::fs

@@ -59,8 +59,8 @@ void ClientCore::on(const Welcome& welcome, Instant now, ClientEffects& effects)
   }
   const bool resumed = session_ && session_->session == welcome.session;
   const bool remembers = resumed && session_->epoch == welcome.epoch;
-  // A session in another life of lockd is reclaimed; a new one has nothing to reclaim.
-  if (welcome.reclaim ? !resumed : resumed && !remembers) {
+  // A session in another life of lockd is reclaimed, and wholly; a new one has nothing to reclaim.
+  if (welcome.reclaim ? !resumed : resumed && !(remembers && told_all_)) {
     return drop(DropConnection::Why::kProtocol, {}, effects);
   }
   if (!resumed && session_) lose(effects);
@@ -171,6 +171,7 @@ void ClientCore::forget_session() {
   renewals_.clear();
   session_.reset();
   losses_seen_ = {};
+  told_all_ = true;
   last_number_ = 0;
   deadline_ = {};
 }
@@ -211,7 +212,6 @@ ClientEffects ClientCore::tick(Instant now) {
     renewals_.push_back({++last_tick_, now});
     effects.emplace_back(SendMessage{ClientMessage(Renew{last_tick_, losses_seen_})});
   }
-  tell_more(effects);
   return effects;
 }
 

@@ -137,14 +137,17 @@ void HeldLocks::apply_one(const ClaimWalRequest& request) {
   review(request.database);
 }
 
-void HeldLocks::refused(const LockRequest& request, LockErrc errc) {
-  if (request.space != LockSpace::kFlock) return;  // a refused fcntl changes nothing
-  if (within(request.file, request.space, request.owner, request.range).empty()) return;
+void HeldLocks::refused(const Command& command, LockErrc errc) {
+  const auto* lock = std::get_if<LockRequest>(&command);
+  if (lock == nullptr || lock->space != LockSpace::kFlock)
+    return;  // a refused fcntl changes nothing
+  if (within(lock->file, lock->space, lock->owner, lock->range).empty()) return;
+  // Interrupted is what lockd answers to who waited.
   if (errc == LockErrc::kWouldBlock || errc == LockErrc::kInterrupted) {
-    return free(request.file, {request.space, request.owner}, ByteRange::whole_file());
+    return free(lock->file, {lock->space, lock->owner}, ByteRange::whole_file());
   }
   // A limit, met before the old lock was given up or after it had waited: who knows.
-  mark_uncertain(request.file, request.space, request.owner);
+  mark_uncertain(lock->file, lock->space, lock->owner);
 }
 
 void HeldLocks::free(const FileKey& key, Agent agent, const ByteRange& range) {

@@ -39,8 +39,9 @@ class HeldLocks {
   // ---- What lockd said
   /// `command` was answered with success.
   void apply(const Command& command);
-  /// `request` was refused. A flock conversion gives the old lock up first (flock(2)).
-  void refused(const LockRequest& request, LockErrc errc);
+  /// `command` was refused. That too can take locks: a flock conversion gives up what it had before
+  /// it is refused or waits (flock(2)).
+  void refused(const Command& command, LockErrc errc);
   /// Everything on `file` is gone.
   void drop(const FileKey& file);
   void clear() { files_.clear(); }

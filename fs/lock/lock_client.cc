@@ -149,25 +149,25 @@ void LockClient::perform(const CompleteCall& effect) {
 
 void LockClient::perform(const DropConnection& effect) {
   dropped_ = effect;
+  log_refusal(effect.why);
+  if (connection_) connection_->close();
+}
+
+void LockClient::log_refusal(DropConnection::Why why) {
   using Why = DropConnection::Why;
   const auto& refusal = core_.refusal();
-  if (effect.why == Why::kStale || (effect.why == Why::kRefused && refusal)) {
-    // As a former life of lockd, or one that was put back to it: it knows less than we do.
-    const bool stale = effect.why == Why::kStale || refusal->errc == LockErrc::kStaleLockd;
-    if (std::has_single_bit(++refusals_)) {
-      const std::string reason =
-          stale ? "its memory is older than what this mount has seen" : refusal->reason;
-      const std::string why = reason.empty() ? make_error_code(refusal->errc).message() : reason;
-      if (stale) {
-        log::error("lockd.stale", "lockd={} reason=\"{}\" attempts={}", wire::to_string(address()),
-                   why, refusals_);
-      } else {
-        log::warn("lockd.refused", "lockd={} reason=\"{}\" attempts={}", wire::to_string(address()),
-                  why, refusals_);
-      }
-    }
+  if (why != Why::kStale && (why != Why::kRefused || !refusal)) return;
+  if (!std::has_single_bit(++refusals_)) return;  // as in unreachable()
+  const std::string lockd = wire::to_string(address());
+  // A former life of lockd, or one with a former store: it knows less than we do.
+  if (why == Why::kStale || refusal->errc == LockErrc::kStaleLockd) {
+    log::error("lockd.stale", "lockd={} reason=\"{}\" attempts={}", lockd,
+               "it is older than what mounts have seen", refusals_);
+    return;
   }
-  if (connection_) connection_->close();
+  const std::string reason =
+      refusal->reason.empty() ? make_error_code(refusal->errc).message() : refusal->reason;
+  log::warn("lockd.refused", "lockd={} reason=\"{}\" attempts={}", lockd, reason, refusals_);
 }
 
 void LockClient::perform(const SessionOpened& effect) {

@@ -103,6 +103,7 @@ class LockClient final : public LockService {
   boost::asio::awaitable<void> shut_down();
   [[nodiscard]] const wire::Address& address() const { return options_.addresses[address_]; }
   void unreachable(ErrorCode error);
+  void log_refusal(DropConnection::Why why);
   [[nodiscard]] std::optional<wire::StartFailure> start_failure() const;
 
   void perform(ClientEffects effects);
