@@ -191,6 +191,7 @@ class ClientCore {
   void lose_files(std::vector<FileKey> files, ClientEffects& effects);
   void abandon(Call& call, ClientEffects& effects);
   void forsake(const FileKey& file, ClientEffects& effects);
+  void prepare_reclaim(ClientEffects& effects);
   void begin_reclaim(ClientEffects& effects);
   void forget_what_may_be_free();
   void renumber(ClientEffects& effects);

@@ -102,7 +102,7 @@ void ClientCore::forsake(const FileKey& file, ClientEffects& effects) {
 
 // ---- Reclaim
 
-void ClientCore::begin_reclaim(ClientEffects& effects) {
+void ClientCore::prepare_reclaim(ClientEffects& effects) {
   forget_what_may_be_free();
   // Whatever an owner in doubt holds: we do not know it, so it is lost, with what it protected.
   std::vector<FileKey> unsure;
@@ -112,6 +112,9 @@ void ClientCore::begin_reclaim(ClientEffects& effects) {
   }
   lose_files(std::move(unsure), effects);
   renumber(effects);
+}
+
+void ClientCore::begin_reclaim(ClientEffects& effects) {
   const auto databases = held_.wal_databases();
   databases_.assign(databases.begin(), databases.end());
   cursor_ = {};

@@ -67,7 +67,9 @@ void ClientCore::on(const Welcome& welcome, Instant now, ClientEffects& effects)
   hello_.epoch_seen = std::max(hello_.epoch_seen, welcome.epoch);
   session_ = welcome;
   renew_at_ = hello_sent_ + welcome.lease_ttl / 3;
+  // What is lost is told before anybody may go on.
   take_losses(welcome.losses, effects);
+  if (welcome.reclaim) prepare_reclaim(effects);
   extend(hello_sent_, now, effects);
   if (!resumed) {
     effects.emplace_back(SessionOpened{welcome.session, welcome.epoch});

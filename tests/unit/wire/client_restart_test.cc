@@ -171,6 +171,26 @@ TEST_F(ClientRestartTest, ALockdThatHeardHalfAReclaimMustAskAgain) {
   EXPECT_EQ(std::get<DropConnection>(events.back()).why, DropConnection::Why::kProtocol);
 }
 
+TEST_F(ClientRestartTest, WhatIsLostByDoubtIsToldBeforeTheLeaseIsResumed) {
+  call(lock(1, LockMode::kShared, 20, 30));
+  unlock(1, 20, 30);
+  core.disconnected();
+  open(1);
+  reply(1, Granted{{1}});
+  reply(2, Done{});
+  core.disconnected();
+  take(core.tick(at(20s)));
+  take(core.connected(at(20s)));
+  events.clear();
+  Welcome welcome = welcome_of(1);
+  welcome.epoch = {2};
+  welcome.reclaim = true;
+  say(welcome, 20s);
+  ASSERT_GE(events.size(), 2u);
+  EXPECT_TRUE(std::holds_alternative<FilesLost>(events[0]));
+  EXPECT_TRUE(std::holds_alternative<LeaseResumed>(events[1]));
+}
+
 TEST_F(ClientRestartTest, AReclaimOfANewSessionMakesNoSense) {
   core.disconnected();
   take(core.connected(at(0ms)));
