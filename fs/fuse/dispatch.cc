@@ -21,6 +21,20 @@ HandleId handle_of(const fuse_file_info* file) {
   return HandleId{file->fh};
 }
 
+/// A program that relied on a lost lock changes nothing, until it has closed the file (I6).
+bool refused(fuse_req_t r) {
+  if (!ops(r).lost_a_lock(fuse_req_ctx(r)->pid)) return false;
+  fuse_reply_err(r, EIO);
+  return true;
+}
+
+ChangeOf change_of(fuse_req_t r, fuse_ino_t node) {
+  ChangeOf out;
+  out.node = NodeId{node};
+  out.tid = fuse_req_ctx(r)->pid;
+  return out;
+}
+
 void on_init(void* userdata, fuse_conn_info* connection) {
   static_cast<SessionUser*>(userdata)->session->init(connection);
 }
@@ -46,10 +60,12 @@ void on_getattr(fuse_req_t r, fuse_ino_t node, fuse_file_info*) {
 
 void on_setattr(fuse_req_t r, fuse_ino_t node, struct stat* wanted, int valid,
                 fuse_file_info* file) {
+  if (refused(r)) return;
   std::optional<HandleId> through;
   if (file != nullptr) through = handle_of(file);
-  ops(r).start_change("setattr", ops(r).setattr(AttrReply(r), caller(r), NodeId{node},
-                                                to_set_attributes(*wanted, valid), through));
+  ops(r).start_change("setattr", change_of(r, node),
+                      ops(r).setattr(AttrReply(r), caller(r), NodeId{node},
+                                     to_set_attributes(*wanted, valid), through));
 }
 
 void on_readlink(fuse_req_t r, fuse_ino_t node) {
@@ -57,35 +73,46 @@ void on_readlink(fuse_req_t r, fuse_ino_t node) {
 }
 
 void on_mknod(fuse_req_t r, fuse_ino_t parent, const char* name, mode_t mode, dev_t device) {
-  ops(r).start_change("mknod",
+  if (refused(r)) return;
+  ops(r).start_change("mknod", change_of(r, parent),
                       ops(r).mknod(EntryReply(r), caller(r), NodeId{parent}, name, mode, device));
 }
 
 void on_mkdir(fuse_req_t r, fuse_ino_t parent, const char* name, mode_t mode) {
-  ops(r).start_change("mkdir", ops(r).mkdir(EntryReply(r), caller(r), NodeId{parent}, name, mode));
+  if (refused(r)) return;
+  ops(r).start_change("mkdir", change_of(r, parent),
+                      ops(r).mkdir(EntryReply(r), caller(r), NodeId{parent}, name, mode));
 }
 
 void on_unlink(fuse_req_t r, fuse_ino_t parent, const char* name) {
-  ops(r).start_change("unlink", ops(r).unlink(DoneReply(r), caller(r), NodeId{parent}, name));
+  if (refused(r)) return;
+  ops(r).start_change("unlink", change_of(r, parent),
+                      ops(r).unlink(DoneReply(r), caller(r), NodeId{parent}, name));
 }
 
 void on_rmdir(fuse_req_t r, fuse_ino_t parent, const char* name) {
-  ops(r).start_change("rmdir", ops(r).rmdir(DoneReply(r), caller(r), NodeId{parent}, name));
+  if (refused(r)) return;
+  ops(r).start_change("rmdir", change_of(r, parent),
+                      ops(r).rmdir(DoneReply(r), caller(r), NodeId{parent}, name));
 }
 
 void on_symlink(fuse_req_t r, const char* target, fuse_ino_t parent, const char* name) {
-  ops(r).start_change("symlink",
+  if (refused(r)) return;
+  ops(r).start_change("symlink", change_of(r, parent),
                       ops(r).symlink(EntryReply(r), caller(r), target, NodeId{parent}, name));
 }
 
 void on_rename(fuse_req_t r, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
                const char* new_name, unsigned flags) {
-  ops(r).start_change("rename", ops(r).rename(DoneReply(r), caller(r), NodeId{parent}, name,
-                                              NodeId{new_parent}, new_name, flags));
+  if (refused(r)) return;
+  ops(r).start_change("rename", change_of(r, parent),
+                      ops(r).rename(DoneReply(r), caller(r), NodeId{parent}, name,
+                                    NodeId{new_parent}, new_name, flags));
 }
 
 void on_link(fuse_req_t r, fuse_ino_t node, fuse_ino_t parent, const char* name) {
-  ops(r).start_change("link",
+  if (refused(r)) return;
+  ops(r).start_change("link", change_of(r, node),
                       ops(r).link(EntryReply(r), caller(r), NodeId{node}, NodeId{parent}, name));
 }
 
@@ -95,7 +122,8 @@ void on_open(fuse_req_t r, fuse_ino_t node, fuse_file_info* file) {
 
 void on_create(fuse_req_t r, fuse_ino_t parent, const char* name, mode_t mode,
                fuse_file_info* file) {
-  ops(r).start_change("create",
+  if (refused(r)) return;
+  ops(r).start_change("create", change_of(r, parent),
                       ops(r).create(CreateReply(r), caller(r), NodeId{parent}, name, mode, *file));
 }
 
@@ -113,8 +141,14 @@ void on_write(fuse_req_t r, fuse_ino_t node, const char* data, size_t size, off_
   call.offset = static_cast<std::uint64_t>(offset);
   // Pages written back have their place; only write(2) appends.
   call.append = (file->flags & O_APPEND) != 0 && file->writepage == 0;
+  call.tid = file->writepage == 0 ? fuse_req_ctx(r)->pid : 0;
+  if (call.tid != 0 && refused(r)) return;
+  ChangeOf what = change_of(r, node);
+  what.tid = call.tid;
+  what.append = call.append;
   ops(r).start_change(
-      "write", ops(r).write(WrittenReply(r), call, user(r).session->take_payload(data, size)));
+      "write", what,
+      ops(r).write(WrittenReply(r), call, user(r).session->take_payload(data, size)));
 }
 
 void on_flush(fuse_req_t r, fuse_ino_t node, fuse_file_info* file) {
@@ -127,7 +161,9 @@ void on_release(fuse_req_t r, fuse_ino_t node, fuse_file_info* file) {
 }
 
 void on_fsync(fuse_req_t r, fuse_ino_t node, int, fuse_file_info* file) {
-  ops(r).start_change("fsync", ops(r).fsync(DoneReply(r), NodeId{node}, handle_of(file)));
+  if (refused(r)) return;
+  ops(r).start_change("fsync", change_of(r, node),
+                      ops(r).fsync(DoneReply(r), NodeId{node}, handle_of(file)));
 }
 
 void on_opendir(fuse_req_t r, fuse_ino_t node, fuse_file_info* file) {

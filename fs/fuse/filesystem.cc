@@ -93,6 +93,7 @@ asio::awaitable<Result<void>> Filesystem::mount(std::string path) {
     ready = co_await state.session.negotiated();
     if (ready) {
       state.notifier.start();
+      state.operations.use_device("0:" + state.session.connection());
       log::info("fuse.mounted", "path={} source={}", path, state.options.fsname);
       co_return ready;
     }

@@ -67,6 +67,7 @@ struct Inode {
   /// Made at the first write. Shared with the operations that use it: one that lost its session is
   /// replaced while they end.
   std::shared_ptr<InodeWriter> writer;
+  pid_t last_writer = 0;    ///< the thread; 0 = the kernel
   std::uint32_t opens = 0;  ///< open handles, and OPENs being answered
   std::optional<SillyPlace> silly;
   WalState wal;

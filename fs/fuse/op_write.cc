@@ -17,6 +17,7 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
     co_return reply.written(data.size());
   }
   inode->pages_cached = true;
+  inode->last_writer = call.tid;
   co_await locks_.wait_entitled();
   Result<void> written;
   if (call.append) {

@@ -33,23 +33,25 @@ Operations::Awaitable<Result<void>> Operations::prepare() {
   co_return Result<void>{};
 }
 
-Operations::Task Operations::change(Task operation) {
-  const auto signal = changes_.emplace(changes_.end());
+Operations::Task Operations::change(ChangeOf what, Task operation) {
+  const auto running = changes_.emplace(changes_.end());
+  running->of = what;
   struct Erase {
-    std::list<asio::cancellation_signal>& list;
-    std::list<asio::cancellation_signal>::iterator at;
+    std::list<RunningChange>& list;
+    std::list<RunningChange>::iterator at;
     ~Erase() { list.erase(at); }
   };
-  const Erase erase{changes_, signal};
-  co_await asio::co_spawn(loop_, std::move(operation),
-                          asio::bind_cancellation_slot(signal->slot(), asio::use_awaitable));
+  const Erase erase{changes_, running};
+  co_await asio::co_spawn(
+      loop_, std::move(operation),
+      asio::bind_cancellation_slot(running->signal.slot(), asio::use_awaitable));
 }
 
 void Operations::cancel_changes() {
   // One that ends erases its entry, perhaps inside emit().
   for (auto it = changes_.begin(); it != changes_.end();) {
     auto current = it++;
-    current->emit(asio::cancellation_type::terminal);
+    current->signal.emit(asio::cancellation_type::terminal);
   }
 }
 
@@ -57,8 +59,10 @@ Operations::Awaitable<Result<void>> Operations::commit(InodePointer inode, Crede
   if (!inode->writer || !inode->writer->dirty()) co_return Result<void>{};
   co_await locks_.wait_entitled();
   auto result = std::make_shared<Result<void>>(errno_code(EIO));
+  ChangeOf what;
+  what.node = inode->node;
   try {
-    co_await change(commit_into(inode, who, result));
+    co_await change(what, commit_into(inode, who, result));
   } catch (const boost::system::system_error& error) {
     if (error.code() != asio::error::operation_aborted) throw;
     *result = errno_code(EIO);  // the session was lost meanwhile
@@ -87,88 +91,6 @@ Operations::Task Operations::finish(std::chrono::milliseconds patience) {
   handles_.clear();
   directories_.clear();
   virtual_.clear();
-}
-
-void Operations::suspended() {
-  log::warn("fuse.suspended", "reason=lease_over");
-  backend_.suspend();
-}
-
-void Operations::resumed() {
-  log::info("fuse.resumed", "locks=kept");
-  backend_.resume();
-}
-
-// Who held nothing lost nothing and goes on (I6). But whoever uses a file on which this mount held
-// a lock may act on what that lock protected: such handles are dead. And what is on its way to the
-// storage (a write, or the unlink of a journal that ends a transaction) was ordered by a program
-// that believed in its locks: none of it may arrive after somebody else got them (I2).
-void Operations::lost() {
-  backend_.suspend();  // the end may come without a suspension before
-  std::set<InodePointer> inodes;
-  for (const auto& [id, handle] : handles_) {
-    if (lock_held_around(*handle->inode)) inodes.insert(handle->inode);
-  }
-  poison(inodes);
-  life_locked_ = false;
-  log::error("fuse.session_lost", "files_poisoned={}", inodes.size());
-  start("resume", resume_when_entitled());
-}
-
-// The session goes on with its other locks. A database and its wal-index are lost together: what
-// one lock protects the other relies on.
-void Operations::lost_files(const std::vector<FileKey>& files) {
-  const std::set<FileKey> gone(files.begin(), files.end());
-  std::set<InodePointer> inodes;
-  for (const auto& [id, handle] : handles_) {
-    const InodePointer& inode = handle->inode;
-    const auto index = inode->wal.index.lock();
-    const bool ours = gone.contains(inode->key) || (index && gone.contains(index->key)) ||
-                      (inode->wal_index && gone.contains(inode->wal_index->database->key));
-    if (ours && lock_held_around(*inode)) inodes.insert(inode);
-  }
-  // What lockd did not give away, but nobody here will use any more.
-  for (const auto& [id, handle] : handles_) {
-    if (!inodes.contains(handle->inode) || gone.contains(handle->inode->key)) continue;
-    ReleaseHandleRequest request;
-    request.file = handle->inode->key;
-    request.handle = id;
-    start("lost.release", release_lost(request));
-  }
-  poison(inodes);
-  log::error("fuse.locks_lost", "files={} files_poisoned={}", files.size(), inodes.size());
-}
-
-Operations::Task Operations::release_lost(ReleaseHandleRequest request) {
-  (void)co_await locks_.release_handle(request);
-}
-
-bool Operations::lock_held_around(const Inode& inode) {
-  const auto index = inode.wal.index.lock();
-  return !inode.book.empty() || (index && !index->book.empty()) ||
-         (inode.wal_index && !inode.wal_index->database->book.empty());
-}
-
-void Operations::poison(const std::set<InodePointer>& inodes) {
-  for (const auto& [id, handle] : handles_) {
-    if (inodes.contains(handle->inode)) handle->poisoned = true;
-  }
-  for (const auto& inode : inodes) {
-    if (inode->wal_index && inode->wal_index->linked) unlink_virtual(*inode);
-    inode->writer.reset();  // what it kept must not be sent again
-    // Dirty mapped pages end here, with EIO, before anybody opens the file anew.
-    if (!inode->wal_index && notifier_ != nullptr) notifier_->invalidate_later(inode->node);
-  }
-  for (const auto& inode : inodes) {
-    inode->book.drop_all();
-    review_wal(*inode);
-  }
-  if (!inodes.empty()) cancel_changes();
-}
-
-Operations::Task Operations::resume_when_entitled() {
-  co_await locks_.wait_entitled();
-  backend_.resume();
 }
 
 }  // namespace holdfast::fs

@@ -16,6 +16,7 @@
 #include "fs/fuse/caller.h"
 #include "fs/fuse/filesystem.h"
 #include "fs/fuse/inode.h"
+#include "fs/fuse/lost_holders.h"
 #include "fs/fuse/notifier.h"
 #include "fs/fuse/reply.h"
 #include "fs/fuse/session.h"
@@ -57,6 +58,14 @@ struct WriteCall {
   HandleId handle;
   std::uint64_t offset = 0;
   bool append = false;
+  pid_t tid = 0;  ///< the thread that writes; 0 = the kernel, a page of a mapping
+};
+
+/// Whose change it is, to be ended if that relied on a lock that is lost.
+struct ChangeOf {
+  NodeId node;
+  pid_t tid = 0;  ///< the calling thread; 0 = the kernel, or nobody waits
+  bool append = false;
 };
 
 struct CloseJob;
@@ -77,16 +86,20 @@ class Operations {
   Operations& operator=(const Operations&) = delete;
 
   void start(std::string_view name, Task operation) { group_.spawn(name, std::move(operation)); }
-  /// An operation that changes the storage: ends with EIO if the session is lost while it runs,
-  /// since what its program relied on may be gone (I2).
-  void start_change(std::string_view name, Task operation) {
-    group_.spawn(name, change(std::move(operation)));
+  /// An operation that changes the storage: ends with EIO if a lock that it may rely on is lost
+  /// while it runs (I2).
+  void start_change(std::string_view name, ChangeOf what, Task operation) {
+    group_.spawn(name, change(what, std::move(operation)));
   }
+  /// The program of this thread has lost a lock and not noticed yet: it changes nothing (I6).
+  [[nodiscard]] bool lost_a_lock(pid_t tid) { return !losers_.empty() && losers_.include(tid); }
   /// Looks the root up, and sweeps its directory for strays in the background.
   Awaitable<Result<void>> prepare();
   /// Waits for everything that runs, cancels what has not ended after `patience`.
   Task finish(std::chrono::milliseconds patience);
   void use(Notifier* notifier) { notifier_ = notifier; }
+  /// As mountinfo names this mount: "0:53".
+  void use_device(std::string device) { losers_.use_device(std::move(device)); }
   [[nodiscard]] CallerGroups& callers() { return callers_; }
 
   /// LockService's events.
@@ -146,16 +159,25 @@ class Operations {
   };
 
   // operations.cc
-  Task change(Task operation);
+  Task change(ChangeOf what, Task operation);
   void cancel_changes();
-  Task resume_when_entitled();
-  Task release_lost(ReleaseHandleRequest request);
-  /// Kills the handles of `inodes`, on which locks were lost.
-  void poison(const std::set<InodePointer>& inodes);
-  [[nodiscard]] static bool lock_held_around(const Inode& inode);
   /// Everything written to `inode` made stable; the error is also kept for the handles.
   Awaitable<Result<void>> commit(InodePointer inode, Credentials who);
   Task commit_into(InodePointer inode, Credentials who, std::shared_ptr<Result<void>> result);
+
+  // loss.cc
+  using Inodes = std::set<InodePointer>;
+  Task resume_when_entitled();
+  Task release_lost(ReleaseHandleRequest request);
+  [[nodiscard]] static bool lock_held_around(const Inode& inode);
+  /// Kills the handles of `inodes`, on which locks were lost, and of whatever else their programs
+  /// have written and not made stable.
+  void poison(Inodes& inodes);
+  void add_unstable_of_losers(Inodes& inodes);
+  /// Ends what relied on the locks of `inodes`, and appends to `appends`.
+  void cancel_changes(const Inodes& inodes, const std::set<FileKey>& appends);
+  /// A poisoned handle was closed.
+  void review_losers();
 
   // inodes.cc: inodes, handles, answers
   [[nodiscard]] InodePointer known(const FileHandle& handle, const Attributes& attributes);
@@ -259,7 +281,12 @@ class Operations {
   bool life_locked_ = false;
   std::uint64_t next_silly_ = 1;
   std::size_t stray_checks_ = 0;
-  std::list<boost::asio::cancellation_signal> changes_;  // of running changes
+  struct RunningChange {
+    ChangeOf of;
+    boost::asio::cancellation_signal signal;
+  };
+  std::list<RunningChange> changes_;
+  LostHolders losers_;
   task::Group group_;
 };
 

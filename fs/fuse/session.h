@@ -70,6 +70,8 @@ class Session {
   /// Ends the connection by force (fusectl): serve() returns, whatever the kernel waits for ends
   /// with ENOTCONN. False where fusectl is not mounted.
   [[nodiscard]] bool abort();
+  /// Its number: the minor device number of the mount (major 0).
+  [[nodiscard]] const std::string& connection() const { return connection_; }
   /// Closes the connection: whatever the kernel still waits for ends with ENOTCONN.
   void close();
 

@@ -328,34 +328,6 @@ TEST_F(Locks, CountersUnderLockLoseNoIncrement) {
   ::close(fd);
 }
 
-TEST_F(Locks, AHandleThatLostItsLockIsDeadUntilItIsClosedOthersGoOn) {
-  const int fd = open_file(a("lost"));
-  const int bystander = open_file(a("bystander"));
-  ASSERT_EQ(::write(fd, "text", 4), 4);
-  ASSERT_EQ(set_lock(fd, F_SETLK, F_WRLCK), 0);
-  ASSERT_TRUE(mounts_->replace_lockd());
-  ASSERT_TRUE(eventually([fd] { return set_lock(fd, F_SETLK, F_WRLCK) == EIO; }));
-  char byte = 0;
-  EXPECT_EQ(::pread(fd, &byte, 1, 0), -1);
-  EXPECT_EQ(::pwrite(fd, "x", 1, 0), -1);
-  EXPECT_EQ(errno, EIO);
-  EXPECT_EQ(::fsync(fd), -1);
-  EXPECT_EQ(set_lock(fd, F_SETLK, F_UNLCK), EIO);
-  EXPECT_EQ(::pwrite(bystander, "y", 1, 0), 1);
-  EXPECT_EQ(::fsync(bystander), 0);
-  const int again = open_file(a("lost"));
-  EXPECT_EQ(set_lock(again, F_SETLK, F_WRLCK), 0) << "a new open starts anew";
-  ASSERT_EQ(::pread(again, &byte, 1, 0), 1);
-  EXPECT_EQ(byte, 't');
-  ::close(again);
-  EXPECT_EQ(::close(fd), -1) << "and the close says so, once";
-  EXPECT_EQ(errno, EIO);
-  ::close(bystander);
-  EXPECT_EQ(get(back("lost")), "text");
-  // The other mount may notice only now that its session is gone.
-  EXPECT_TRUE(eventually([] { return try_elsewhere(b("lost")) == 0; }));
-}
-
 TEST_F(Locks, AStrayOfAKilledMountIsCleanedOnceItsLifeIsOver) {
   Child user([] {
     const int fd = open_file(a("stray"));

@@ -40,6 +40,7 @@ using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr std::size_t kBlock = 4096;
+constexpr std::size_t kSmall = 512;  // goes through a narrow() proxy in one piece
 
 /// Mounts of this process alone: they vanish with it, however it ends.
 void enter_private_mounts() {
@@ -193,14 +194,16 @@ class FrozenMount : public ::testing::Test {
       if (change.at >= instant) ++count;
     return count;
   }
-  [[nodiscard]] char stored() const {
+  [[nodiscard]] char stored(const std::string& name = "file") const {
     char byte = 0;
-    std::ifstream(server_.directory() / "file").get(byte);
+    std::ifstream(server_.directory() / name).get(byte);
     return byte;
   }
 
   GaneshaServer server_;
-  FaultProxy proxy_{2049, FaultProxy::SourcePorts::kKept};  // between A and the server
+  // Between A and the server. Programs forked here keep copies of its sockets, and with them their
+  // ports, so these cannot be A's.
+  FaultProxy proxy_{2049, FaultProxy::SourcePorts::kChanged};
   support::LockdProcess lockd_{{"--lease-ttl", "2", "--startup-wait", "0"}};
   std::filesystem::path directory_;
   std::optional<MountProcess> a_;
@@ -210,7 +213,7 @@ class FrozenMount : public ::testing::Test {
 };
 
 TEST_F(FrozenMount, BetweenItsLeaseCheckAndItsSendItSendsNothingWhenItWakes) {
-  Child program = writer(kBlock);
+  Child program = writer(kSmall);
   written_.pass();
   {
     TracedMount traced(a_->pid());
@@ -227,7 +230,7 @@ TEST_F(FrozenMount, BetweenItsLeaseCheckAndItsSendItSendsNothingWhenItWakes) {
 // The control: with its guardian dead at the same time, the very write arrives. So the test above
 // would see it.
 TEST_F(FrozenMount, WithoutItsGuardianTheLateWriteArrives) {
-  Child program = writer(kBlock);
+  Child program = writer(kSmall);
   written_.pass();
   TracedMount traced(a_->pid());
   late_.open();
@@ -272,9 +275,49 @@ TEST_F(FrozenMount, KilledWithWritesInItsKernelNoneOfThemArrives) {
   EXPECT_EQ(stored(), 'B');
 }
 
+// SQLite in mid-commit: A's journal is rolled back by B, which is now in a commit of its own. A's
+// program, woken, must not delete B's journal by name, though it never locked that file.
+TEST_F(FrozenMount, ItsProgramDoesNotDeleteTheJournalOfTheNextHolder) {
+  Child program([this] {
+    const UniqueFd file(::open(a_->at("file").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    if (!file || !lock_file(file.get(), F_SETLK)) return 100;
+    const UniqueFd journal(
+        ::open(a_->at("file-journal").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    if (!journal || ::pwrite(journal.get(), "A", 1, 0) != 1) return 101;
+    written_.open();
+    late_.pass();
+    return ::unlink(a_->at("file-journal").c_str()) == 0 ? 0 : errno;
+  });
+  written_.pass();
+  ::kill(a_->pid(), SIGSTOP);
+  Gate done;
+  Gate end;
+  Child next([&] {
+    const UniqueFd file(::open(b_->at("file").c_str(), O_RDWR | O_CLOEXEC));
+    if (!file || !lock_file(file.get(), F_SETLKW)) return 100;
+    if (::unlink(b_->at("file-journal").c_str()) != 0) return 101;
+    const UniqueFd journal(
+        ::open(b_->at("file-journal").c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
+    if (!journal || ::pwrite(journal.get(), "B", 1, 0) != 1) return 102;
+    done.open();
+    end.pass();
+    return 0;
+  });
+  done.pass();
+  late_.open();
+  ::kill(a_->pid(), SIGCONT);
+  EXPECT_EQ(program.wait(), EIO);
+  EXPECT_EQ(stored("file-journal"), 'B');
+  end.open();
+  EXPECT_EQ(next.wait(), 0);
+  // Nothing of this outlasts the program.
+  std::ofstream(a_->at("file-journal")) << "C";
+  EXPECT_EQ(stored("file-journal"), 'C');
+}
+
 // For a while only, nobody wants its locks: it goes on as if nothing had been.
 TEST_F(FrozenMount, StoppedAndNotMissedItGoesOn) {
-  Child program = writer(kBlock);
+  Child program = writer(kSmall);
   written_.pass();
   ::kill(a_->pid(), SIGSTOP);
   std::this_thread::sleep_for(500ms);

@@ -1,0 +1,150 @@
+// The lease ends, and locks are lost: what stops, what dies, what goes on.
+#include "fs/core/derived_key.h"
+#include "fs/fuse/operations.h"
+#include "holdfast/base/log.h"
+
+#include <set>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/cancellation_type.hpp>
+
+namespace asio = boost::asio;
+
+namespace holdfast::fs {
+namespace {
+
+/// What stat(2) and the kernel's inode show, see attributes_of() for virtual files.
+std::uint64_t stat_number(const Inode& inode) {
+  return inode.wal_index ? inode.node.value | (std::uint64_t{1} << 63) : inode.key.fileid;
+}
+
+}  // namespace
+
+void Operations::suspended() {
+  log::warn("fuse.suspended", "reason=lease_over");
+  backend_.suspend();
+}
+
+void Operations::resumed() {
+  log::info("fuse.resumed", "locks=kept");
+  backend_.resume();
+}
+
+// Who held nothing lost nothing and goes on (I6). But whoever uses a file on which this mount held
+// a lock may act on what that lock protected: such handles are dead. And what is on its way to the
+// storage (a write, or the unlink of a journal that ends a transaction) was ordered by a program
+// that believed in its locks: none of it may arrive after somebody else got them (I2).
+void Operations::lost() {
+  backend_.suspend();  // the end may come without a suspension before
+  Inodes inodes;
+  std::set<FileKey> appends;
+  for (const auto& [id, handle] : handles_) {
+    if (lock_held_around(*handle->inode)) inodes.insert(handle->inode);
+    appends.insert(derive(handle->inode->key, DerivedKey::kAppend));
+  }
+  poison(inodes);
+  cancel_changes(inodes, appends);
+  life_locked_ = false;
+  log::error("fuse.session_lost", "files_poisoned={}", inodes.size());
+  start("resume", resume_when_entitled());
+}
+
+// The session goes on with its other locks. A database and its wal-index are lost together: what
+// one lock protects the other relies on.
+void Operations::lost_files(const std::vector<FileKey>& files) {
+  const std::set<FileKey> gone(files.begin(), files.end());
+  Inodes inodes;
+  for (const auto& [id, handle] : handles_) {
+    const InodePointer& inode = handle->inode;
+    const auto index = inode->wal.index.lock();
+    const bool ours = gone.contains(inode->key) || (index && gone.contains(index->key)) ||
+                      (inode->wal_index && gone.contains(inode->wal_index->database->key));
+    if (ours && lock_held_around(*inode)) inodes.insert(inode);
+  }
+  poison(inodes);
+  // What lockd did not give away, but nobody here will use any more.
+  for (const auto& [id, handle] : handles_) {
+    if (!inodes.contains(handle->inode) || gone.contains(handle->inode->key)) continue;
+    ReleaseHandleRequest request;
+    request.file = handle->inode->key;
+    request.handle = id;
+    start("lost.release", release_lost(request));
+  }
+  cancel_changes(inodes, gone);
+  // The next silly rename takes it again, or another life if somebody is cleaning up behind us.
+  if (gone.contains(derive(FileKey{0, life_}, DerivedKey::kLife))) life_locked_ = false;
+  log::error("fuse.locks_lost", "files={} files_poisoned={}", files.size(), inodes.size());
+}
+
+Operations::Task Operations::release_lost(ReleaseHandleRequest request) {
+  (void)co_await locks_.release_handle(request);
+}
+
+bool Operations::lock_held_around(const Inode& inode) {
+  const auto index = inode.wal.index.lock();
+  return !inode.book.empty() || (index && !index->book.empty()) ||
+         (inode.wal_index && !inode.wal_index->database->book.empty());
+}
+
+void Operations::poison(Inodes& inodes) {
+  LostHolders::Inodes files;
+  for (const auto& inode : inodes)
+    files.insert(stat_number(*inode));
+  losers_.lost(files);
+  add_unstable_of_losers(inodes);
+  for (const auto& [id, handle] : handles_) {
+    if (inodes.contains(handle->inode)) handle->poisoned = true;
+  }
+  for (const auto& inode : inodes) {
+    if (inode->wal_index && inode->wal_index->linked) unlink_virtual(*inode);
+    inode->writer.reset();  // what it kept must not be sent again
+    // Dirty mapped pages end here, with EIO, before anybody opens the file anew.
+    if (!inode->wal_index && notifier_ != nullptr) notifier_->invalidate_later(inode->node);
+  }
+  for (const auto& inode : inodes) {
+    inode->book.drop_all();
+    review_wal(*inode);
+  }
+}
+
+// A journal, say, written under the lost lock: sent again later (after a restart of the server) it
+// would end up in what is another node's journal by then.
+void Operations::add_unstable_of_losers(Inodes& inodes) {
+  for (const auto& [id, handle] : handles_) {
+    const InodePointer& inode = handle->inode;
+    if (inodes.contains(inode) || !inode->writer || !inode->writer->dirty()) continue;
+    if (lost_a_lock(inode->last_writer)) inodes.insert(inode);
+  }
+}
+
+void Operations::cancel_changes(const Inodes& inodes, const std::set<FileKey>& appends) {
+  const auto concerned = [&](const ChangeOf& change) {
+    const auto inode = inodes_.find(change.node);
+    if (inode && inodes.contains(inode)) return true;
+    if (inode && change.append && appends.contains(derive(inode->key, DerivedKey::kAppend)))
+      return true;
+    return change.tid != 0 && lost_a_lock(change.tid);
+  };
+  // One that ends erases its entry, perhaps inside emit().
+  for (auto it = changes_.begin(); it != changes_.end();) {
+    auto current = it++;
+    if (concerned(current->of)) current->signal.emit(asio::cancellation_type::terminal);
+  }
+}
+
+void Operations::review_losers() {
+  if (losers_.empty()) return;
+  LostHolders::Inodes files;
+  for (const auto& [id, handle] : handles_) {
+    if (handle->poisoned) files.insert(stat_number(*handle->inode));
+  }
+  losers_.keep(files);
+}
+
+Operations::Task Operations::resume_when_entitled() {
+  co_await locks_.wait_entitled();
+  backend_.resume();
+}
+
+}  // namespace holdfast::fs
