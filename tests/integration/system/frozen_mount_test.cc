@@ -315,6 +315,35 @@ TEST_F(FrozenMount, ItsProgramDoesNotDeleteTheJournalOfTheNextHolder) {
   EXPECT_EQ(stored("file-journal"), 'C');
 }
 
+// Only what somebody wanted is lost: another program on A keeps its lock and its data.
+TEST_F(FrozenMount, AProgramWhoseLockNobodyWantedGoesOn) {
+  Child loser = writer(kSmall);
+  written_.pass();
+  Gate held;
+  Gate go_on;
+  Child keeper([&] {
+    const UniqueFd file(::open(a_->at("other").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+    if (!file || !lock_file(file.get(), F_SETLK)) return 100;
+    if (::pwrite(file.get(), "o", 1, 0) != 1) return 101;  // not made stable yet
+    held.open();
+    go_on.pass();
+    if (::pwrite(file.get(), "k", 1, 1) != 1 || ::fsync(file.get()) != 0) return errno;
+    return lock_file(file.get(), F_SETLK) ? 0 : errno;
+  });
+  held.pass();
+  ::kill(a_->pid(), SIGSTOP);
+  (void)take_over();
+  ::kill(a_->pid(), SIGCONT);
+  late_.open();
+  EXPECT_EQ(loser.wait(), EIO);
+  const UniqueFd elsewhere(::open(b_->at("other").c_str(), O_RDWR | O_CLOEXEC));
+  EXPECT_FALSE(lock_file(elsewhere.get(), F_SETLK)) << "it was never given away";
+  go_on.open();
+  EXPECT_EQ(keeper.wait(), 0);
+  EXPECT_TRUE(eventually([&] { return lock_file(elsewhere.get(), F_SETLK); }));
+  EXPECT_EQ(stored("other"), 'o');
+}
+
 // For a while only, nobody wants its locks: it goes on as if nothing had been.
 TEST_F(FrozenMount, StoppedAndNotMissedItGoesOn) {
   Child program = writer(kSmall);
