@@ -29,6 +29,12 @@ const FileKey* file_of(const Command& command) {
   return std::visit(Visitor{}, command);
 }
 
+bool asks_for_something(const Command& command) {
+  return std::holds_alternative<LockRequest>(command) ||
+         std::holds_alternative<QueryRequest>(command) ||
+         std::holds_alternative<ClaimWalRequest>(command);
+}
+
 // Could `command` change what `owner` holds of `file` in `space`?
 bool touches(const Command& command, const FileKey& file, LockSpace space, OwnerId owner) {
   if (const auto* lock = std::get_if<LockRequest>(&command)) {
@@ -131,7 +137,9 @@ bool ClientCore::unsettled(const Command& command) const {
 
 CallId ClientCore::submit(Command command, ClientEffects& effects) {
   const CallId id{++last_call_};
-  if (unsent_.size() >= limits_.unsent_max) {
+  // Whatever gives something back is never refused: nobody would send it again, and the lock would
+  // stay for as long as the session.
+  if (unsent_.size() >= limits_.unsent_max && asks_for_something(command)) {
     effects.emplace_back(CompleteCall{id, Refused{LockErrc::kTooManyRequests}});
     return id;
   }

@@ -100,7 +100,8 @@ class ClientCore {
   enum class State { kConnecting, kActive, kSuspended, kLost };
 
   struct Limits {
-    std::size_t unsent_max = 65'536;  ///< calls not sent yet; above: kTooManyRequests
+    std::size_t unsent_max = 65'536;  ///< calls not sent yet; above: what asks for a
+                                      ///< lock gets kTooManyRequests
     Duration hello_timeout = std::chrono::seconds(5);
   };
 

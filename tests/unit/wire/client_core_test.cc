@@ -201,5 +201,22 @@ TEST_F(ClientCoreTest, GoodbyeEndsCallsAndSaysSo) {
   EXPECT_EQ(count<SessionLost>(), 0);
 }
 
+TEST(ClientCoreLimits, WhatGivesBackIsNeverRefused) {
+  ClientCore core{Hello{}, ClientCore::Limits{.unsent_max = 1}};
+  ClientEffects effects;
+  core.submit(LockRequest{}, effects);
+  EXPECT_TRUE(effects.empty()) << "kept until there is a connection";
+  core.submit(UnlockRequest{}, effects);
+  core.submit(ReleaseOwnerRequest{}, effects);
+  core.submit(ReleaseHandleRequest{}, effects);
+  EXPECT_TRUE(effects.empty());
+  const CallId refused = core.submit(LockRequest{}, effects);
+  ASSERT_EQ(effects.size(), 1u);
+  const auto& completed = std::get<CompleteCall>(effects[0]);
+  EXPECT_EQ(completed.call, refused);
+  EXPECT_EQ(std::get<Refused>(completed.outcome).errc, LockErrc::kTooManyRequests);
+  EXPECT_EQ(core.open_calls(), 4u);
+}
+
 }  // namespace
 }  // namespace holdfast::fs
