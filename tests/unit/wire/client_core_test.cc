@@ -204,11 +204,11 @@ TEST_F(ClientCoreTest, GoodbyeEndsCallsAndSaysSo) {
 TEST(ClientCoreLimits, WhatGivesBackIsNeverRefused) {
   ClientCore core{Hello{}, ClientCore::Limits{.unsent_max = 1}};
   ClientEffects effects;
-  core.submit(LockRequest{}, effects);
+  static_cast<void>(core.submit(LockRequest{}, effects));
   EXPECT_TRUE(effects.empty()) << "kept until there is a connection";
-  core.submit(UnlockRequest{}, effects);
-  core.submit(ReleaseOwnerRequest{}, effects);
-  core.submit(ReleaseHandleRequest{}, effects);
+  static_cast<void>(core.submit(UnlockRequest{}, effects));
+  static_cast<void>(core.submit(ReleaseOwnerRequest{}, effects));
+  static_cast<void>(core.submit(ReleaseHandleRequest{}, effects));
   EXPECT_TRUE(effects.empty());
   const CallId refused = core.submit(LockRequest{}, effects);
   ASSERT_EQ(effects.size(), 1u);
