@@ -40,7 +40,7 @@ void on_init(void* userdata, fuse_conn_info* connection) {
 }
 
 void on_lookup(fuse_req_t r, fuse_ino_t parent, const char* name) {
-  ops(r).start("lookup", ops(r).lookup(EntryReply(r), caller(r), NodeId{parent}, name));
+  ops(r).start_look("lookup", r, ops(r).lookup(EntryReply(r), caller(r), NodeId{parent}, name));
 }
 
 void on_forget(fuse_req_t r, fuse_ino_t node, std::uint64_t count) {
@@ -55,7 +55,7 @@ void on_forget_multi(fuse_req_t r, size_t count, fuse_forget_data* forgets) {
 }
 
 void on_getattr(fuse_req_t r, fuse_ino_t node, fuse_file_info*) {
-  ops(r).start("getattr", ops(r).getattr(AttrReply(r), caller(r), NodeId{node}));
+  ops(r).start_look("getattr", r, ops(r).getattr(AttrReply(r), caller(r), NodeId{node}));
 }
 
 void on_setattr(fuse_req_t r, fuse_ino_t node, struct stat* wanted, int valid,
@@ -69,7 +69,7 @@ void on_setattr(fuse_req_t r, fuse_ino_t node, struct stat* wanted, int valid,
 }
 
 void on_readlink(fuse_req_t r, fuse_ino_t node) {
-  ops(r).start("readlink", ops(r).readlink(TextReply(r), caller(r), NodeId{node}));
+  ops(r).start_look("readlink", r, ops(r).readlink(TextReply(r), caller(r), NodeId{node}));
 }
 
 void on_mknod(fuse_req_t r, fuse_ino_t parent, const char* name, mode_t mode, dev_t device) {
@@ -117,7 +117,7 @@ void on_link(fuse_req_t r, fuse_ino_t node, fuse_ino_t parent, const char* name)
 }
 
 void on_open(fuse_req_t r, fuse_ino_t node, fuse_file_info* file) {
-  ops(r).start("open", ops(r).open(OpenReply(r), caller(r), NodeId{node}, *file));
+  ops(r).start_look("open", r, ops(r).open(OpenReply(r), caller(r), NodeId{node}, *file));
 }
 
 void on_create(fuse_req_t r, fuse_ino_t parent, const char* name, mode_t mode,
@@ -128,9 +128,10 @@ void on_create(fuse_req_t r, fuse_ino_t parent, const char* name, mode_t mode,
 }
 
 void on_read(fuse_req_t r, fuse_ino_t node, size_t size, off_t offset, fuse_file_info* file) {
-  ops(r).start("read",
-               ops(r).read(DataReply(r), NodeId{node}, handle_of(file),
-                           static_cast<std::uint64_t>(offset), static_cast<std::uint32_t>(size)));
+  ops(r).start_look(
+      "read", r,
+      ops(r).read(DataReply(r), NodeId{node}, handle_of(file), static_cast<std::uint64_t>(offset),
+                  static_cast<std::uint32_t>(size)));
 }
 
 void on_write(fuse_req_t r, fuse_ino_t node, const char* data, size_t size, off_t offset,
@@ -171,16 +172,16 @@ void on_opendir(fuse_req_t r, fuse_ino_t node, fuse_file_info* file) {
 }
 
 void on_readdir(fuse_req_t r, fuse_ino_t node, size_t size, off_t offset, fuse_file_info* file) {
-  ops(r).start("readdir",
-               ops(r).readdir(DataReply(r), NodeId{node}, handle_of(file), size,
-                              static_cast<std::uint64_t>(offset), r, WithAttributes::kNo));
+  ops(r).start_look("readdir", r,
+                    ops(r).readdir(DataReply(r), NodeId{node}, handle_of(file), size,
+                                   static_cast<std::uint64_t>(offset), r, WithAttributes::kNo));
 }
 
 void on_readdirplus(fuse_req_t r, fuse_ino_t node, size_t size, off_t offset,
                     fuse_file_info* file) {
-  ops(r).start("readdirplus",
-               ops(r).readdir(DataReply(r), NodeId{node}, handle_of(file), size,
-                              static_cast<std::uint64_t>(offset), r, WithAttributes::kYes));
+  ops(r).start_look("readdirplus", r,
+                    ops(r).readdir(DataReply(r), NodeId{node}, handle_of(file), size,
+                                   static_cast<std::uint64_t>(offset), r, WithAttributes::kYes));
 }
 
 void on_releasedir(fuse_req_t r, fuse_ino_t, fuse_file_info* file) {
@@ -192,7 +193,7 @@ void on_fsyncdir(fuse_req_t r, fuse_ino_t, int, fuse_file_info*) {
 }
 
 void on_statfs(fuse_req_t r, fuse_ino_t) {
-  ops(r).start("statfs", ops(r).statfs(StatfsReply(r), caller(r)));
+  ops(r).start_look("statfs", r, ops(r).statfs(StatfsReply(r), caller(r)));
 }
 
 void on_ioctl(fuse_req_t r, fuse_ino_t, unsigned, void*, fuse_file_info*, unsigned, const void*,

@@ -128,7 +128,16 @@ Operations::Task Operations::readdir(DataReply reply, NodeId, HandleId id, std::
   const auto directory = found->second;
   co_await locks_.wait_entitled();
   Listing listing(request, size);
-  std::vector<NodeId> looked_up;
+  // Entries count as looked up only if the kernel takes the answer.
+  struct LookedUp {
+    Operations& operations;
+    std::vector<NodeId> nodes;
+    ~LookedUp() {
+      for (const NodeId node : nodes)
+        operations.forget(node, 1);
+    }
+  };
+  LookedUp looked_up{*this, {}};
   ErrorCode failed;
   for (bool full = false; !full;) {
     const auto filled = co_await fill(directory, offset);
@@ -149,7 +158,7 @@ Operations::Task Operations::readdir(DataReply reply, NodeId, HandleId id, std::
         full = !(with == WithAttributes::kYes ? listing.add(entry, param) : listing.add(entry));
         if (!full && inode) {
           inodes_.looked_up(inode->node, inode);
-          looked_up.push_back(inode->node);
+          looked_up.nodes.push_back(inode->node);
         }
       }
       if (full || directory->entries.empty()) break;
@@ -158,10 +167,7 @@ Operations::Task Operations::readdir(DataReply reply, NodeId, HandleId id, std::
     }
   }
   if (failed && listing.bytes().empty()) co_return reply.error(failed);
-  if (!reply.data(listing.bytes())) {
-    for (const NodeId node : looked_up)
-      forget(node, 1);
-  }
+  if (reply.data(listing.bytes())) looked_up.nodes.clear();
 }
 
 }  // namespace holdfast::fs

@@ -33,6 +33,22 @@ Operations::Awaitable<Result<void>> Operations::prepare() {
   co_return Result<void>{};
 }
 
+Operations::Task Operations::look(fuse_req_t request, Task operation) {
+  const auto at = looks_.insert(looks_.end(), std::make_shared<KillWatch>(loop_));
+  struct End {
+    std::list<std::shared_ptr<KillWatch>>& list;
+    std::list<std::shared_ptr<KillWatch>>::iterator at;
+    ~End() {
+      (*at)->end();
+      list.erase(at);
+    }
+  };
+  const End end{looks_, at};
+  (*at)->watch(request);
+  co_await asio::co_spawn(loop_, std::move(operation),
+                          asio::bind_cancellation_slot((*at)->slot(), asio::use_awaitable));
+}
+
 Operations::Task Operations::change(ChangeOf what, Task operation) {
   const auto running = changes_.emplace(changes_.end());
   running->of = what;
@@ -47,11 +63,15 @@ Operations::Task Operations::change(ChangeOf what, Task operation) {
       asio::bind_cancellation_slot(running->signal.slot(), asio::use_awaitable));
 }
 
-void Operations::cancel_changes() {
+void Operations::cancel_all() {
   // One that ends erases its entry, perhaps inside emit().
   for (auto it = changes_.begin(); it != changes_.end();) {
     auto current = it++;
     current->signal.emit(asio::cancellation_type::terminal);
+  }
+  for (auto it = looks_.begin(); it != looks_.end();) {
+    const auto current = *it++;
+    current->cancel();
   }
 }
 
@@ -83,7 +103,7 @@ Operations::Task Operations::finish(std::chrono::milliseconds patience) {
     if (stopped) return;
     log::warn("fuse.cancelled", "operations={}", group_.size());
     group_.cancel();
-    cancel_changes();
+    cancel_all();
   });
   co_await group_.join();
   timer.cancel();

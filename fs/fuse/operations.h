@@ -16,6 +16,7 @@
 #include "fs/fuse/caller.h"
 #include "fs/fuse/filesystem.h"
 #include "fs/fuse/inode.h"
+#include "fs/fuse/kill_watch.h"
 #include "fs/fuse/lost_holders.h"
 #include "fs/fuse/notifier.h"
 #include "fs/fuse/reply.h"
@@ -86,6 +87,10 @@ class Operations {
   Operations& operator=(const Operations&) = delete;
 
   void start(std::string_view name, Task operation) { group_.spawn(name, std::move(operation)); }
+  /// An operation that changes nothing: given up when its caller is being killed.
+  void start_look(std::string_view name, fuse_req_t request, Task operation) {
+    group_.spawn(name, look(request, std::move(operation)));
+  }
   /// An operation that changes the storage: ends with EIO if a lock that it may rely on is lost
   /// while it runs (I2).
   void start_change(std::string_view name, ChangeOf what, Task operation) {
@@ -159,8 +164,9 @@ class Operations {
   };
 
   // operations.cc
+  Task look(fuse_req_t request, Task operation);
   Task change(ChangeOf what, Task operation);
-  void cancel_changes();
+  void cancel_all();
   /// Everything written to `inode` made stable; the error is also kept for the handles.
   Awaitable<Result<void>> commit(InodePointer inode, Credentials who);
   Task commit_into(InodePointer inode, Credentials who, std::shared_ptr<Result<void>> result);
@@ -286,6 +292,7 @@ class Operations {
     boost::asio::cancellation_signal signal;
   };
   std::list<RunningChange> changes_;
+  std::list<std::shared_ptr<KillWatch>> looks_;
   LostHolders losers_;
   task::Group group_;
 };

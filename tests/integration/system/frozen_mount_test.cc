@@ -344,6 +344,41 @@ TEST_F(FrozenMount, AProgramWhoseLockNobodyWantedGoesOn) {
   EXPECT_EQ(stored("other"), 'o');
 }
 
+// A silent NFS server: whoever only looks can be killed, and a signal that does not kill changes
+// nothing.
+TEST_F(FrozenMount, WhoIsKilledWhileTheServerIsSilentEnds) {
+  std::filesystem::create_directory(b_->at("directory"));
+  std::ofstream(b_->at("file")) << "text";
+  const std::string file = a_->at("file");
+  const std::string directory = a_->at("directory");
+  const UniqueFd open_file(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
+  char byte = 0;
+  proxy_.black_hole(true);
+  std::vector<Child> children;
+  children.emplace_back([&] { return ::access(file.c_str(), F_OK); });
+  children.emplace_back([&] { return static_cast<int>(::pread(open_file.get(), &byte, 1, 0)); });
+  children.emplace_back([&] { return ::open(file.c_str(), O_RDONLY); });
+  children.emplace_back([&] {
+    for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(directory)) {
+    }
+    return 0;
+  });
+  std::this_thread::sleep_for(300ms);
+  for (Child& child : children) {
+    EXPECT_FALSE(child.ends_within(1ms));
+    child.kill(SIGKILL);
+    EXPECT_TRUE(child.ends_within(5s));
+  }
+  Child alarmed([&] {
+    ::signal(SIGALRM, [](int) {});
+    ::alarm(1);
+    return ::pread(open_file.get(), &byte, 1, 0) == 1 ? 0 : errno;
+  });
+  EXPECT_FALSE(alarmed.ends_within(2s));
+  proxy_.black_hole(false);
+  EXPECT_EQ(alarmed.wait(), 0);
+}
+
 // For a while only, nobody wants its locks: it goes on as if nothing had been.
 TEST_F(FrozenMount, StoppedAndNotMissedItGoesOn) {
   Child program = writer(kSmall);
