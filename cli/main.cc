@@ -1,6 +1,7 @@
 // The holdfast command: parse, call, exit code.
 
 #include "cli/admin/admin.h"
+#include "cli/admin/break.h"
 #include "cli/mount/command.h"
 #include "cli/torture/torture.h"
 #include "fs/guard/channel.h"
@@ -38,6 +39,7 @@ int run(int argc, char** argv) {
   cli::register_unmount(app, exit_code);
   cli::register_locks(app, exit_code);
   cli::register_sessions(app, exit_code);
+  cli::register_break(app, exit_code);
   torture::register_torture(app, exit_code);
   try {
     app.parse(argc, argv);

@@ -1,8 +1,10 @@
 #include "lockd/settings.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <iostream>
 #include <map>
+#include <sstream>
 #include <string>
 #include <vector>
 
@@ -17,11 +19,43 @@ constexpr std::uint32_t kLeaseTtlMax = 3600;
 struct Texts {
   std::vector<std::string> listen{"0.0.0.0:7680", "[::]:7680"};
   std::string admin = kDefaultAdminPath;
+  std::string store = kDefaultStore;
+  bool new_volume = false;
   double lease_ttl = 10;
-  double startup_wait = -1;
+  double storage_delay = 2;
+  double courtesy_max = 24 * 3600;
+  std::string fence;
+  std::vector<std::string> fence_command;
+  double fence_timeout = 30;
   std::string log_format = "text";
   std::string log_level = "info";
 };
+
+void describe_fencing(CLI::App& app, Texts& texts) {
+  app.add_option("--fence", texts.fence,
+                 "How a mount that lost its lease is kept from writing before its locks are given "
+                 "away; the first step that succeeds is enough: wait-out (until nothing it has "
+                 "sent can arrive any more), command, or both with a comma. Default: wait-out; "
+                 "with --fence-command: command,wait-out");
+  app.add_option("--fence-command", texts.fence_command,
+                 "Program that fences a mount, and its arguments: repeat the option for each. "
+                 "{address} {session} {volume} {volume_name} {node} stand for the mount's. Exit "
+                 "status 0 = it cannot write any more")
+      ->allow_extra_args(false);
+  app.add_option("--fence-timeout", texts.fence_timeout,
+                 "Seconds until the fence command is killed and counts as failed")
+      ->check(CLI::Range(0.1, 3600.0))
+      ->capture_default_str();
+  app.add_option("--storage-delay", texts.storage_delay,
+                 "Seconds a write that has reached the NFS server's host may wait there before it "
+                 "takes effect; part of wait-out")
+      ->check(CLI::Range(0.0, 3600.0))
+      ->capture_default_str();
+  app.add_option("--courtesy-max", texts.courtesy_max,
+                 "Seconds a silent mount keeps locks that nobody else wants")
+      ->check(CLI::Range(0.0, 365.0 * 86400))
+      ->capture_default_str();
+}
 
 void describe_options(CLI::App& app, Texts& texts) {
   app.set_version_flag("--version", std::string("holdfast-lockd ") + HOLDFAST_VERSION);
@@ -36,21 +70,27 @@ void describe_options(CLI::App& app, Texts& texts) {
                  "Seconds a silent mount keeps its locks (1 to 3600)")
       ->check(CLI::Range(double{kLeaseTtlMin}, double{kLeaseTtlMax}))
       ->capture_default_str();
-  app.add_option("--startup-wait", texts.startup_wait,
-                 "Seconds before the first mount is welcomed; default: the lease TTL, because "
-                 "leases of a former run may last that long. 0 only if there was none")
-      ->check(CLI::Range(0.0, double{kLeaseTtlMax}));
+  app.add_option("--store", texts.store,
+                 "File that remembers sessions over a restart; on a local disk. memory: = none, "
+                 "for trials: a restart takes all locks from their holders")
+      ->capture_default_str();
+  app.add_flag("--new-volume", texts.new_volume,
+               "Create the store and exit. States that no mount has used any lockd with these "
+               "volumes for the last hour: the first start then serves at once, where it would "
+               "wait a lease and a fence. Refused if the store exists");
   app.add_option("--log-format", texts.log_format, "text or json")
       ->check(CLI::IsMember({"text", "json"}))
       ->capture_default_str();
   app.add_option("--log-level", texts.log_level, "trace, debug, info, warn or error")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}))
       ->capture_default_str();
+  describe_fencing(app, texts);
   app.set_config("--config", "", "File of lines key=value, the keys being the options above");
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.footer(
       "Exit codes: 0 stopped by SIGTERM or SIGINT, 1 cannot start, 2 wrong usage.\n"
       "A clean stop releases nothing: mounts keep their leases and come back.\n"
+      "The same after a kill: the store knows the mounts, and they tell what they hold.\n"
       "There is no TLS yet: keep the port inside a network you trust.");
 }
 
@@ -66,6 +106,34 @@ log::Options log_options(const Texts& texts) {
 
 std::chrono::milliseconds seconds(double value) {
   return std::chrono::milliseconds(static_cast<std::int64_t>(value * 1000));
+}
+
+// What is wrong, or nothing.
+std::string take_fencing(const Texts& texts, ServerOptions& server) {
+  server.fence_command.argv = texts.fence_command;
+  server.fence_command.time_max = seconds(texts.fence_timeout);
+  const bool has_command = !texts.fence_command.empty();
+  std::string steps = texts.fence;
+  if (steps.empty()) steps = has_command ? "command,wait-out" : "wait-out";
+  std::vector<FenceStep>& fence = server.coordinator.fence;
+  fence.clear();
+  std::istringstream words(steps);
+  for (std::string word; std::getline(words, word, ',');) {
+    if (word != "wait-out" && word != "command") return "--fence: unknown step '" + word + "'";
+    const auto step = word == "command" ? FenceStep::kCommand : FenceStep::kWaitOut;
+    if (std::find(fence.begin(), fence.end(), step) != fence.end()) {
+      return "--fence: '" + word + "' twice";
+    }
+    fence.push_back(step);
+  }
+  const bool runs = std::find(fence.begin(), fence.end(), FenceStep::kCommand) != fence.end();
+  if (runs && !has_command) return "--fence: 'command' needs --fence-command";
+  if (!runs && has_command) return "--fence-command: --fence does not name 'command'";
+  if (runs) {
+    const std::string wrong = fence_command_error(texts.fence_command);
+    if (!wrong.empty()) return "--fence-command: " + wrong;
+  }
+  return {};
 }
 
 }  // namespace
@@ -101,8 +169,19 @@ Parsed parse_command_line(int argc, const char* const* argv) {
     }
     server.admin_path = texts.admin;
   }
+  if (texts.store != kMemoryStore && !texts.store.starts_with('/')) {
+    std::cerr << "holdfast-lockd: --store: '" << texts.store << "' is no absolute path\n";
+    return {.settings = std::nullopt, .exit_code = kExitUsage};
+  }
+  settings.store = texts.store;
+  settings.new_volume = texts.new_volume;
   server.coordinator.lease_ttl = seconds(texts.lease_ttl);
-  server.former_life = texts.startup_wait != 0;
+  server.coordinator.storage_delay = seconds(texts.storage_delay);
+  server.coordinator.courtesy_max = seconds(texts.courtesy_max);
+  if (const std::string wrong = take_fencing(texts, server); !wrong.empty()) {
+    std::cerr << "holdfast-lockd: " << wrong << '\n';
+    return {.settings = std::nullopt, .exit_code = kExitUsage};
+  }
   return {.settings = std::move(settings), .exit_code = kExitClean};
 }
 

@@ -5,10 +5,14 @@
 #include "lockd/server/server.h"
 
 #include <optional>
+#include <string>
 
 namespace holdfast::lockd {
 
 inline constexpr const char* kDefaultAdminPath = "/run/holdfast/lockd.sock";
+inline constexpr const char* kDefaultStore = "/var/lib/holdfast/lockd.db";
+/// No stable storage: tests, and trials on one node.
+inline constexpr const char* kMemoryStore = "memory:";
 
 // Exit codes, documented in --help.
 inline constexpr int kExitClean = 0;
@@ -18,6 +22,9 @@ inline constexpr int kExitUsage = 2;
 struct Settings {
   ServerOptions server;
   log::Options log;
+  std::string store = kDefaultStore;  ///< a path, or kMemoryStore
+  /// Create the store as one that knows that there is nothing to know, and exit.
+  bool new_volume = false;
 };
 
 /// Either settings, or the exit code after --help, --version or an error, which was printed.

@@ -34,14 +34,6 @@ std::string_view mode_text(LockMode mode) {
   return mode == LockMode::kExclusive ? "exclusive" : "shared";
 }
 
-std::string cell(std::string_view text) {
-  if (text.empty()) return "-";
-  std::string out(text);
-  std::replace_if(
-      out.begin(), out.end(), [](char c) { return c < ' ' || c == 0x7f; }, '?');
-  return out;
-}
-
 using Row = std::vector<std::string>;
 
 std::string table(const std::vector<Row>& rows) {
@@ -83,10 +75,23 @@ std::string lock_json(const LockInfo& lock) {
 std::string session_json(const SessionInfo& session, Epoch epoch) {
   return fmt::format(
       R"({{"session":"{:016x}","node":{},"mountpoint":{},"volume":{},"volume_id":"{}","pid":{},)"
-      R"("connected":{},"lease_left_ms":{},"locks":{},"waiters":{},"epoch":{}}})",
+      R"("connected":{},"lease_left_ms":{},"locks":{},"waiters":{},"phase":"{}","losses":{},)"
+      R"("epoch":{}}})",
       session.session.value, json_string(session.node), json_string(session.mountpoint),
       json_string(session.volume_name), hex(session.volume), session.pid, session.connected,
-      session.lease_left.count(), session.locks, session.waiters, epoch.value);
+      session.lease_left.count(), session.locks, session.waiters, phase_text(session),
+      session.losses, epoch.value);
+}
+
+std::string grace_line(const SessionList& list) {
+  if (list.stale) {
+    return "lockd serves nobody: its store is older than what a mount remembers (was it put back "
+           "from a backup?)\n";
+  }
+  if (!list.grace) return {};
+  std::string out = "grace period: locks wait until lockd knows who held what before it started";
+  if (list.grace_left.count() > 0) out += fmt::format(" ({} at least)", age_text(list.grace_left));
+  return out + "\n";
 }
 
 template <class Entries>
@@ -96,6 +101,31 @@ std::string json_object(std::string_view name, const Entries& entries, bool trun
 }
 
 }  // namespace
+
+std::string cell(std::string_view text) {
+  if (text.empty()) return "-";
+  std::string out(text);
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c < ' ' || c == 0x7f; }, '?');
+  return out;
+}
+
+std::string phase_text(const SessionInfo& session) {
+  if (session.breaking) return "breaking";
+  switch (session.phase) {
+    case SessionPhase::kLive:
+      return "live";
+    case SessionPhase::kReturning:
+      return "returning";
+    case SessionPhase::kCourtesy:
+      return "courtesy";
+    case SessionPhase::kFencing:
+      return "fencing";
+    case SessionPhase::kFenced:
+      return "fenced";
+  }
+  return "?";
+}
 
 std::string range_text(const ByteRange& range) {
   const std::uint64_t size = range.end() - range.start();
@@ -117,15 +147,17 @@ std::string age_text(std::chrono::milliseconds age) {
 
 std::string locks_table(const LockList& list) {
   if (list.locks.empty()) return "no locks\n";
-  std::vector<Row> rows{
-      {"NODE", "PID", "STATE", "KIND", "MODE", "RANGE", "AGE", "FILEID", "VOLUME"}};
+  std::vector<Row> rows{{"NODE", "PID", "STATE", "KIND", "MODE", "RANGE", "AGE", "FILEID", "LOCK",
+                         "SESSION", "VOLUME"}};
   for (const LockInfo& lock : list.locks) {
     const bool wal = lock.state == LockState::kWalOwner;
     rows.push_back({cell(lock.node), lock.pid == 0 ? "-" : std::to_string(lock.pid),
                     std::string(state_text(lock.state)),
                     wal ? "wal-index" : std::string(space_text(lock.space)),
                     std::string(mode_text(lock.mode)), wal ? "-" : range_text(lock.range),
-                    age_text(lock.age), std::to_string(lock.file.fileid), cell(lock.volume_name)});
+                    age_text(lock.age), std::to_string(lock.file.fileid),
+                    lock.token.value == 0 ? "-" : std::to_string(lock.token.value),
+                    fmt::format("{:016x}", lock.session.value), cell(lock.volume_name)});
   }
   std::string out = table(rows);
   if (list.truncated) out += fmt::format("only the first {} are shown\n", list.locks.size());
@@ -133,17 +165,18 @@ std::string locks_table(const LockList& list) {
 }
 
 std::string sessions_table(const SessionList& list) {
-  if (list.sessions.empty()) return "no sessions\n";
-  std::vector<Row> rows{
-      {"NODE", "PID", "STATE", "LEASE", "LOCKS", "WAITERS", "SESSION", "VOLUME", "MOUNTPOINT"}};
+  std::string out = grace_line(list);
+  if (list.sessions.empty()) return out + "no sessions\n";
+  std::vector<Row> rows{{"NODE", "PID", "STATE", "PHASE", "LEASE", "LOCKS", "WAITERS", "SESSION",
+                         "VOLUME", "MOUNTPOINT"}};
   for (const SessionInfo& session : list.sessions) {
     rows.push_back({cell(session.node), std::to_string(session.pid),
-                    session.connected ? "connected" : "away", age_text(session.lease_left),
-                    std::to_string(session.locks), std::to_string(session.waiters),
-                    fmt::format("{:016x}", session.session.value), cell(session.volume_name),
-                    cell(session.mountpoint)});
+                    session.connected ? "connected" : "away", phase_text(session),
+                    age_text(session.lease_left), std::to_string(session.locks),
+                    std::to_string(session.waiters), fmt::format("{:016x}", session.session.value),
+                    cell(session.volume_name), cell(session.mountpoint)});
   }
-  std::string out = table(rows);
+  out += table(rows);
   if (list.truncated) out += fmt::format("only the first {} are shown\n", list.sessions.size());
   return out;
 }
@@ -167,7 +200,14 @@ std::string sessions_json(const std::vector<SessionList>& lists) {
     for (const SessionInfo& one : list.sessions)
       entries.push_back(session_json(one, list.epoch));
   }
-  return json_object("sessions", entries, truncated);
+  std::vector<std::string> lockds;
+  for (const SessionList& list : lists) {
+    lockds.push_back(fmt::format(R"({{"epoch":{},"grace":{},"grace_left_ms":{},"stale":{}}})",
+                                 list.epoch.value, list.grace, list.grace_left.count(),
+                                 list.stale));
+  }
+  return fmt::format(R"({{"sessions":[{}],"truncated":{},"lockds":[{}]}}{})",
+                     fmt::join(entries, ","), truncated, fmt::join(lockds, ","), '\n');
 }
 
 }  // namespace holdfast::cli

@@ -8,6 +8,7 @@
 #include "holdfast/lock/message.h"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace holdfast::cli {
@@ -17,6 +18,12 @@ namespace holdfast::cli {
 [[nodiscard]] std::string range_text(const ByteRange& range);
 /// "250ms", "12s", "3m04s", "5h06m", "2d03h".
 [[nodiscard]] std::string age_text(std::chrono::milliseconds age);
+
+/// "live", "returning", "courtesy", "fencing", "fenced"; "breaking" while an order waits for the
+/// lease to end.
+[[nodiscard]] std::string phase_text(const SessionInfo& session);
+/// For tables: control characters are '?', nothing is '-'.
+[[nodiscard]] std::string cell(std::string_view text);
 
 [[nodiscard]] std::string locks_table(const LockList& list);
 [[nodiscard]] std::string sessions_table(const SessionList& list);

@@ -1,6 +1,8 @@
 #include "cli/mount/embedded_lockd.h"
 
+#include "lockd/server/identity.h"
 #include "lockd/server/server.h"
+#include "lockd/store/memory_store.h"
 
 #include <cerrno>
 #include <cstdlib>
@@ -31,8 +33,8 @@ std::string runtime_directory() {
   return base / fmt::format("holdfast-{}", ::geteuid());
 }
 
-boost::system::result<std::unique_ptr<EmbeddedServer>, Failure> EmbeddedServer::open(
-    boost::asio::any_io_executor executor, const VolumeId& volume) {
+boost::asio::awaitable<EmbeddedServer::Opened> EmbeddedServer::open(
+    boost::asio::any_io_executor executor, VolumeId volume) {
   const std::string directory = runtime_directory();
   std::error_code failed;
   stdfs::create_directories(directory, failed);
@@ -43,9 +45,9 @@ boost::system::result<std::unique_ptr<EmbeddedServer>, Failure> EmbeddedServer::
 
   const std::string lock_path = base + ".lock";
   out->lock_.reset(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!out->lock_) return system_failure(lock_path);
+  if (!out->lock_) co_return system_failure(lock_path);
   if (::flock(out->lock_.get(), LOCK_EX | LOCK_NB) != 0) {
-    return Failure{
+    co_return Failure{
         kExitMount,
         fmt::format("volume {} is already mounted on this node with lockd=embedded",
                     fs::to_string(volume)),
@@ -57,16 +59,20 @@ boost::system::result<std::unique_ptr<EmbeddedServer>, Failure> EmbeddedServer::
   lockd::ServerOptions options;
   options.admin_path = out->socket_path_;
   out->waits_ = stdfs::exists(out->note_path_);
-  options.former_life = out->waits_;
   const UniqueFd note(::open(out->note_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!note) return system_failure(out->note_path_);
+  if (!note) co_return system_failure(out->note_path_);
   ::unlink(out->socket_path_.c_str());  // a former life's; we hold the lock
-  out->server_ = std::make_unique<lockd::Server>(std::move(executor), std::move(options));
-  if (auto opened = out->server_->open(); !opened) {
+  auto contents = std::make_shared<lockd::Contents>();
+  contents->empty = out->waits_;
+  out->server_ = std::make_unique<lockd::Server>(
+      std::move(executor), std::move(options),
+      std::make_unique<lockd::MemoryStore>(std::move(contents), lockd::wall_seconds()));
+  auto opened = co_await out->server_->open();
+  if (!opened) {
     out->server_.reset();
-    return Failure{kExitSystem, opened.error().what, opened.error().hint};
+    co_return Failure{kExitSystem, opened.error().what, opened.error().hint};
   }
-  return out;
+  co_return out;
 }
 
 EmbeddedServer::~EmbeddedServer() = default;

@@ -33,8 +33,9 @@ namespace holdfast::cli {
 
 class EmbeddedServer {
  public:
-  [[nodiscard]] static boost::system::result<std::unique_ptr<EmbeddedServer>, Failure> open(
-      boost::asio::any_io_executor executor, const VolumeId& volume);
+  using Opened = boost::system::result<std::unique_ptr<EmbeddedServer>, Failure>;
+  [[nodiscard]] static boost::asio::awaitable<Opened> open(boost::asio::any_io_executor executor,
+                                                           VolumeId volume);
   ~EmbeddedServer();
   EmbeddedServer(const EmbeddedServer&) = delete;
   EmbeddedServer& operator=(const EmbeddedServer&) = delete;

@@ -138,13 +138,13 @@ class Life {
     if (const auto* address = std::get_if<wire::Address>(&*settings_.options.lockd)) {
       options.addresses = {*address};
     } else {
-      auto embedded = EmbeddedServer::open(io_.get_executor(), volume);
+      auto embedded = co_await EmbeddedServer::open(io_.get_executor(), volume);
       if (!embedded) co_return embedded.error();
       embedded_ = std::move(*embedded);
       options.addresses = {embedded_->address()};
       if (embedded_->waits())
         reporter_.progress(
-            "the last mount of this volume was killed; waiting until its lease ended");
+            "the last mount of this volume was killed; locks wait until its lease is over");
       if (std::holds_alternative<NfsSource>(settings_.source))
         log::warn("lockd.embedded_on_nfs", "note=\"only processes of this node are kept apart\"");
     }

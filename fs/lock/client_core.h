@@ -166,6 +166,7 @@ class ClientCore {
   void on(const SessionEnded& ended, Instant now, ClientEffects& effects);
   void on(const SessionList& list, Instant now, ClientEffects& effects);
   void on(const LockList& list, Instant now, ClientEffects& effects);
+  void on(const BreakAnswer& answer, Instant now, ClientEffects& effects);
   void on(const Queued& queued, Instant now, ClientEffects& effects);
   void on(const Reclaimed& reclaimed, Instant now, ClientEffects& effects);
 

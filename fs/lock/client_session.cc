@@ -133,6 +133,9 @@ void ClientCore::on(const SessionEnded&, Instant, ClientEffects& effects) {
 void ClientCore::on(const SessionList&, Instant, ClientEffects& effects) {
   drop(DropConnection::Why::kProtocol, {}, effects);
 }
+void ClientCore::on(const BreakAnswer&, Instant, ClientEffects& effects) {
+  drop(DropConnection::Why::kProtocol, {}, effects);
+}
 void ClientCore::on(const LockList&, Instant, ClientEffects& effects) {
   drop(DropConnection::Why::kProtocol, {}, effects);
 }

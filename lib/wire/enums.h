@@ -37,6 +37,13 @@ inline constexpr EnumTable<LockState, pb::LockState, 3> kStates{{
     {LockState::kWalOwner, pb::LOCK_STATE_WAL_OWNER},
 }};
 
+inline constexpr EnumTable<SessionPhase, pb::SessionPhase, 5> kPhases{{
+    {SessionPhase::kLive, pb::SESSION_PHASE_LIVE},
+    {SessionPhase::kReturning, pb::SESSION_PHASE_RETURNING},
+    {SessionPhase::kCourtesy, pb::SESSION_PHASE_COURTESY},
+    {SessionPhase::kFencing, pb::SESSION_PHASE_FENCING},
+    {SessionPhase::kFenced, pb::SESSION_PHASE_FENCED},
+}};
 inline constexpr EnumTable<LockErrc, pb::LockError, 17> kErrors{{
     {LockErrc::kWouldBlock, pb::LOCK_ERROR_WOULD_BLOCK},
     {LockErrc::kDeadlock, pb::LOCK_ERROR_DEADLOCK},

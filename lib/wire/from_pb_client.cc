@@ -168,6 +168,13 @@ std::optional<ClientMessage> take(const pb::Reclaim& from) {
   return to;
 }
 
+std::optional<ClientMessage> take(const pb::Break& from) {
+  if (from.session() == 0) return std::nullopt;
+  Break to{.session = {from.session()}, .file = {}};
+  if (from.has_file()) to.file = wire::take(from.file());
+  return to;
+}
+
 }  // namespace
 
 std::optional<ClientMessage> from_pb(const pb::ClientMessage& from) {
@@ -186,6 +193,8 @@ std::optional<ClientMessage> from_pb(const pb::ClientMessage& from) {
       return ListLocks{};
     case pb::ClientMessage::kReclaim:
       return take(from.reclaim());
+    case pb::ClientMessage::kBreak:
+      return take(from.break_());
     case pb::ClientMessage::MESSAGE_NOT_SET:
       break;
   }

@@ -97,7 +97,8 @@ std::optional<ServerMessage> take(const pb::HelloRefused& from) {
 
 std::optional<SessionInfo> take(const pb::SessionInfo& from) {
   const auto volume = take_16(from.volume());
-  if (!volume || !is_text(from.node()) || !is_text(from.mountpoint()) ||
+  const auto phase = from_pb(kPhases, from.phase());
+  if (!volume || !phase || !is_text(from.node()) || !is_text(from.mountpoint()) ||
       !is_text(from.volume_name()) || from.lease_left_ms() > kAgeMsMax ||
       from.lease_left_ms() < -kAgeMsMax) {
     return std::nullopt;
@@ -113,13 +114,20 @@ std::optional<SessionInfo> take(const pb::SessionInfo& from) {
   to.lease_left = std::chrono::milliseconds(from.lease_left_ms());
   to.locks = from.locks();
   to.waiters = from.waiters();
+  to.phase = *phase;
+  to.breaking = from.breaking();
+  to.losses = from.losses();
   return to;
 }
 
 std::optional<ServerMessage> take(const pb::SessionList& from) {
+  if (from.grace_left_ms() > static_cast<std::uint64_t>(kAgeMsMax)) return std::nullopt;
   SessionList to;
   to.epoch = {from.epoch()};
   to.truncated = from.truncated();
+  to.grace = from.grace();
+  to.grace_left = std::chrono::milliseconds(from.grace_left_ms());
+  to.stale = from.stale();
   to.sessions.reserve(static_cast<std::size_t>(from.sessions_size()));
   for (const auto& entry : from.sessions()) {
     auto info = take(entry);
@@ -167,6 +175,14 @@ std::optional<ServerMessage> take(const pb::LockList& from) {
   return to;
 }
 
+std::optional<ServerMessage> take(const pb::BreakAnswer& from) {
+  if (!is_text(from.refused()) || from.at_most_ms() > static_cast<std::uint64_t>(kAgeMsMax)) {
+    return std::nullopt;
+  }
+  return BreakAnswer{.refused = from.refused(),
+                     .at_most = std::chrono::milliseconds(from.at_most_ms())};
+}
+
 }  // namespace
 
 std::optional<ServerMessage> from_pb(const pb::ServerMessage& from) {
@@ -189,6 +205,8 @@ std::optional<ServerMessage> from_pb(const pb::ServerMessage& from) {
       return take(from.queued());
     case pb::ServerMessage::kReclaimed:
       return take(from.reclaimed());
+    case pb::ServerMessage::kBreakAnswer:
+      return take(from.break_answer());
     case pb::ServerMessage::MESSAGE_NOT_SET:
       break;
   }

@@ -7,6 +7,10 @@
 namespace holdfast::wire {
 namespace {
 
+std::uint64_t not_negative(std::chrono::milliseconds value) {
+  return static_cast<std::uint64_t>(std::max<std::int64_t>(value.count(), 0));
+}
+
 template <std::size_t N>
 std::string bytes_of(const std::array<std::uint8_t, N>& from) {
   return {from.begin(), from.end()};
@@ -136,6 +140,12 @@ void put(const ListLocks&, pb::ClientMessage& message) {
   message.mutable_list_locks();
 }
 
+void put(const Break& from, pb::ClientMessage& message) {
+  auto& to = *message.mutable_break_();
+  to.set_session(from.session.value);
+  if (from.file) put(*from.file, *to.mutable_file());
+}
+
 void put(const Reclaim& from, pb::ClientMessage& message) {
   auto& to = *message.mutable_reclaim();
   for (const HeldLock& held : from.locks) {
@@ -213,6 +223,10 @@ void put(const Queued& from, pb::ServerMessage& message) {
 void put(const Reclaimed& from, pb::ServerMessage& message) {
   put(from.losses, *message.mutable_reclaimed()->mutable_losses());
 }
+void put(const BreakAnswer& from, pb::ServerMessage& message) {
+  message.mutable_break_answer()->set_refused(from.refused);
+  message.mutable_break_answer()->set_at_most_ms(not_negative(from.at_most));
+}
 void put(const SessionEnded&, pb::ServerMessage& message) {
   message.mutable_session_ended();
 }
@@ -221,6 +235,9 @@ void put(const SessionList& from, pb::ServerMessage& message) {
   auto& list = *message.mutable_session_list();
   list.set_epoch(from.epoch.value);
   list.set_truncated(from.truncated);
+  list.set_grace(from.grace);
+  list.set_grace_left_ms(not_negative(from.grace_left));
+  list.set_stale(from.stale);
   for (const SessionInfo& info : from.sessions) {
     auto& to = *list.add_sessions();
     to.set_session(info.session.value);
@@ -233,6 +250,9 @@ void put(const SessionList& from, pb::ServerMessage& message) {
     to.set_lease_left_ms(info.lease_left.count());
     to.set_locks(info.locks);
     to.set_waiters(info.waiters);
+    to.set_phase(to_pb(kPhases, info.phase));
+    to.set_breaking(info.breaking);
+    to.set_losses(info.losses);
   }
 }
 
@@ -251,7 +271,7 @@ void put(const LockList& from, pb::ServerMessage& message) {
     put(info.range, *to.mutable_range());
     to.set_owner(info.owner.value);
     to.set_pid(info.pid);
-    to.set_age_ms(static_cast<std::uint64_t>(std::max<std::int64_t>(info.age.count(), 0)));
+    to.set_age_ms(not_negative(info.age));
     to.set_token(info.token.value);
   }
 }

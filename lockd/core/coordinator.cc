@@ -50,6 +50,7 @@ SessionRecord record_of(const Hello& hello, const Identity& fresh) {
 Coordinator::State::State(Options given, Recovered recovered, Instant start)
     : options(std::move(given)),
       epoch(recovered.epoch),
+      former_epoch(recovered.before),
       grace_until(start),
       locks(options.limits, options.fairness_patience, probe) {
   constexpr unsigned kTokensPerEpochBits = 32;  // epochs are at least a second apart
@@ -139,9 +140,11 @@ Coordinator::State::HelloAnswer Coordinator::State::greet(const Hello& hello, co
                                                           Effects& after) {
   if (hello.version_min > kProtocolVersion || hello.version_max < kProtocolVersionMin)
     return refused(LockErrc::kVersionMismatch, "no common protocol version");
-  // A mount remembers a later life of lockd than this store does: the store was put back to an
+  // A mount remembers a life of lockd that this store does not: the store was put back to an
   // earlier state, and what was given away since is not known here.
-  if (hello.epoch_seen > epoch) stale = true;
+  const bool unknown_life =
+      former_epoch && hello.epoch_seen > *former_epoch && hello.epoch_seen < epoch;
+  if (hello.epoch_seen > epoch || unknown_life) stale = true;
   if (stale)
     return refused(LockErrc::kStaleLockd,
                    "lockd's store is older than what its mounts remember; it serves nobody");

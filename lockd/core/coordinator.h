@@ -112,6 +112,13 @@ struct BreakOutcome {
   Effects effects;
 };
 
+/// Of a session that is being fenced: what that waits for.
+struct FenceState {
+  bool command = false;  ///< RunFence's answer
+  bool failed = false;   ///< no step helped; all begin anew at `until`
+  Instant until;         ///< without `command`
+};
+
 struct Status {
   Epoch epoch;
   bool grace = false;
@@ -164,6 +171,8 @@ class Coordinator {
   [[nodiscard]] Instant next_deadline() const;
 
   [[nodiscard]] Status status() const;
+  /// Nothing for a session that is not being fenced.
+  [[nodiscard]] std::optional<FenceState> fencing(SessionId session) const;
   [[nodiscard]] SessionList list_sessions(Instant now) const;
   [[nodiscard]] LockList list_locks(Instant now, std::size_t entries_max) const;
   [[nodiscard]] const Probe& probe() const;

@@ -13,6 +13,22 @@ namespace {
 using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 
+SessionPhase phase_of(const Session& session) {
+  switch (session.phase) {
+    case Phase::kReturning:
+      return SessionPhase::kReturning;
+    case Phase::kLive:
+      return SessionPhase::kLive;
+    case Phase::kCourtesy:
+      return SessionPhase::kCourtesy;
+    case Phase::kFencing:
+      return SessionPhase::kFencing;
+    case Phase::kFenced:
+      return SessionPhase::kFenced;
+  }
+  return SessionPhase::kLive;
+}
+
 class Listing {
  public:
   Listing(Instant now, std::size_t entries_max) : now_(now), entries_max_(entries_max) {}
@@ -79,7 +95,12 @@ class Listing {
 }  // namespace
 
 SessionList Coordinator::list_sessions(Instant now) const {
-  SessionList list{state_->epoch, {}};
+  SessionList list;
+  list.epoch = state_->epoch;
+  list.grace = state_->grace;
+  if (state_->grace && state_->formers == 0)
+    list.grace_left = std::chrono::ceil<milliseconds>(state_->grace_until - now);
+  list.stale = state_->stale;
   state_->sessions.for_each([&](const Session& session) {
     const SessionRecord& record = session.record;
     list.sessions.push_back({.session = session.id(),
@@ -91,7 +112,10 @@ SessionList Coordinator::list_sessions(Instant now) const {
                              .connected = session.connected,
                              .lease_left = duration_cast<milliseconds>(session.lease_until - now),
                              .locks = session.locks.range_count,
-                             .waiters = session.locks.waiters.size()});
+                             .waiters = session.locks.waiters.size(),
+                             .phase = phase_of(session),
+                             .breaking = session.break_order.given(),
+                             .losses = record.losses.size()});
   });
   return list;
 }
@@ -116,6 +140,14 @@ Status Coordinator::status() const {
     status.fencing += session.phase == Phase::kFencing ? 1 : 0;
   });
   return status;
+}
+
+std::optional<FenceState> Coordinator::fencing(SessionId id) const {
+  const Session* session = state_->sessions.find(id);
+  if (session == nullptr || session->phase != Phase::kFencing) return std::nullopt;
+  return FenceState{.command = session->fencing.attempt != 0,
+                    .failed = session->fencing.step >= state_->options.fence.size(),
+                    .until = session->due};
 }
 
 void Coordinator::check_invariants() const {

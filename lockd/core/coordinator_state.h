@@ -63,6 +63,7 @@ struct Coordinator::State {
 
   Options options;
   Epoch epoch;
+  std::optional<Epoch> former_epoch;  ///< Recovered::before
   bool grace = false;
   Instant grace_until;      ///< grace does not end before
   std::size_t formers = 0;  ///< sessions with Session::former

@@ -9,6 +9,7 @@
 #include "holdfast/lock/message.h"
 
 #include <chrono>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -64,6 +65,10 @@ using StoreChanges = std::vector<StoreChange>;
 struct Recovered {
   /// Of this life: above every earlier one, and durable already.
   Epoch epoch;
+  /// Of the life before this one, as far as the store knows; nothing if it was new. A mount that
+  /// has seen an epoch between the two shows that the store was put back to an earlier state:
+  /// epochs follow the wall clock, so this life's alone would not show it.
+  std::optional<Epoch> before{};
   /// The store was new, and no life since has seen its grace period end: nobody knows who held
   /// what.
   bool empty = true;

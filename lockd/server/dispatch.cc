@@ -67,32 +67,13 @@ Result<void> Server::handle(const PeerPtr& peer, const Hello& hello, Instant now
   peer->hello = hello;
   greeting_.emplace(peer->id, peer);
   if (auto refused = check_version(hello)) {
-    perform(Greet{peer->id, *std::move(refused)});
+    perform(Effects{Greet{peer->id, *std::move(refused)}});
     return boost::system::in_place_value;
   }
   Identity fresh = fresh_identity();
   fresh.address = host_of(peer->connection->peer());
-  perform(coordinator_.hello(hello, fresh, peer->id, now));
+  perform(coordinator_->hello(hello, fresh, peer->id, now));
   return boost::system::in_place_value;
-}
-
-void Server::perform(const Greet& effect) {
-  const auto found = greeting_.find(effect.connection);
-  if (found == greeting_.end()) return;  // it hung up meanwhile
-  const PeerPtr peer = found->second;
-  greeting_.erase(found);
-  if (const auto* refused = std::get_if<HelloRefused>(&effect.answer)) {
-    if (refusals_.allow()) {
-      log::info("session.refused", "peer={} node={} reason=\"{}\"", peer->connection->peer(),
-                printable(peer->hello.node), make_error_code(refused->errc).message());
-    }
-    static_cast<void>(peer->connection->send(ServerMessage(*refused)));
-    peer->connection->close_after_writing();
-    return;
-  }
-  const auto& welcome = std::get<Welcome>(effect.answer);
-  bind_session(peer, welcome);
-  if (auto sent = peer->connection->send(ServerMessage(welcome)); !sent) peer->connection->close();
 }
 
 void Server::no_stranger(Peer& peer) {
@@ -114,7 +95,7 @@ void Server::bind_session(const PeerPtr& peer, const Welcome& welcome) {
   peer->connection->set_frame_size_max(options_.connection.frame_size_max);
   peer->session = welcome.session;
   by_session_.emplace(welcome.session, peer);
-  coordinator_.connected(welcome.session, true);
+  coordinator_->connected(welcome.session, true);
   log::info("session.connected", "session={} resumed={} node={} mountpoint={} volume={} peer={}",
             printable(welcome.session), hello.resume ? "yes" : "no", printable(hello.node),
             printable(hello.mountpoint), printable(hello.volume_name), peer->connection->peer());
@@ -124,33 +105,33 @@ void Server::unbind(Peer& peer) {
   if (!peer.session) return;
   log::info("session.disconnected", "session={} peer={}", printable(*peer.session),
             peer.connection->peer());
-  coordinator_.connected(*peer.session, false);
+  coordinator_->connected(*peer.session, false);
   by_session_.erase(*peer.session);
   peer.session.reset();
 }
 
 Result<void> Server::handle(const PeerPtr& peer, const Request& request, Instant now) {
   if (!peer->session) return make_error_code(WireErrc::kOutOfPlace);
-  perform(coordinator_.request(*peer->session, request, now));
+  perform(coordinator_->request(*peer->session, request, now));
   return boost::system::in_place_value;
 }
 
 Result<void> Server::handle(const PeerPtr& peer, const Renew& renew, Instant now) {
   if (!peer->session) return make_error_code(WireErrc::kOutOfPlace);
-  perform(coordinator_.renew(*peer->session, renew, now));
+  perform(coordinator_->renew(*peer->session, renew, now));
   return boost::system::in_place_value;
 }
 
 Result<void> Server::handle(const PeerPtr& peer, const Reclaim& reclaim, Instant now) {
   if (!peer->session) return make_error_code(WireErrc::kOutOfPlace);
-  perform(coordinator_.reclaim(*peer->session, reclaim, now));
+  perform(coordinator_->reclaim(*peer->session, reclaim, now));
   return boost::system::in_place_value;
 }
 
 Result<void> Server::handle(const PeerPtr& peer, const Goodbye&, Instant now) {
   if (!peer->session) return make_error_code(WireErrc::kOutOfPlace);
   log::info("session.goodbye", "session={}", printable(*peer->session));
-  const Effects effects = coordinator_.goodbye(*peer->session, now);
+  const Effects effects = coordinator_->goodbye(*peer->session, now);
   // Unbound first: the mount asked for its end and expects no SessionEnded.
   by_session_.erase(*peer->session);
   peer->session.reset();
@@ -162,70 +143,28 @@ Result<void> Server::handle(const PeerPtr& peer, const Goodbye&, Instant now) {
 Result<void> Server::handle(const PeerPtr& peer, const ListSessions&, Instant now) {
   if (peer->door != Door::kAdmin || peer->session) return make_error_code(WireErrc::kOutOfPlace);
   no_stranger(*peer);
-  return send_list(*peer->connection, coordinator_.list_sessions(now), &SessionList::sessions);
+  return send_list(*peer->connection, coordinator_->list_sessions(now), &SessionList::sessions);
 }
 
 Result<void> Server::handle(const PeerPtr& peer, const ListLocks&, Instant now) {
   if (peer->door != Door::kAdmin || peer->session) return make_error_code(WireErrc::kOutOfPlace);
   no_stranger(*peer);
-  return send_list(*peer->connection, coordinator_.list_locks(now, kListedLocksMax),
+  return send_list(*peer->connection, coordinator_->list_locks(now, kListedLocksMax),
                    &LockList::locks);
 }
 
-void Server::perform(const Effects& effects) {
-  for (const Effect& effect : effects) {
-    std::visit([this](const auto& one) { perform(one); }, effect);
-  }
-}
-
-void Server::perform(const SendReply& effect) {
-  send(effect.session, ServerMessage(effect.reply));
-}
-
-void Server::perform(const Send& effect) {
-  send(effect.session, effect.message);
-}
-
-// Nobody connected: the coordinator keeps what matters until the mount is back.
-void Server::send(SessionId session, const ServerMessage& message) {
-  const auto found = by_session_.find(session);
-  if (found == by_session_.end()) return;
-  wire::Connection& connection = *found->second->connection;
-  const auto sent = connection.send(message);
-  if (sent || sent.error() != WireErrc::kQueueFull) return;
-  ++probe_.slow_readers;
-  if (refusals_.allow()) {
-    log::warn("lockd.slow_reader", "peer={} session={} unlogged={}", connection.peer(),
-              printable(session), refusals_.dropped());
-  }
-  connection.close();
-}
-
-// There is no stable storage yet: a restart waits out every lease instead (former_life).
-void Server::perform(const Record&) {}
-
-// Only the step "wait-out" can be configured yet.
-void Server::perform(const RunFence& effect) {
-  log::error("fence.no_command", "session={}", printable(effect.session));
-}
-
-void Server::perform(const Disconnect& effect) {
-  const auto found = by_session_.find(effect.session);
-  if (found == by_session_.end()) return;
-  const PeerPtr peer = found->second;
-  unbind(*peer);
-  peer->connection->close();
-}
-
-void Server::perform(const EndSession& effect) {
-  log::info("session.ended", "session={}", printable(effect.session));
-  const auto found = by_session_.find(effect.session);
-  if (found == by_session_.end()) return;
-  const PeerPtr peer = found->second;
-  by_session_.erase(found);
-  peer->session.reset();
-  static_cast<void>(peer->connection->send(ServerMessage(SessionEnded{})));
-  peer->connection->close_after_writing();
+Result<void> Server::handle(const PeerPtr& peer, const Break& order, Instant now) {
+  if (peer->door != Door::kAdmin) return make_error_code(WireErrc::kOutOfPlace);
+  no_stranger(*peer);
+  BreakOutcome outcome = order.file ? coordinator_->break_file(order.session, *order.file, now)
+                                    : coordinator_->break_session(order.session, now);
+  log::warn("admin.break", "session={} fileid={} refused=\"{}\"", printable(order.session),
+            order.file ? std::to_string(order.file->fileid) : "all", outcome.refused.value_or(""));
+  perform(std::move(outcome.effects));
+  BreakAnswer answer;
+  answer.refused = outcome.refused.value_or("");
+  answer.at_most = std::chrono::ceil<std::chrono::milliseconds>(outcome.at_most);
+  return peer->connection->send(ServerMessage(answer));
 }
 
 }  // namespace holdfast::lockd

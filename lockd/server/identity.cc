@@ -26,11 +26,10 @@ Identity fresh_identity() {
   return identity;
 }
 
-Epoch fresh_epoch() {
+std::uint64_t wall_seconds() {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);
-  return {static_cast<std::uint64_t>(now.tv_sec) * 1'000'000 +
-          static_cast<std::uint64_t>(now.tv_nsec) / 1'000};
+  return static_cast<std::uint64_t>(now.tv_sec);
 }
 
 }  // namespace holdfast::lockd

@@ -3,13 +3,14 @@
 
 #include "lockd/core/coordinator.h"
 
+#include <cstdint>
+
 namespace holdfast::lockd {
 
 /// Session ids are random, so that one of a former life is never taken for one of this life.
 [[nodiscard]] Identity fresh_identity();
 
-/// Grows from start to start as long as the wall clock does; an epoch is compared for equality only
-/// until lockd keeps a record of its own.
-[[nodiscard]] Epoch fresh_epoch();
+/// Unix time. For epochs only (lockd/store): it decides nothing else.
+[[nodiscard]] std::uint64_t wall_seconds();
 
 }  // namespace holdfast::lockd

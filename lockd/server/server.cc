@@ -54,35 +54,50 @@ wire::StartFailure bind_failure(const wire::Address& address, ErrorCode error) {
 
 }  // namespace
 
-Server::Server(asio::any_io_executor executor, ServerOptions options)
+Server::Server(asio::any_io_executor executor, ServerOptions options, std::unique_ptr<Store> store)
     : executor_(executor),
       options_(std::move(options)),
-      epoch_(fresh_epoch()),
-      last_look_(boot_time_now()),
-      coordinator_(options_.coordinator,
-                   {.epoch = epoch_,
-                    .empty = options_.former_life,
-                    .lease_ttl_max = options_.coordinator.lease_ttl,
-                    .sessions = {}},
-                   last_look_),
+      store_(std::move(store)),
+      queue_(
+          [this](const Effect& effect) {
+            std::visit([this](const auto& one) { perform(one); }, effect);
+          },
+          [this] { records_.set(); }),
+      records_(executor),
       group_(executor) {}
 
 Server::~Server() = default;
 
-wire::Started Server::open() {
-  for (const wire::Address& address : options_.listen) {
-    if (auto opened = open_acceptor(address, Door::kSessions); !opened) {
-      acceptors_.clear();
-      return opened;
-    }
+asio::awaitable<wire::Started> Server::open() {
+  auto recovered = co_await store_->open(options_.coordinator.lease_ttl);
+  if (!recovered) co_return recovered.error();
+  const std::size_t sessions = recovered->sessions.size();
+  const bool empty = recovered->empty;
+  last_look_ = boot_time_now();
+  coordinator_ =
+      std::make_unique<Coordinator>(options_.coordinator, *std::move(recovered), last_look_);
+  auto bound = bind();
+  if (!bound) {
+    acceptors_.clear();
+    co_await store_->close();
+    co_return bound;
   }
-  std::size_t sessions_only = acceptors_.size();
+  log::info("lockd.store", "epoch={} known_sessions={} empty={} grace={}", epoch().value, sessions,
+            empty ? "yes" : "no", coordinator_->status().grace ? "yes" : "no");
+  group_.spawn("lockd.store", store_loop());
+  group_.spawn("lockd.tick", tick_loop());
+  group_.spawn("lockd.sweep", sweep_loop());
+  co_return bound;
+}
+
+wire::Started Server::bind() {
+  for (const wire::Address& address : options_.listen) {
+    if (auto opened = open_acceptor(address, Door::kSessions); !opened) return opened;
+  }
+  const std::size_t sessions_only = acceptors_.size();
   if (options_.admin_path) {
-    if (auto opened = open_acceptor(wire::UnixAddress{*options_.admin_path}, Door::kAdmin);
-        !opened) {
-      acceptors_.clear();
-      return opened;
-    }
+    auto opened = open_acceptor(wire::UnixAddress{*options_.admin_path}, Door::kAdmin);
+    if (!opened) return opened;
   }
   if (acceptors_.empty()) {
     return wire::StartFailure{.code = errno_code(EADDRNOTAVAIL),
@@ -93,8 +108,6 @@ wire::Started Server::open() {
     group_.spawn("lockd.accept",
                  accept_loop(*acceptors_[i], i < sessions_only ? Door::kSessions : Door::kAdmin));
   }
-  group_.spawn("lockd.tick", tick_loop());
-  group_.spawn("lockd.sweep", sweep_loop());
   return boost::system::in_place_value;
 }
 
@@ -122,6 +135,7 @@ asio::awaitable<void> Server::stop() {
   for (const PeerPtr& peer : peers_)
     peer->connection->close();
   co_await group_.join();
+  co_await store_->close();
   by_session_.clear();
   greeting_.clear();
   strangers_.clear();
@@ -240,6 +254,8 @@ Instant Server::lease_now() {
     log::warn("lockd.paused", "ms={}",
               std::chrono::duration_cast<std::chrono::milliseconds>(gap).count());
   }
+  const Instant until = store_->authority_until();
+  if (until != Instant::max()) coordinator_->authority(until - paused_);
   return real - paused_;
 }
 
@@ -247,12 +263,14 @@ asio::awaitable<void> Server::tick_loop() {
   const Duration at_most = tick_max();
   for (;;) {
     const Instant before = lease_now();
-    const Instant deadline = coordinator_.next_deadline();
+    const Instant deadline = coordinator_->next_deadline();
     std::chrono::nanoseconds wait = at_most;
     if (deadline < before + wait) wait = deadline - before;
     wait = std::max<std::chrono::nanoseconds>(wait, kTickMin);
     co_await sleep(executor_, wait);
-    perform(coordinator_.tick(lease_now()));
+    const Instant now = lease_now();
+    perform(coordinator_->tick(now));
+    note_fences_done();
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
-/// holdfast-lockd's shell around the coordinator: connections, timers, admin. It decides nothing
-/// about locks: it decodes, asks lockd/core, and performs the effects in order.
+/// holdfast-lockd's shell around the coordinator: connections, timers, store, fence command, admin.
+/// It decides nothing about locks: it decodes, asks lockd/core, and performs the effects in order,
+/// those behind a Record once the store has it.
 ///
 /// Usable inside another process (a mount with `lockd=embedded`): open(), then stop() before
 /// destruction.
@@ -12,6 +13,7 @@
 /// goes: a mount says Hello at once, so those that are old are not mounts), time to Hello, bytes
 /// queued for a reader, time a write may stand still.
 
+#include "holdfast/task/event.h"
 #include "holdfast/task/group.h"
 #include "holdfast/wire/address.h"
 #include "holdfast/wire/codec.h"
@@ -19,7 +21,10 @@
 #include "holdfast/wire/start_failure.h"
 #include "holdfast/wire/stream.h"
 #include "lockd/core/coordinator.h"
+#include "lockd/server/effect_queue.h"
+#include "lockd/server/fence_command.h"
 #include "lockd/server/log_limit.h"
+#include "lockd/store/store.h"
 
 #include <chrono>
 #include <cstddef>
@@ -29,6 +34,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
@@ -44,8 +50,8 @@ struct ServerOptions {
   /// Path of the admin socket; none = no listings.
   std::optional<std::string> admin_path;
   Options coordinator;
-  /// An earlier life may have promised leases: locks wait until they are over.
-  bool former_life = true;
+  /// For FenceStep::kCommand.
+  FenceCommand fence_command;
 
   std::size_t connections_max = 20'000;
   std::size_t strangers_max = 1024;  ///< connections that have not said Hello
@@ -56,26 +62,30 @@ struct ServerOptions {
 
 class Server {
  public:
-  Server(boost::asio::any_io_executor executor, ServerOptions options);
+  Server(boost::asio::any_io_executor executor, ServerOptions options,
+         std::unique_ptr<Store> store);
   /// stop() has returned, or open() was never called.
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
 
-  /// Binds everything and starts serving. On failure nothing listens.
-  [[nodiscard]] wire::Started open();
+  /// Opens the store, binds everything and starts serving. On failure nothing listens. May take
+  /// long (replicas: until this one is the active lockd); may be cancelled.
+  [[nodiscard]] boost::asio::awaitable<wire::Started> open();
   /// Closes every connection and waits for the coroutines. Releases no lock and ends no session:
   /// mounts lose the connection and come back.
   [[nodiscard]] boost::asio::awaitable<void> stop();
 
   /// Where it listens (chosen ports filled in), the admin socket last.
   [[nodiscard]] std::vector<wire::Address> listening() const;
-  [[nodiscard]] Epoch epoch() const { return epoch_; }
-  [[nodiscard]] const Coordinator& coordinator() const { return coordinator_; }
+  /// These after open().
+  [[nodiscard]] Epoch epoch() const { return coordinator_->status().epoch; }
+  [[nodiscard]] const Coordinator& coordinator() const { return *coordinator_; }
 
   /// Counters for metrics and tests.
   struct Probe {
     std::uint64_t accepted = 0, strangers_dropped = 0, malformed = 0, slow_readers = 0;
+    std::uint64_t store_writes = 0, store_failures = 0, fences_run = 0, fences_failed = 0;
   };
   [[nodiscard]] const Probe& probe() const { return probe_; }
 
@@ -90,6 +100,7 @@ class Server {
   /// be in our sockets. Counting less is safe: a mount stops by its own clock.
   Instant lease_now();
   [[nodiscard]] Duration tick_max() const;
+  wire::Started bind();
   wire::Started open_acceptor(const wire::Address& address, Door door);
   boost::asio::awaitable<void> accept_loop(wire::Acceptor& acceptor, Door door);
   boost::asio::awaitable<void> tick_loop();
@@ -108,26 +119,39 @@ class Server {
   Result<void> handle(const PeerPtr& peer, const ListSessions& list, Instant now);
   Result<void> handle(const PeerPtr& peer, const ListLocks& list, Instant now);
   Result<void> handle(const PeerPtr& peer, const Reclaim& reclaim, Instant now);
+  Result<void> handle(const PeerPtr& peer, const Break& order, Instant now);
   void bind_session(const PeerPtr& peer, const Welcome& welcome);
   void unbind(Peer& peer);
   void no_stranger(Peer& peer);
-  void perform(const Effects& effects);
+
+  // effects.cc: what the coordinator wants done
+  /// At once, or when the store has what must be there before.
+  void perform(Effects effects);
   void perform(const SendReply& effect);
   void perform(const Send& effect);
   void perform(const Greet& effect);
   void perform(const EndSession& effect);
   void perform(const Disconnect& effect);
-  void perform(const Record& effect);
   void perform(const RunFence& effect);
+  void perform(const Record& effect);
   void send(SessionId session, const ServerMessage& message);
+  boost::asio::awaitable<void> store_loop();
+  boost::asio::awaitable<void> write_until_durable(StoreChanges changes);
+  boost::asio::awaitable<void> run_fence(RunFence effect);
+  void note_fence(SessionId session);
+  void note_fences_done();
 
   boost::asio::any_io_executor executor_;
   ServerOptions options_;
   wire::Codec codec_;
-  Epoch epoch_;
+  std::unique_ptr<Store> store_;
   Instant last_look_;   // when lease_now() was last asked; the tick loop asks often
   Duration paused_{0};  // all pauses so far
-  Coordinator coordinator_;
+  std::unique_ptr<Coordinator> coordinator_;  // from open() on
+  EffectQueue queue_;
+  task::Event records_;                    // there is something to write
+  std::unordered_set<SessionId> fencing_;  // of which the log says so
+  std::size_t fences_running_ = 0;
   task::Group group_;
   std::vector<std::unique_ptr<wire::Acceptor>> acceptors_;
   std::list<PeerPtr> peers_;      // all, oldest first
@@ -136,6 +160,7 @@ class Server {
   std::unordered_map<ConnectionId, PeerPtr> greeting_;  // said Hello, not answered yet
   std::uint64_t last_connection_ = 0;
   LogLimit refusals_;
+  bool said_stale_ = false;
   Probe probe_;
 };
 

@@ -56,6 +56,8 @@ void Contents::apply(const StoreChange& change, std::chrono::milliseconds lease_
 }
 
 void Contents::begin_life(std::uint64_t wall_seconds, std::chrono::milliseconds lease_ttl) {
+  const bool is_new = empty && epoch.value == 0;
+  before = is_new ? std::nullopt : std::optional(epoch);
   epoch = {std::max(epoch.value + 1, wall_seconds)};
   lease_ttl_max = std::max(lease_ttl_max, lease_ttl);
 }
@@ -63,6 +65,7 @@ void Contents::begin_life(std::uint64_t wall_seconds, std::chrono::milliseconds 
 Recovered Contents::recovered() const {
   Recovered out;
   out.epoch = epoch;
+  out.before = before;
   out.empty = empty;
   out.lease_ttl_max = lease_ttl_max;
   for (const auto& [id, record] : sessions)

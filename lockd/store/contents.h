@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <optional>
 
 namespace holdfast::lockd {
 
@@ -15,6 +16,7 @@ struct Contents {
   bool empty = true;
   std::chrono::milliseconds lease_ttl_max{0};
   std::map<SessionId, SessionRecord> sessions;
+  std::optional<Epoch> before;  ///< set by begin_life()
 
   /// Idempotent. What names a session that is not there changes nothing, but PutSession.
   /// `lease_ttl` is this life's, for Settled.

@@ -159,6 +159,8 @@ SqliteFile::Begun SqliteFile::begin_life(std::uint64_t wall_seconds,
     database_.run("BEGIN IMMEDIATE");
     Recovered recovered = read_all(database_);
     MetaRow meta = read_meta(database_);
+    const bool is_new = meta.empty && meta.epoch.value == 0;
+    if (!is_new) recovered.before = meta.epoch;
     // Not below the wall clock, so that also after a deleted store epochs grow.
     meta.epoch = {std::max(meta.epoch.value + 1, wall_seconds)};
     meta.lease_ttl_max = std::max(meta.lease_ttl_max, lease_ttl);

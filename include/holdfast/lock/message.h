@@ -233,6 +233,26 @@ struct SessionEnded {};
 
 struct ListSessions {};
 struct ListLocks {};
+/// Takes everything, or what it has on `file`, away from a session (docs/reliability.md, "Break").
+struct Break {
+  SessionId session;
+  std::optional<FileKey> file;
+};
+/// `refused`: why nothing will happen, for people; empty = ordered. `at_most`: until it is given
+/// away, where fencing means to wait; a fence command may be quicker.
+struct BreakAnswer {
+  std::string refused;
+  std::chrono::milliseconds at_most{0};
+};
+
+/// docs/reliability.md, "Phases"
+enum class SessionPhase : std::uint8_t {
+  kLive,
+  kReturning,  ///< of a former life of lockd, has not told yet what it holds
+  kCourtesy,   ///< its lease is over, nobody wants what it holds
+  kFencing,    ///< somebody does: first it must not be able to write any more
+  kFenced,     ///< it cannot; what is wanted of it is given away
+};
 
 struct SessionInfo {
   SessionId session;
@@ -245,6 +265,11 @@ struct SessionInfo {
   std::chrono::milliseconds lease_left{0};
   std::uint64_t locks = 0;
   std::uint64_t waiters = 0;
+  SessionPhase phase = SessionPhase::kLive;
+  /// An administrator's order waits for its lease to end.
+  bool breaking = false;
+  /// Files whose locks it lost and has not been seen to know.
+  std::uint64_t losses = 0;
 };
 enum class LockState : std::uint8_t { kHeld, kWaiting, kWalOwner };
 struct LockInfo {
@@ -265,6 +290,10 @@ struct SessionList {
   Epoch epoch;
   std::vector<SessionInfo> sessions;
   bool truncated = false;  ///< more than fit into one frame
+  /// Locks wait: lockd does not know yet who held what before it started.
+  bool grace = false;
+  std::chrono::milliseconds grace_left{0};  ///< at least; 0 = until all are back or fenced
+  bool stale = false;                       ///< serves nobody: its store is older than its mounts
 };
 struct LockList {
   std::vector<LockInfo> locks;
@@ -275,8 +304,8 @@ struct LockList {
 // -------------------------------------------------------------------------------------------------------
 
 using ClientMessage =
-    std::variant<Hello, Request, Renew, Goodbye, ListSessions, ListLocks, Reclaim>;
+    std::variant<Hello, Request, Renew, Goodbye, ListSessions, ListLocks, Reclaim, Break>;
 using ServerMessage = std::variant<Welcome, HelloRefused, Reply, Renewed, SessionEnded, SessionList,
-                                   LockList, Queued, Reclaimed>;
+                                   LockList, Queued, Reclaimed, BreakAnswer>;
 
 }  // namespace holdfast

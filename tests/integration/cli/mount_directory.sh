@@ -39,7 +39,7 @@ kill -9 "$(cat "/run/holdfast/mount"*.pid)"
 for ((i = 0; i < 100; i++)); do stat "$T/mnt" >/dev/null 2>&1 || break; sleep 0.05; done
 expect 32 "whose process has died" holdfast mount "$T/src" "$T/mnt" -o "lockd=embedded,log=$T/log"
 expect 0 "" holdfast unmount "$T/mnt"
-expect 0 "was killed; waiting until its lease ended" holdfast mount "$T/src" "$T/mnt" -o "lockd=embedded,log=$T/log"
+expect 0 "was killed; locks wait until its lease is over" holdfast mount "$T/src" "$T/mnt" -o "lockd=embedded,log=$T/log"
 [[ $(cat "$T/mnt/file") == text ]] || fail "the file is gone"
 
 echo "SIGTERM unmounts"

@@ -76,7 +76,7 @@ TEST(LockdProgram, ReadsAFileOfSettings) {
   LockdProcess base;
   const std::string file = base.admin_path() + ".conf";
   std::ofstream(file) << "lease-ttl=3\nlog-format=json\n";
-  LockdProcess lockd({"--startup-wait", "0", "--config", file});
+  LockdProcess lockd({"--config", file});
   RawPeer peer(lockd.address());
   EXPECT_EQ(peer.open_session().lease_ttl, std::chrono::seconds(3));
   std::ostringstream log;

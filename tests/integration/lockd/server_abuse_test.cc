@@ -114,7 +114,7 @@ TEST_F(LockdAbuse, AnotherProtocolVersionIsToldSo) {
 class LockdStrangers : public LockdAbuse {
  protected:
   LockdStrangers()
-      : LockdAbuse({.lease_ttl = 10s, .startup_wait = 0ms, .adjust = [](auto& options) {
+      : LockdAbuse({.lease_ttl = 10s, .adjust = [](auto& options) {
                       options.strangers_max = 8;
                       options.hello_timeout = 300ms;
                     }}) {}
@@ -140,7 +140,7 @@ TEST_F(LockdStrangers, ACrowdOfSilentConnectionsKeepsNobodyOut) {
 class LockdSlowReader : public LockdAbuse {
  protected:
   LockdSlowReader()
-      : LockdAbuse({.lease_ttl = 10s, .startup_wait = 0ms, .adjust = [](auto& options) {
+      : LockdAbuse({.lease_ttl = 10s, .adjust = [](auto& options) {
                       options.write_stall_max = 500ms;
                       options.connection.queue_size_high = 64 << 10;
                       options.connection.queue_size_max = 256 << 10;

@@ -61,7 +61,7 @@ TEST(LockdAdmin, TheSocketBelongsToItsOwnerAndGoesWithTheServer) {
 }
 
 TEST(LockdAdmin, TakesSessionsToo) {
-  InProcessLockd lockd({.lease_ttl = 10s, .startup_wait = 0ms, .adjust = [](auto& options) {
+  InProcessLockd lockd({.lease_ttl = 10s, .adjust = [](auto& options) {
                           options.listen.clear();  // as a mount with lockd=embedded
                         }});
   RawPeer peer(lockd.admin_address());

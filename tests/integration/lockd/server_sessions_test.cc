@@ -147,7 +147,7 @@ TEST(LockdServer, AnUnknownSessionIsLost) {
 }
 
 TEST(LockdServer, ASilentSessionExpiresAndItsLocksGoToTheWaiter) {
-  InProcessLockd lockd({.lease_ttl = 1s, .startup_wait = 0ms, .adjust = {}});
+  InProcessLockd lockd({.lease_ttl = 1s, .adjust = {}});
   RawPeer silent(lockd.address());
   silent.open_session();
   silent.ask(1, lock_request(1, LockMode::kExclusive));
@@ -168,7 +168,7 @@ TEST(LockdServer, ASilentSessionExpiresAndItsLocksGoToTheWaiter) {
 }
 
 TEST(LockdServer, RenewalsKeepASessionAlive) {
-  InProcessLockd lockd({.lease_ttl = 1s, .startup_wait = 0ms, .adjust = {}});
+  InProcessLockd lockd({.lease_ttl = 1s, .adjust = {}});
   RawPeer peer(lockd.address());
   peer.open_session();
   peer.ask(1, lock_request(1, LockMode::kExclusive));
@@ -203,7 +203,7 @@ TEST(LockdServer, ACleanStopTellsNobodyThatTheSessionEnded) {
 }
 
 TEST(LockdServer, ANewLifeWelcomesAtOnceAndGrantsWhenOldLeasesAreOver) {
-  InProcessLockd lockd({.lease_ttl = 1s, .startup_wait = 1s, .adjust = {}});
+  InProcessLockd lockd({.lease_ttl = 1s, .adjust = {}, .empty = true});
   RawPeer peer(lockd.address());
   peer.open_session();
   peer.send(Request{{1}, {0}, lock_request(1, LockMode::kExclusive)});

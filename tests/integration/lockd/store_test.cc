@@ -56,6 +56,12 @@ TEST_P(StoreContract, EpochsGrowAndAreNeverBelowTheWallClock) {
   EXPECT_EQ(life({}, 2000).epoch.value, 2000u);
 }
 
+TEST_P(StoreContract, KnowsTheEpochOfTheLifeBefore) {
+  EXPECT_FALSE(life({}, 1000).before) << "there was none";
+  EXPECT_EQ(life({}, 2000).before, Epoch{1000});
+  EXPECT_EQ(life({}, 3000).before, Epoch{2000});
+}
+
 TEST_P(StoreContract, IsEmptyUntilALifeHasSeenItsGraceEnd) {
   EXPECT_TRUE(life({}).empty);
   EXPECT_TRUE(life({{PutSession{sample_session(1)}}}).empty) << "the first life ended too early";
@@ -201,6 +207,7 @@ TEST_F(SqliteStoreFile, TheOperatorsWordMakesAStoreThatIsNotEmpty) {
   const auto first = start(path);
   ASSERT_TRUE(first);
   EXPECT_FALSE(first->empty);
+  EXPECT_EQ(first->before, Epoch{0}) << "a mount that has seen any epoch contradicts the operator";
   const auto again = SqliteStore::create_settled(path);
   ASSERT_FALSE(again);
   EXPECT_EQ(again.error().code, errno_code(EEXIST));

@@ -48,8 +48,8 @@ TEST(LockClientOutage, AnInterruptOfASentRequestIsAnsweredWhileLockdStandsStill)
       << "a grant that crossed was given back";
 }
 
-TEST(LockClientOutage, ARestartedLockdMeansLostThenANewSessionAfterItsWait) {
-  InProcessLockd lockd({.lease_ttl = 1s, .startup_wait = 600ms, .adjust = {}});
+TEST(LockClientOutage, ALockdThatLostItsStoreMeansLostThenANewSession) {
+  InProcessLockd lockd({.lease_ttl = 1s, .adjust = {}});
   DrivenLoop loop;
   TestMount mount(loop, lockd.address());
   const auto session = mount.client->session();
@@ -59,6 +59,7 @@ TEST(LockClientOutage, ARestartedLockdMeansLostThenANewSessionAfterItsWait) {
   auto patient = other.lock(1, LockMode::kExclusive, Wait::kYes);
   loop.drive(50ms);
   lockd.kill();
+  lockd.forget();
   lockd.start();
   const auto ended = loop.finish(std::move(pending));
   ASSERT_FALSE(ended);
@@ -74,7 +75,7 @@ TEST(LockClientOutage, ARestartedLockdMeansLostThenANewSessionAfterItsWait) {
 }
 
 TEST(LockClientOutage, SuspendsByItselfAtTheDeadlineAndResumesWithItsLocks) {
-  LockdProcess lockd({"--startup-wait", "0", "--lease-ttl", "1"});
+  LockdProcess lockd({"--lease-ttl", "1"});
   DrivenLoop loop;
   TestMount mount(loop, lockd.address());
   ASSERT_TRUE(loop.finish(mount.lock(1, LockMode::kExclusive)));

@@ -48,7 +48,7 @@ TEST(LockClientStart, PatienceWaitsForALockdThatComesLater) {
 }
 
 TEST(LockClientStart, ARefusalNamesItsReason) {
-  InProcessLockd lockd({.lease_ttl = 10s, .startup_wait = 0ms, .adjust = [](auto& options) {
+  InProcessLockd lockd({.lease_ttl = 10s, .adjust = [](auto& options) {
                           options.coordinator.limits.sessions_max = 0;
                         }});
   DrivenLoop loop;

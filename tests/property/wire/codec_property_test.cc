@@ -124,7 +124,7 @@ Command any_command() {
 }
 
 ClientMessage any_client_message() {
-  switch (*rc::gen::inRange(0, 7)) {
+  switch (*rc::gen::inRange(0, 8)) {
     case 0: {
       Hello hello;
       hello.version_min = std::max(1u, any_u32() / 2);
@@ -149,6 +149,11 @@ ClientMessage any_client_message() {
       return Goodbye{};
     case 4:
       return ListSessions{};
+    case 6: {
+      Break order{{above_zero()}, {}};
+      if (any_bool()) order.file = any_file();
+      return order;
+    }
     case 5: {
       Reclaim reclaim;
       for (int i = *rc::gen::inRange(0, 4); i > 0; --i)
@@ -188,7 +193,10 @@ SessionInfo any_session_info() {
           .connected = any_bool(),
           .lease_left = any_ms(1'000'000) - std::chrono::seconds(5),
           .locks = any_u64(),
-          .waiters = any_u64()};
+          .waiters = any_u64(),
+          .phase = static_cast<SessionPhase>(*rc::gen::inRange(0, 5)),
+          .breaking = any_bool(),
+          .losses = any_u64()};
 }
 
 LockInfo any_lock_info() {
@@ -210,7 +218,7 @@ LockInfo any_lock_info() {
 
 ServerMessage any_server_message() {
   const auto count = *rc::gen::inRange(0, 4);
-  switch (*rc::gen::inRange(0, 9)) {
+  switch (*rc::gen::inRange(0, 10)) {
     case 0:
       return Welcome{std::max(1u, any_u32()),
                      {above_zero()},
@@ -230,10 +238,17 @@ ServerMessage any_server_message() {
       return SessionEnded{};
     case 7:
       return Queued{{above_zero()}, any_place()};
+    case 9:
+      return BreakAnswer{any_text(), any_ms(1'000'000)};
     case 8:
       return Reclaimed{any_losses(count)};
     case 5: {
-      SessionList list{.epoch = {any_u64()}, .sessions = {}, .truncated = any_bool()};
+      SessionList list{.epoch = {any_u64()},
+                       .sessions = {},
+                       .truncated = any_bool(),
+                       .grace = any_bool(),
+                       .grace_left = any_ms(1'000'000),
+                       .stale = any_bool()};
       for (int i = 0; i < count; ++i)
         list.sessions.push_back(any_session_info());
       return list;
@@ -297,6 +312,12 @@ inline auto fields(const ListSessions&) {
 inline auto fields(const ListLocks&) {
   return std::make_tuple();
 }
+inline auto fields(const Break& v) {
+  return std::make_tuple(v.session, v.file);
+}
+inline auto fields(const BreakAnswer& v) {
+  return std::make_tuple(v.refused, v.at_most);
+}
 inline auto fields(const Granted& v) {
   return std::make_tuple(v.token);
 }
@@ -327,7 +348,8 @@ inline auto fields(const SessionEnded&) {
 }
 inline auto fields(const SessionInfo& v) {
   return std::make_tuple(v.session, v.node, v.mountpoint, v.volume_name, v.volume, v.pid,
-                         v.connected, v.lease_left, v.locks, v.waiters);
+                         v.connected, v.lease_left, v.locks, v.waiters, v.phase, v.breaking,
+                         v.losses);
 }
 inline auto fields(const LockInfo& v) {
   return std::make_tuple(v.state, v.session, v.node, v.volume_name, v.file, v.space, v.mode,
@@ -351,7 +373,8 @@ bool same(const QueryResult& a, const QueryResult& b) {
   return same(a.conflict, b.conflict);
 }
 bool same(const SessionList& a, const SessionList& b) {
-  return a.epoch == b.epoch && a.truncated == b.truncated && same_all(a.sessions, b.sessions);
+  return a.epoch == b.epoch && a.truncated == b.truncated && a.grace == b.grace &&
+         a.grace_left == b.grace_left && a.stale == b.stale && same_all(a.sessions, b.sessions);
 }
 bool same(const LockList& a, const LockList& b) {
   return a.truncated == b.truncated && same_all(a.locks, b.locks);

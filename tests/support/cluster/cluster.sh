@@ -34,9 +34,15 @@ on_node() {
   nsenter --net="/run/netns/$net-$node" -- "$@"
 }
 
+# The store is the cluster's own and stays over lockd_kill. The first start finds one that knows that it may serve at
+# once; CLUSTER_EMPTY_STORE=1 leaves that out.
 lockd_start() {
+  if [[ ! -e $CLUSTER/lockd.db && -z ${CLUSTER_EMPTY_STORE:-} ]]; then
+    "$bin/holdfast-lockd" --store "$CLUSTER/lockd.db" --new-volume >/dev/null
+  fi
   # Not through on_node: $! would be the shell that runs the function.
-  nsenter --net="/run/netns/$net-srv" -- "$bin/holdfast-lockd" --listen "10.77.0.1:$LOCKD_PORT" --admin "$CLUSTER/lockd.sock" "$@" \
+  nsenter --net="/run/netns/$net-srv" -- "$bin/holdfast-lockd" --listen "10.77.0.1:$LOCKD_PORT" --admin "$CLUSTER/lockd.sock" \
+    --store "$CLUSTER/lockd.db" "$@" \
     >>"$CLUSTER/log/lockd.log" 2>&1 &
   lockd_pid=$!
   local i

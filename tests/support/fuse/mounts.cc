@@ -112,9 +112,16 @@ Mounts::Mounts(std::size_t count) {
   ready_ = true;
 }
 
+// The first one knows that it may serve at once.
 bool Mounts::start_lockd() {
-  lockd_ = spawn({HOLDFAST_LOCKD, "--listen", "unix:" + root_ + "/lockd", "--admin", "",
-                  "--startup-wait", "0", "--lease-ttl", "2", "--log-level", "warn"},
+  const std::string store = root_ + "/lockd.db";
+  if (lockd_ <= 0) {
+    int status = -1;
+    ::waitpid(spawn({HOLDFAST_LOCKD, "--store", store, "--new-volume"}, -1), &status, 0);
+    if (status != 0) return false;
+  }
+  lockd_ = spawn({HOLDFAST_LOCKD, "--listen", "unix:" + root_ + "/lockd", "--admin", "", "--store",
+                  store, "--lease-ttl", "2", "--log-level", "warn"},
                  -1);
   return eventually([&] { return std::filesystem::exists(root_ + "/lockd"); });
 }
@@ -123,6 +130,9 @@ bool Mounts::replace_lockd() {
   ::kill(lockd_, SIGKILL);
   ::waitpid(lockd_, nullptr, 0);
   ::unlink((root_ + "/lockd").c_str());
+  // With its memory, so that sessions are lost; a store that is gone makes new locks wait.
+  ::unlink((root_ + "/lockd.db").c_str());
+  ::unlink((root_ + "/lockd.db-journal").c_str());
   return start_lockd();
 }
 

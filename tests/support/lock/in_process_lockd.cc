@@ -1,11 +1,14 @@
 #include "tests/support/lock/in_process_lockd.h"
 
+#include "lockd/store/memory_store.h"
+
 #include <future>
 #include <stdexcept>
 #include <string>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/use_future.hpp>
 
 namespace asio = boost::asio;
 
@@ -24,6 +27,7 @@ InProcessLockd::InProcessLockd(LockdSetup setup)
     : setup_(std::move(setup)),
       directory_(make_directory()),
       address_(wire::TcpAddress{"127.0.0.1", 0}) {
+  contents_->empty = setup_.empty;
   start();
 }
 
@@ -44,11 +48,16 @@ void InProcessLockd::start() {
   options.coordinator.lease_ttl = setup_.lease_ttl;
   options.coordinator.storage_delay = std::chrono::milliseconds(0);
   options.coordinator.write_life_default = std::chrono::milliseconds(0);
-  options.former_life = setup_.startup_wait > std::chrono::milliseconds(0);
   if (setup_.adjust) setup_.adjust(options);
   loop_ = std::make_unique<asio::io_context>(1);
-  server_ = std::make_unique<lockd::Server>(loop_->get_executor(), std::move(options));
-  if (const auto opened = server_->open(); !opened) throw std::runtime_error(opened.error().what);
+  auto store =
+      setup_.store ? setup_.store(contents_) : std::make_unique<lockd::MemoryStore>(contents_, 0);
+  server_ =
+      std::make_unique<lockd::Server>(loop_->get_executor(), std::move(options), std::move(store));
+  auto opening = asio::co_spawn(*loop_, server_->open(), asio::use_future);
+  while (opening.wait_for(std::chrono::seconds(0)) != std::future_status::ready)
+    loop_->run_one();
+  if (const auto opened = opening.get(); !opened) throw std::runtime_error(opened.error().what);
   if (!server_->listening().empty()) address_ = server_->listening().front();
   thread_ = std::jthread([this] { loop_->run(); });
 }
@@ -59,6 +68,13 @@ void InProcessLockd::kill() {
   thread_.join();
   server_.reset();
   loop_.reset();
+}
+
+void InProcessLockd::forget(bool empty) {
+  const Epoch epoch = contents_->epoch;
+  contents_ = std::make_shared<lockd::Contents>();
+  contents_->epoch = epoch;  // as the wall clock sees to it
+  contents_->empty = empty;
 }
 
 void InProcessLockd::inspect(const std::function<void(const lockd::Server&)>& look) {

@@ -4,13 +4,15 @@
 ///
 ///   support::InProcessLockd lockd({.lease_ttl = 1s});
 ///   connect to lockd.address() ...
-///   lockd.kill();      // everything forgotten, connections reset, nobody told
+///   lockd.kill();      // connections reset, nobody told; what lockd would have on disk stays
+///   lockd.forget();    // not even that: a lost store
 ///   lockd.start();     // a new life on the same port
 ///
 /// Thread: the test's thread; the server has its own. Cleans up in the destructor.
 
 #include "holdfast/wire/address.h"
 #include "lockd/server/server.h"
+#include "lockd/store/contents.h"
 
 #include <chrono>
 #include <filesystem>
@@ -24,9 +26,12 @@ namespace holdfast::support {
 
 struct LockdSetup {
   std::chrono::milliseconds lease_ttl{10'000};
-  std::chrono::milliseconds startup_wait{0};
   /// Changes anything else before the server is made.
-  std::function<void(lockd::ServerOptions&)> adjust;
+  std::function<void(lockd::ServerOptions&)> adjust{};
+  /// The store knows nothing of earlier leases: locks wait for them.
+  bool empty = false;
+  /// Another store than one in memory; `contents` is the stable storage.
+  std::function<std::unique_ptr<lockd::Store>(std::shared_ptr<lockd::Contents>)> store{};
 };
 
 class InProcessLockd {
@@ -43,6 +48,9 @@ class InProcessLockd {
   [[nodiscard]] std::string admin_path() const { return (directory_ / "lockd.sock").string(); }
 
   void kill();
+  /// Between kill() and start(). The next life believes that there is nothing to know, unless
+  /// `empty`.
+  void forget(bool empty = false);
   void start();
   /// Runs `look` on the server's thread and waits for it.
   void inspect(const std::function<void(const lockd::Server&)>& look);
@@ -50,6 +58,7 @@ class InProcessLockd {
 
  private:
   LockdSetup setup_;
+  std::shared_ptr<lockd::Contents> contents_ = std::make_shared<lockd::Contents>();
   std::filesystem::path directory_;
   wire::Address address_;
   std::unique_ptr<boost::asio::io_context> loop_;

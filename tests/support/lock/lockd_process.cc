@@ -1,5 +1,7 @@
 #include "tests/support/lock/lockd_process.h"
 
+#include "lockd/store/sqlite_store.h"
+
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
@@ -52,6 +54,8 @@ LockdProcess::LockdProcess(std::vector<std::string> arguments)
     : arguments_(std::move(arguments)),
       directory_(make_directory()),
       address_(wire::TcpAddress{"127.0.0.1", 0}) {
+  const auto created = lockd::SqliteStore::create_settled(store_path());
+  if (!created) throw std::runtime_error(created.error().what);
   start();
 }
 
@@ -65,8 +69,9 @@ LockdProcess::~LockdProcess() {
 }
 
 void LockdProcess::start() {
-  std::vector<std::string> words{program(), "--listen", wire::to_string(address_), "--admin",
-                                 admin_path()};
+  std::vector<std::string> words{program(),   "--listen",   wire::to_string(address_),
+                                 "--admin",   admin_path(), "--store",
+                                 store_path()};
   words.insert(words.end(), arguments_.begin(), arguments_.end());
   std::vector<char*> argv;
   for (std::string& word : words)

@@ -1,9 +1,12 @@
 #pragma once
 /// holdfast-lockd as a child process, for tests that kill or stop the real thing.
 ///
-///   support::LockdProcess lockd({"--lease-ttl", "2", "--startup-wait", "0"});
+///   support::LockdProcess lockd({"--lease-ttl", "2"});
 ///   connect to lockd.address() ...
 ///   lockd.signal(SIGKILL); lockd.wait();  lockd.start();   // same port
+///
+/// Its store is a file in a directory of its own, from the start one that knows that there is
+/// nothing to know: no grace period.
 ///
 /// The program is $HOLDFAST_LOCKD, else bin/holdfast-lockd of this build. Ends the child in the
 /// destructor.
@@ -21,8 +24,8 @@ namespace holdfast::support {
 
 class LockdProcess {
  public:
-  /// `arguments` besides --listen and --admin.
-  explicit LockdProcess(std::vector<std::string> arguments = {"--startup-wait", "0"});
+  /// `arguments` besides --listen, --admin and --store.
+  explicit LockdProcess(std::vector<std::string> arguments = {});
   ~LockdProcess();
   LockdProcess(const LockdProcess&) = delete;
   LockdProcess& operator=(const LockdProcess&) = delete;
@@ -35,6 +38,7 @@ class LockdProcess {
 
   [[nodiscard]] const wire::Address& address() const { return address_; }
   [[nodiscard]] std::string admin_path() const { return (directory_ / "lockd.sock").string(); }
+  [[nodiscard]] std::string store_path() const { return (directory_ / "lockd.db").string(); }
   /// Where its standard error goes.
   [[nodiscard]] std::filesystem::path log_path() const { return directory_ / "lockd.log"; }
   [[nodiscard]] pid_t pid() const { return pid_; }

@@ -37,6 +37,7 @@ LockInfo a_lock() {
   lock.file = {.fileid = 77, .handle_hash = 1};
   lock.mode = LockMode::kExclusive;
   lock.range = *ByteRange::make(0x40000000, 0x40000001);
+  lock.token = {9};
   lock.pid = 42;
   lock.age = 3s;
   return lock;
@@ -47,8 +48,10 @@ TEST(Listing, TheTableHasALinePerLock) {
   EXPECT_EQ(locks_table(list), "no locks\n");
   list.locks.push_back(a_lock());
   EXPECT_EQ(locks_table(list),
-            "NODE    PID  STATE  KIND   MODE       RANGE    AGE  FILEID  VOLUME\n"
-            "node-a  42   held   fcntl  exclusive  PENDING  3s   77      nas:/export\n");
+            "NODE    PID  STATE  KIND   MODE       RANGE    AGE  FILEID  LOCK  SESSION           "
+            "VOLUME\n"
+            "node-a  42   held   fcntl  exclusive  PENDING  3s   77      9     0000000000000abc  "
+            "nas:/export\n");
   list.truncated = true;
   EXPECT_NE(locks_table(list).find("only the first 1"), std::string::npos);
 }
@@ -72,7 +75,9 @@ TEST(Listing, JsonOfAnOpenEndedRangeHasNoEnd) {
   list.locks[0].range = ByteRange::whole_file();
   EXPECT_NE(locks_json({list}).find(R"("start":0,"end":null,"range":"0-EOF")"), std::string::npos);
   SessionList sessions;
-  EXPECT_EQ(sessions_json({sessions}), "{\"sessions\":[],\"truncated\":false}\n");
+  EXPECT_EQ(sessions_json({sessions}),
+            "{\"sessions\":[],\"truncated\":false,\"lockds\":[{\"epoch\":0,\"grace\":false,"
+            "\"grace_left_ms\":0,\"stale\":false}]}\n");
 }
 
 }  // namespace
