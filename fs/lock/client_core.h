@@ -197,6 +197,7 @@ class ClientCore {
   void begin_reclaim(ClientEffects& effects);
   void forget_what_may_be_free();
   void renumber(ClientEffects& effects);
+  void renew(Instant now, ClientEffects& effects);
   void tell_more(ClientEffects& effects);
 
   Hello hello_;

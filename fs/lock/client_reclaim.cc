@@ -177,6 +177,7 @@ void ClientCore::tell_more(ClientEffects& effects) {
       databases_.pop_front();
     }
     message.last = message.locks.size() + message.wal_databases.size() < kReclaimMax;
+    message.asks_again = message.last && !unsent_.empty();
     told_all_ = message.last;
     effects.emplace_back(SendMessage{ClientMessage(std::move(message))});
   }
@@ -188,13 +189,14 @@ ClientEffects ClientCore::writable() {
   return effects;
 }
 
-void ClientCore::on(const Reclaimed& reclaimed, Instant, ClientEffects& effects) {
+void ClientCore::on(const Reclaimed& reclaimed, Instant now, ClientEffects& effects) {
   if (link_ != Link::kReclaiming || !told_all_) {
     return drop(DropConnection::Why::kProtocol, {}, effects);
   }
   take_losses(reclaimed.losses, effects);
   link_ = Link::kUp;
   pump(effects);
+  renew(now, effects);  // what was asked before is asked again: grace need not wait for us
 }
 
 }  // namespace holdfast::fs

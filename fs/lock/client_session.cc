@@ -212,12 +212,14 @@ ClientEffects ClientCore::tick(Instant now) {
     drop(DropConnection::Why::kSilent, {}, effects);
     return effects;
   }
-  if (now >= renew_at_) {
-    renew_at_ = now + ttl / 3;
-    renewals_.push_back({++last_tick_, now});
-    effects.emplace_back(SendMessage{ClientMessage(Renew{last_tick_, losses_seen_})});
-  }
+  if (now >= renew_at_) renew(now, effects);
   return effects;
+}
+
+void ClientCore::renew(Instant now, ClientEffects& effects) {
+  renew_at_ = now + session_->lease_ttl / 3;
+  renewals_.push_back({++last_tick_, now});
+  effects.emplace_back(SendMessage{ClientMessage(Renew{last_tick_, losses_seen_})});
 }
 
 Instant ClientCore::next_deadline() const {

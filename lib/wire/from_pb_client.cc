@@ -165,6 +165,7 @@ std::optional<ClientMessage> take(const pb::Reclaim& from) {
   for (const auto& database : from.wal_databases())
     to.wal_databases.push_back(wire::take(database));
   to.last = from.last();
+  to.asks_again = from.asks_again();
   return to;
 }
 

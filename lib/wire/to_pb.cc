@@ -162,6 +162,7 @@ void put(const Reclaim& from, pb::ClientMessage& message) {
   for (const FileKey& database : from.wal_databases)
     put(database, *to.add_wal_databases());
   to.set_last(from.last);
+  to.set_asks_again(from.asks_again);
 }
 
 // ---- Replies

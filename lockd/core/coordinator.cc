@@ -263,6 +263,7 @@ Effects Coordinator::renew(SessionId id, const Renew& renew, Instant now) {
     case Phase::kLive:
       renewed = !session->break_order.given();
       if (renewed) state.sessions.renew(*session, until);
+      if (session->asking_again) state.forget_former(*session);  // all of it is asked
       break;
     case Phase::kCourtesy:
       state.make_live(*session, now, effects);
@@ -310,7 +311,11 @@ Effects Coordinator::reclaim(SessionId id, const Reclaim& reclaim, Instant now) 
   }
   state.take_back(*session, reclaim, now, effects);
   if (reclaim.last) {
-    state.forget_former(*session);
+    if (reclaim.asks_again) {
+      session->asking_again = true;
+    } else {
+      state.forget_former(*session);
+    }
     state.make_live(*session, now, effects);
     effects.push_back(Send{id, Reclaimed{session->record.losses}});
   }

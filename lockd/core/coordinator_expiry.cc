@@ -25,6 +25,7 @@ void Coordinator::State::end_leases(Instant now, Effects& effects) {
 
 void Coordinator::State::lease_over(Session& session, Instant now, Effects& effects) {
   ++probe.expiries;
+  if (session.asking_again) forget_former(session);  // it told all that it holds
   Answers answers;
   for (auto& [number, request] : locks.make_absent(session.locks, now, answers))
     session.deferred.emplace(number, Deferred{++last_arrival, std::move(request)});
@@ -141,6 +142,7 @@ void Coordinator::State::end(Session& session, Instant now, Effects& effects) {
 }
 
 void Coordinator::State::forget_former(Session& session) {
+  session.asking_again = false;
   if (std::exchange(session.former, false)) --formers;
 }
 

@@ -73,12 +73,21 @@ void Coordinator::State::admit(Session& session, const Request& request, Instant
   }
 }
 
+namespace {
+/// One of an earlier life is older than any of this, and stays: if some waiters had places of two
+/// lives, and others only the later one, the next restart would turn their order round.
+bool has_place(const Command& command) {
+  const auto* lock = std::get_if<LockRequest>(&command);
+  return lock != nullptr && lock->place.has_value();
+}
+}  // namespace
+
 void Coordinator::State::carry_out(Session& session, RequestNumber number, const Command& command,
                                    Instant now, Effects& effects) {
   Answers answers;
   if (const auto outcome = execute(session, number, command, now, answers)) {
     reply(session, number, *outcome, effects);
-  } else if (const auto seq = Locks::place_of(session.locks, number)) {
+  } else if (const auto seq = Locks::place_of(session.locks, number); seq && !has_place(command)) {
     effects.push_back(Send{session.id(), Queued{number, {epoch, *seq}}});
   }
   perform(answers, effects);

@@ -72,7 +72,8 @@ struct Session {
   SessionRecord record;  ///< as it is on stable storage, or will be before anything follows from it
   Phase phase = Phase::kReturning;
   bool connected = false;
-  bool former = false;  ///< of a former life, and neither back nor fenced: grace goes on
+  bool former = false;        ///< of a former life, and neither back nor fenced: grace goes on
+  bool asking_again = false;  ///< live and former: Reclaim::asks_again
   Instant lease_until;
   Instant due = Instant::max();  ///< of a session that is not live: when something happens to it
   LossNumber losses_seen;

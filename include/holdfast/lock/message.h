@@ -167,6 +167,9 @@ struct Reclaim {
   std::vector<HeldLock> locks;
   std::vector<FileKey> wal_databases;  ///< whose wal-index it owns
   bool last = false;
+  /// With `last`: requests of before come again once Reclaimed is here, then a Renew. Grace goes on
+  /// until that Renew, so that who waited keeps its place.
+  bool asks_again = false;
 };
 /// Answer to the last Reclaim. `losses`: what could not be given back.
 struct Reclaimed {

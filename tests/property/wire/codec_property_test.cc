@@ -161,6 +161,7 @@ ClientMessage any_client_message() {
       for (int i = *rc::gen::inRange(0, 3); i > 0; --i)
         reclaim.wal_databases.push_back(any_file());
       reclaim.last = any_bool();
+      reclaim.asks_again = any_bool();
       return reclaim;
     }
     default:
@@ -380,7 +381,8 @@ bool same(const LockList& a, const LockList& b) {
   return a.truncated == b.truncated && same_all(a.locks, b.locks);
 }
 bool same(const Reclaim& a, const Reclaim& b) {
-  return a.last == b.last && a.wal_databases == b.wal_databases && same_all(a.locks, b.locks);
+  return a.last == b.last && a.asks_again == b.asks_again && a.wal_databases == b.wal_databases &&
+         same_all(a.locks, b.locks);
 }
 bool same(const Hello& a, const Hello& b) {
   return std::tie(a.version_min, a.version_max, a.volume, a.volume_name, a.node, a.mountpoint,
