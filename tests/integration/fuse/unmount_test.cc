@@ -21,7 +21,7 @@ TEST_F(Unmount, UmountEndsTheProcessWithEverythingWritten) {
   ASSERT_TRUE(mounts.ready());
   ASSERT_EQ(put(mounts.at(0, "file"), "data"), 0);
   ASSERT_EQ(::umount2(mounts.at(0).c_str(), 0), 0);
-  EXPECT_EQ(mounts.stop_mount(0), 0);
+  EXPECT_EQ(mounts.wait_mount(0), 0);
   EXPECT_EQ(get(mounts.backing("file")), "data");
 }
 

@@ -153,9 +153,13 @@ bool Mounts::start_mount(std::size_t index) {
 }
 
 int Mounts::stop_mount(std::size_t index) {
+  if (nodes_[index].process >= 0) ::kill(nodes_[index].process, SIGTERM);
+  return wait_mount(index);
+}
+
+int Mounts::wait_mount(std::size_t index) {
   Node& node = nodes_[index];
   if (node.process < 0) return -1;
-  ::kill(node.process, SIGTERM);
   int status = 0;
   if (!reaped(node.process, status, std::chrono::seconds(20))) {
     abort_connection(node.connection);

@@ -67,6 +67,8 @@ class Mounts {
   bool start_mount(std::size_t index);
   /// SIGTERM, as `holdfast unmount` does. The exit code.
   int stop_mount(std::size_t index);
+  /// The same without the signal: somebody else ended it.
+  int wait_mount(std::size_t index);
 
  private:
   struct Node {
