@@ -215,6 +215,10 @@ std::string Arena::history_path(std::uint32_t worker) const {
   return fmt::format("{}/worker-{}.history", mode_dir_, worker);
 }
 
+void Arena::note_worker(std::uint32_t worker, std::size_t dir) const {
+  std::ofstream(mode_dir_ + "/workers", std::ios::app) << worker << ' ' << dir << '\n';
+}
+
 std::vector<Record> Arena::load_history() const {
   std::vector<Record> out;
   for (const auto& entry : fs::directory_iterator(mode_dir_)) {

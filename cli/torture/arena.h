@@ -67,6 +67,8 @@ class Arena {
   void finish_mode(ModeResult& result) const;
   /// History file of one worker.
   [[nodiscard]] std::string history_path(std::uint32_t worker) const;
+  /// Writes down, beside the histories, which directory a worker has worked in: "number dir".
+  void note_worker(std::uint32_t worker, std::size_t dir) const;
   /// All records written since begin_mode, per worker in order.
   [[nodiscard]] std::vector<Record> load_history() const;
 

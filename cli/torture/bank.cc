@@ -18,7 +18,6 @@ namespace holdfast::torture {
 namespace {
 using std::literals::operator""ms;
 
-constexpr const char* kJournalModes[] = {"DELETE", "TRUNCATE", "PERSIST"};
 constexpr int kBusyTimeoutMs = 10'000;
 constexpr int kGuestTimeoutMs = 1'000;  ///< may be refused all the time: tries often
 
@@ -66,7 +65,7 @@ class Teller {
       return;
     }
     const bool damage = primary == SQLITE_CORRUPT || primary == SQLITE_NOTADB;
-    if (is_io_error(code) && arena_.options().tolerate_io_errors) {
+    if (is_excused(code, arena_.options())) {
       ++arena_.shared().tolerated;
     } else if (bank_.others_may_be_refused && id_.dir != 0 && !damage) {
       ++arena_.shared().scratch[kRefusedScratch];
@@ -226,7 +225,9 @@ ModeResult run_bank(Arena& arena, std::chrono::milliseconds time) {
   const auto workers =
       std::max<unsigned>(arena.options().workers, static_cast<unsigned>(arena.dir_count()));
   std::vector<std::string> names;
-  for (const auto* journal_mode : kJournalModes) {
+  auto journals = arena.options().journals;
+  if (journals.empty()) journals.assign(std::begin(kJournalModes), std::end(kJournalModes));
+  for (const auto& journal_mode : journals) {
     const Bank bank{.file = fmt::format("bank-{}.db", journal_mode),
                     .journal_mode = journal_mode,
                     .resource = static_cast<std::uint16_t>(names.size())};
@@ -234,7 +235,7 @@ ModeResult run_bank(Arena& arena, std::chrono::milliseconds time) {
     if (!arena.run_bounded("creating the bank", [&] { return create_bank(arena, bank, 0); }))
       continue;
     Load load{.title = fmt::format("bank {}", journal_mode),
-              .time = time / std::size(kJournalModes),
+              .time = time / journals.size(),
               .workers = workers,
               .body = {}};
     load.body = [&](WorkerId id) { return work_in_bank(arena, bank, id); };

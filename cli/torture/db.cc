@@ -1,5 +1,6 @@
 #include "cli/torture/db.h"
 
+#include <cerrno>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -69,6 +70,22 @@ bool is_io_error(int code) {
   // A writer that died of an I/O error leaves a hot journal; who cannot roll it back for the same
   // reason sees CANTOPEN or READONLY_ROLLBACK.
   return (code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN;
+}
+
+bool is_excused(int code, const Options& options) {
+  if (is_io_error(code) && options.tolerate_io_errors) return true;
+  // SQLite asks stat() whether its file has moved, and opens read-only what it cannot open to write
+  // (os_unix.c): with the mount gone for a moment, both end as READONLY.
+  return options.tolerate_remounts && (is_io_error(code) || (code & 0xff) == SQLITE_READONLY);
+}
+
+bool is_excused_errno(int error, const Options& options) {
+  const bool of_a_server = error == EIO || error == ENOLCK || error == ETIMEDOUT;
+  if (of_a_server && (options.tolerate_io_errors || options.tolerate_remounts)) return true;
+  // A dead FUSE connection answers ENOTCONN, what was under way ECONNABORTED or ENODEV; ENOENT is
+  // the empty directory below, until it is mounted again.
+  return options.tolerate_remounts &&
+         (error == ENOTCONN || error == ECONNABORTED || error == ENODEV || error == ENOENT);
 }
 
 std::string code_name(int code) {

@@ -1,6 +1,8 @@
 #pragma once
 /// A thin, owned SQLite connection. Return codes are SQLite's extended ones; nothing throws.
 
+#include "cli/torture/options.h"
+
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -44,6 +46,9 @@ class Db {
 [[nodiscard]] bool is_busy(int code);
 /// What a dead or restarted server may cause, and --tolerate-io-errors excuses. Never CORRUPT.
 [[nodiscard]] bool is_io_error(int code);
+/// What the options excuse: errors of a dead server, or of a mount that died and came back.
+[[nodiscard]] bool is_excused(int code, const Options& options);
+[[nodiscard]] bool is_excused_errno(int error, const Options& options);
 [[nodiscard]] std::string code_name(int code);
 
 }  // namespace holdfast::torture

@@ -86,8 +86,7 @@ class Worker {
 
   /// An error of a call on the target: what a dead server causes may be excused, others never.
   void call_failed(const char* call, std::uint16_t resource, int error) {
-    const bool of_a_server = error == EIO || error == ENOLCK || error == ETIMEDOUT;
-    if (of_a_server && arena_.options().tolerate_io_errors) {
+    if (is_excused_errno(error, arena_.options())) {
       ++arena_.shared().tolerated;
       reopen();  // a handle that lost its lock answers EIO until it is closed
       std::this_thread::sleep_for(20ms);
@@ -209,7 +208,7 @@ class Worker {
   void sqlite_failed(int code) {
     if (is_busy(code)) {
       ++arena_.shared().busy;
-    } else if (is_io_error(code) && arena_.options().tolerate_io_errors) {
+    } else if (is_excused(code, arena_.options())) {
       ++arena_.shared().tolerated;
       db_.close();
       std::this_thread::sleep_for(20ms);

@@ -24,7 +24,6 @@ using std::literals::operator""ms;
 using std::literals::operator""us;
 using Clock = std::chrono::steady_clock;
 
-constexpr const char* kJournalModes[] = {"DELETE", "TRUNCATE", "PERSIST"};
 // About 75 pages, with a cache of 10: the journal and then the database are written long before the
 // commit, so a kill nearly anywhere leaves a hot journal.
 constexpr int kRows = 300;

@@ -57,6 +57,7 @@ class Crew {
   void start(unsigned place) {
     const WorkerId id{arena_.next_worker(),
                       load_.dir_of ? load_.dir_of(place) : place % arena_.dir_count()};
+    arena_.note_worker(id.number, id.dir);
     pids_[place] = arena_.herd().start([&, id] { return load_.body(id); });
   }
 

@@ -25,11 +25,16 @@ struct Options {
   /// Histories go here and stay, and the files in the directories stay too; empty = temporary.
   std::string keep;
   bool json = false;
+  /// Journal modes of the bank out of kJournalModes; empty = one after the other.
+  std::vector<std::string> journals;
   /// EIO and friends count as "unknown outcome" instead of a violation (servers are being killed).
   bool tolerate_io_errors = false;
+  /// So does what a program meets whose mount dies and is mounted again.
+  bool tolerate_remounts = false;
 };
 
 inline constexpr const char* kModes[] = {"semantics", "exclusion", "bank", "hotjournal", "wal"};
+inline constexpr const char* kJournalModes[] = {"DELETE", "TRUNCATE", "PERSIST"};
 inline constexpr unsigned kWorkersMax = 256;
 inline constexpr unsigned kDirsMax = 16;
 

@@ -62,6 +62,16 @@ void register_torture(CLI::App& app, int& exit_code) {
   command->add_flag("--json", options->json, "Print the verdict as one JSON object");
   command->add_flag("--tolerate-io-errors", options->tolerate_io_errors,
                     "I/O errors are unknown outcomes, not violations (servers are being killed)");
+  command->add_flag("--tolerate-remounts", options->tolerate_remounts,
+                    "So are the errors of a mount that dies and is mounted again");
+  command
+      ->add_option("--journal", options->journals,
+                   "Journal mode of the bank (may be repeated; default: each in turn)")
+      ->check(
+          CLI::IsMember(std::set<std::string>(std::begin(kJournalModes), std::end(kJournalModes))))
+      ->expected(1)
+      ->take_all()
+      ->allow_extra_args(false);
   command->footer(
       "Exit code: 0 all promises held, 1 a promise broke, 2 wrong usage or unfit directories.");
   command->callback([options, &exit_code] { exit_code = run_and_print(*options); });

@@ -34,7 +34,10 @@ std::string replay_command(const Options& options) {
                   options.seed, options.seconds, options.workers, options.kill_every_ms);
   for (const auto& mode : options.modes)
     out += " --mode " + mode;
+  for (const auto& journal : options.journals)
+    out += " --journal " + journal;
   if (options.tolerate_io_errors) out += " --tolerate-io-errors";
+  if (options.tolerate_remounts) out += " --tolerate-remounts";
   if (!options.reference.empty()) out += " --reference " + options.reference;
   for (const auto& dir : options.dirs)
     out += " " + dir;

@@ -1,0 +1,201 @@
+"""A Holdfast of any number of nodes on one machine: nfs-ganesha and lockd in one network namespace, a mount in each other.
+
+Nothing here touches a file below a mount: this program must not hang with them."""
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import threading
+import time
+
+REPO = pathlib.Path(__file__).resolve().parents[2]
+NFS = REPO / "tests/support/nfs"
+PORT = 7680
+MOUNT_PATIENCE_S = 90
+
+
+class Broken(Exception):
+    """The run itself does not work: no verdict."""
+
+
+def now():
+    return time.monotonic()
+
+
+def wait_for(condition, seconds, what, nap=0.02):
+    until = now() + seconds
+    while not condition():
+        if now() > until:
+            raise Broken(f"{what}: not within {seconds} s")
+        time.sleep(nap)
+
+
+class Cluster:
+    def __init__(self, bin_dir, top, name, nodes, ttl):
+        self.bin = pathlib.Path(bin_dir).resolve()
+        self.top = pathlib.Path(top)
+        self.name, self.nodes, self.ttl = name, list(nodes), ttl
+        self.log = self.top / "log"
+        self.export = self.top / "export"
+        self.socket = str(self.top / "lockd.sock")
+        self.lockd = None
+        self.mounts = {}
+        self.starts = {}
+        self.netlock = threading.Lock()
+        help_text = subprocess.run([self.bin / "holdfast-lockd", "--help"], capture_output=True, text=True).stdout
+        self.has_store = "--store" in help_text
+
+    # -- building and taking down
+    def up(self):
+        for directory in [self.log, self.export, self.top / "nfs", self.top / "clock"] + [self.at(n) for n in self.nodes]:
+            directory.mkdir(parents=True, exist_ok=True)
+        os.chmod(self.top, 0o755)
+        os.chmod(self.export, 0o1777)
+        (self.export / "probe").mkdir(exist_ok=True)
+        self.run([NFS / "testnet", "up", self.name] + self.nodes)
+        for node in self.nodes:
+            self.nft(node, "add table inet chaos")
+            for way, hook in [("out", "output"), ("in", "input")]:
+                for peer in ["lockd", "nfs"]:
+                    self.nft(node, f"add chain inet chaos {peer}_{way} {{ type filter hook {hook} priority 0 ; }}")
+        self.ns_run("srv", [NFS / "ganesha", "start", self.export, self.top / "nfs", "--owner", str(os.getpid())])
+        self.lockd_start()
+        for node in self.nodes:
+            self.mount(node)
+
+    def down(self):
+        for node in self.nodes:
+            process = self.mounts.get(node)
+            if process and process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+            self.heal(node, "lockd", quiet=True)
+            self.heal(node, "nfs", quiet=True)
+        for node in self.nodes:
+            if self.mounted(node):
+                subprocess.run(["timeout", "20", self.bin / "holdfast", "unmount", self.at(node)], capture_output=True)
+            if self.mounted(node):
+                subprocess.run(["umount", "-l", self.at(node)], capture_output=True)
+            self.end(self.mounts.get(node))
+        if self.lockd and self.lockd.poll() is None:
+            self.lockd.send_signal(signal.SIGCONT)
+        self.end(self.lockd)
+        subprocess.run([NFS / "ganesha", "stop", self.top / "nfs"], capture_output=True)
+        subprocess.run([NFS / "testnet", "down", self.name], capture_output=True)
+
+    @staticmethod
+    def end(process):
+        if process and process.poll() is None:
+            process.kill()
+            process.wait()
+
+    # -- helpers
+    def at(self, node):
+        return self.top / node
+
+    @staticmethod
+    def run(command):
+        done = subprocess.run([str(c) for c in command], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if done.returncode != 0:
+            raise Broken(f"{' '.join(str(c) for c in command)}: {done.stdout}{done.stderr}")
+        return done.stdout
+
+    def in_ns(self, node, command):
+        return ["nsenter", f"--net=/run/netns/{self.name}-{node}", "--"] + [str(c) for c in command]
+
+    def ns_run(self, node, command):
+        # Output to a file: what a daemon inherits would keep a pipe open.
+        with open(self.log / "commands.log", "ab") as log:
+            if subprocess.run(self.in_ns(node, command), stdin=subprocess.DEVNULL, stdout=log, stderr=log).returncode != 0:
+                raise Broken(f"{command} failed, see {log.name}")
+
+    def nft(self, node, rule, quiet=False):
+        done = subprocess.run(self.in_ns(node, ["nft", rule]), capture_output=True, text=True)
+        if done.returncode != 0 and not quiet:
+            raise Broken(f"nft {rule}: {done.stderr}")
+
+    def environment(self, who):
+        path = self.top / "clock" / who
+        return dict(os.environ, LD_PRELOAD=str(self.bin / "libclock_jump.so"), CLOCK_JUMP_FILE=str(path))
+
+    def jump_clock(self, who, seconds):
+        path = self.top / "clock" / who
+        temporary = path.with_suffix(".new")
+        temporary.write_text(str(seconds))
+        temporary.replace(path)
+
+    # -- parts
+    def spawn(self, node, who, command):
+        with open(self.log / f"{who}.log", "ab") as log:
+            return subprocess.Popen(self.in_ns(node, command), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                    env=self.environment(who))
+
+    def lockd_start(self):
+        command = [self.bin / "holdfast-lockd", "--listen", f"10.77.0.1:{PORT}", "--admin", self.socket,
+                   "--lease-ttl", str(self.ttl)]
+        if self.has_store:
+            command += ["--store", self.top / "lockd.db"]
+        if os.path.exists(self.socket):
+            os.unlink(self.socket)
+        self.lockd = self.spawn("srv", "lockd", command)
+        wait_for(lambda: os.path.exists(self.socket) or self.lockd.poll() is not None, 30, "start of lockd")
+        if self.lockd.poll() is not None:
+            raise Broken("lockd ended at once: " + (self.log / "lockd.log").read_text()[-600:])
+
+    def lockd_kill(self):
+        self.end(self.lockd)
+
+    def nfs_kill(self):
+        self.run([NFS / "ganesha", "kill9", self.top / "nfs"])
+
+    def nfs_restart(self):
+        self.ns_run("srv", [NFS / "ganesha", "restart", self.top / "nfs"])
+
+    def mounted(self, node):
+        return any(line.split()[1] == str(self.at(node)) for line in open("/proc/self/mounts"))
+
+    def mount(self, node):
+        """Tries until it works: servers may be away."""
+        until = now() + MOUNT_PATIENCE_S
+        while True:
+            process = self.spawn(node, node, [
+                self.bin / "holdfast", "mount", "-f", "10.77.0.1:/export", self.at(node),
+                "-o", f"lockd=10.77.0.1:{PORT},lockd_wait=60,log={self.log}/{node}.log"])
+            self.mounts[node] = process
+            while process.poll() is None and not self.mounted(node) and now() < until:
+                time.sleep(0.02)
+            if process.poll() is None and self.mounted(node):
+                return
+            if now() > until:
+                self.end(process)
+                raise Broken(f"mount of {node}: not within {MOUNT_PATIENCE_S} s, see {self.log}/{node}.log")
+            time.sleep(0.2)
+
+    def mount_kill(self, node):
+        self.end(self.mounts[node])
+
+    def clear_dead_mount(self, node):
+        while self.mounted(node):
+            self.run(["umount", "-l", self.at(node)])
+
+    def cut(self, node, peer, way="both"):
+        port = f"{PORT}" if peer == "lockd" else "{ 111, 2049, 20048 }"
+        if way in ("both", "out"):
+            self.nft(node, f"add rule inet chaos {peer}_out tcp dport {port} drop")
+        if way in ("both", "in"):
+            self.nft(node, f"add rule inet chaos {peer}_in tcp sport {port} drop")
+
+    def heal(self, node, peer, quiet=False):
+        for way in ["out", "in"]:
+            self.nft(node, f"flush chain inet chaos {peer}_{way}", quiet)
+
+    # -- looking
+    def ask(self, what):
+        done = subprocess.run([self.bin / "holdfast", what, "--socket", self.socket, "--json"], capture_output=True,
+                              text=True, timeout=30)
+        if done.returncode != 0:
+            raise Broken(f"holdfast {what}: {done.stderr}")
+        return json.loads(done.stdout)[what]
+
+    def descriptors(self, process):
+        return len(os.listdir(f"/proc/{process.pid}/fd"))
