@@ -5,8 +5,24 @@
 
 #include <fmt/format.h>
 #include <sqlite3.h>
+#include <unistd.h>
 
 namespace holdfast::torture {
+
+namespace {
+/// Where in SQLite damage was noticed says more than the code: "database corruption at line N".
+void log_damage(void*, int code, const char* text) {
+  const int primary = code & 0xff;
+  if (primary != SQLITE_CORRUPT && primary != SQLITE_NOTADB) return;
+  fmt::print(stderr, "torture: pid {}: SQLite says: {}\n", ::getpid(), text);
+}
+
+/// Only before SQLite is first used.
+void configure_once() {
+  static const int configured = sqlite3_config(SQLITE_CONFIG_LOG, &log_damage, nullptr);
+  (void)configured;
+}
+}  // namespace
 
 Db::~Db() {
   close();
@@ -18,6 +34,7 @@ void Db::close() {
 }
 
 int Db::open(const std::string& path, int busy_timeout_ms, const char* vfs) {
+  configure_once();
   close();
   code_ = sqlite3_open_v2(path.c_str(), &db_, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, vfs);
   if (db_ == nullptr) return code_;

@@ -64,11 +64,19 @@ class Crew {
   void reap() {
     for (unsigned place = 0; place < pids_.size(); ++place) {
       if (pids_[place] < 0) continue;
-      const auto status = poll_end(pids_[place]);
+      const pid_t pid = pids_[place];
+      const auto status = poll_end(pid);
       if (!status) continue;
-      arena_.report({"a worker ended by itself", load_.title,
-                     fmt::format("pid {} wait status {:#x}", pids_[place], *status)});
       pids_[place] = -1;
+      // A mapped wal-index whose mount is gone: nothing but the end is left for the program.
+      if (arena_.options().tolerate_remounts && WIFSIGNALED(*status) &&
+          WTERMSIG(*status) == SIGBUS) {
+        ++arena_.shared().tolerated;
+        start(place);
+        continue;
+      }
+      arena_.report({"a worker ended by itself", load_.title,
+                     fmt::format("pid {} wait status {:#x}", pid, *status)});
       if (++deaths_ < kDeathsMax) start(place);
     }
   }
