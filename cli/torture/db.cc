@@ -93,7 +93,10 @@ bool is_excused(int code, const Options& options) {
   if (is_io_error(code) && options.tolerate_io_errors) return true;
   // SQLite asks stat() whether its file has moved, and opens read-only what it cannot open to write
   // (os_unix.c): with the mount gone for a moment, both end as READONLY.
-  return options.tolerate_remounts && (is_io_error(code) || (code & 0xff) == SQLITE_READONLY);
+  // A wal-index whose header cannot be read for 10 s, its writer being stuck, ends as PROTOCOL.
+  const int primary = code & 0xff;
+  return options.tolerate_remounts &&
+         (is_io_error(code) || primary == SQLITE_READONLY || primary == SQLITE_PROTOCOL);
 }
 
 bool is_excused_errno(int error, const Options& options) {

@@ -2,6 +2,7 @@
 
 Each is judged by what the programs were told, by what lies on the storage, and by the tap (nothing of the old holder
 may arrive after the new one's grant)."""
+import os
 import pathlib
 import random
 import select
@@ -38,7 +39,6 @@ class Actor:
             left = until - time.monotonic()
             if left <= 0 or not select.select([self.process.stdout], [], [], left)[0]:
                 return None
-            import os
             data = os.read(self.process.stdout.fileno(), 4096)
             if not data:
                 return None
@@ -168,12 +168,19 @@ class Scripted:
         self.cluster.mount(one)
         self.check("dead", "the new holder's data is gone", self.stored(file)[:1] == "B", self.stored(file))
 
-    # A mount is frozen beyond its lease while somebody waits.
+    # A mount is frozen beyond its lease while somebody waits; programs of its own wait for this and for another file.
     def frozen(self, file):
         one, other = self.rng.sample(self.cluster.nodes, 2)
         holder, waiter = self.actor(one, file), self.actor(other, file)
+        keeper, patient = self.actor(other, file + "x"), self.actor(one, file + "x")
+        late = self.actor(one, file)
+        keeper.must("lock")
         holder.must("lock")
         holder.must("write AAAAAAAAAAAAAAAA")
+        patient.send("lock")
+        time.sleep(0.1)
+        late.send("lock")
+        time.sleep(0.1)
         waiter.send("lock")
         time.sleep(0.3)
         holder.send("write LLLLLLLLLLLLLLLL")
@@ -183,6 +190,13 @@ class Scripted:
         self.taken_over("frozen", holder.path, waiter, file, at, True)
         self.cluster.mounts[one].send_signal(18)
         self.lost_holder("frozen", holder, written, file)
+        got = late.answer()
+        self.check("frozen", "a waiter beside the old holder was not told", got and got[0] == "EIO", got)
+        fresh = self.actor(one, file + "y").tell("lock")
+        self.check("frozen", "a new program cannot lock another file", fresh and fresh[0] == "ok", fresh)
+        keeper.must("unlock")
+        got = patient.answer()
+        self.check("frozen", "a waiter for another file was not granted", got and got[0] == "ok", got)
 
     def lost_holder(self, name, holder, written, file):
         """The old holder is told, changes nothing, and can begin anew."""
