@@ -125,11 +125,20 @@ void LockClient::tell_deadline() {
   options_.on_deadline(deadline);
 }
 
+// A listener may call us back, FilesLost's does: what comes of that follows what is still to be
+// done. A request sent before older ones that are sent again is one that lockd must refuse, and so
+// all after it.
 void LockClient::perform(ClientEffects effects) {
   tell_deadline();
-  for (const ClientEffect& effect : effects) {
+  for (ClientEffect& effect : effects)
+    to_do_.push_back(std::move(effect));
+  if (std::exchange(performing_, true)) return;
+  while (!to_do_.empty()) {
+    const ClientEffect effect = std::move(to_do_.front());
+    to_do_.pop_front();
     std::visit([this](const auto& one) { perform(one); }, effect);
   }
+  performing_ = false;
 }
 
 void LockClient::perform(const SendMessage& effect) {

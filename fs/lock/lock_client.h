@@ -20,6 +20,7 @@
 #include "holdfast/wire/start_failure.h"
 
 #include <chrono>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -128,6 +129,8 @@ class LockClient final : public LockService {
   Listener listener_;
   std::shared_ptr<wire::Connection> connection_;  // shared with its writer
   std::unordered_map<CallId, Waiter*> waiters_;
+  std::deque<ClientEffect> to_do_;  // effects, in order
+  bool performing_ = false;
   std::optional<SessionId> session_;
   Instant told_deadline_{};
   std::optional<ErrorCode> unreachable_;
