@@ -39,6 +39,7 @@ class Run:
         self.tap = {"changes": 0, "judged": 0, "dropped": 0}
         self.mutex = threading.Lock()
         self.begin = time.monotonic()
+        self.revision = subprocess.run(["git", "-C", REPO, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
 
     def count(self, kind, alone=None, n=1):
         with self.mutex:
@@ -203,7 +204,7 @@ class Run:
         parts = self.options.only
         until = self.begin + self.options.minutes * 60
         threads = []
-        plan = [p for p in (["app", "dead", "e1", "frozen", "app", "e2"] if "scripted" in parts else parts)
+        plan = [p for p in (["app", "e1", "e2", "dead", "e1", "e2", "frozen"] if "scripted" in parts else parts)
                 if p in ("app", "dead", "frozen", "e1", "e2")]
         if plan:
             # Most of their time is waiting for leases: several side by side.
@@ -229,9 +230,8 @@ class Run:
             thread.join()
 
     def result(self):
-        revision = subprocess.run(["git", "-C", REPO, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
         verdict = "FAIL" if self.violations else "BROKEN" if self.broken else "PASS"
-        return {"verdict": verdict, "seed": self.options.seed, "minutes": (time.monotonic() - self.begin) / 60, "revision": revision,
+        return {"verdict": verdict, "seed": self.options.seed, "minutes": (time.monotonic() - self.begin) / 60, "revision": self.revision,
                 "lease_ttl": self.options.lease_ttl, "store": getattr(self, "store", False), "rounds": self.rounds,
                 "operations": self.operations, "attempts": self.attempts, "faults": self.faults,
                 "wanted": counts.WANTED, "figures": {name: report.summary(v) for name, v in self.figures.items()},
