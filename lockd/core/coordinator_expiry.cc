@@ -150,7 +150,7 @@ void Coordinator::State::forget_former(Session& session) {
 
 void Coordinator::State::start_fence(Session& session, Instant now, Effects& effects) {
   sessions.make_absent(session, Phase::kFencing, Instant::max());
-  effects.push_back(Disconnect{session.id()});
+  if (!mutated(Mutation::kSessionNotCheckedAtGrant)) effects.push_back(Disconnect{session.id()});
   session.fencing = {};
   next_fence_step(session, now, effects);
 }
@@ -180,10 +180,15 @@ Effects Coordinator::fence_done(SessionId id, std::uint64_t attempt, bool succee
   State& state = *state_;
   state.begin(now, effects);
   Session* session = state.sessions.find(id);
-  if (session == nullptr || !state.may_act(now) || session->phase != Phase::kFencing ||
+  if (session == nullptr || session->phase != Phase::kFencing ||
       session->fencing.attempt != attempt)
     return effects;
-  if (succeeded) {
+  if (!state.may_act(now)) {
+    // Authority may come back: then what succeeded counts, and what failed is tried again.
+    session->fencing.attempt = 0;
+    if (!succeeded) session->fencing.step = state.options.fence.size();
+    state.sessions.set_due(*session, succeeded ? now : now + state.options.fence_retry);
+  } else if (succeeded) {
     state.fenced(*session, now, effects);
   } else {
     ++session->fencing.step;

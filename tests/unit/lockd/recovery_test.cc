@@ -184,6 +184,38 @@ TEST_F(FencingTest, TheCommandMustSucceedBeforeTheGrant) {
   EXPECT_TRUE(granted(c.answer(other, w)));
 }
 
+// Found by the simulator: the result came while a leader had lost its authority for a moment, and
+// nobody ever asked again.
+TEST_F(FencingTest, AFenceThatEndsWithoutAuthorityCountsLater) {
+  Options options = real_options();
+  options.fence = {FenceStep::kCommand};
+  options.fence_retry = 4s;
+  for (const bool succeeds : {true, false}) {
+    Driver c(options);
+    const SessionId victim = c.open();
+    const SessionId other = c.open();
+    c.ask(victim, lock(kA, kX, byte(0)));
+    const auto w = c.send(other, lock(kA, kX, byte(0), Wait::kYes));
+    c.pass(9s);
+    c.renew(other);
+    c.pass(1s);
+    const auto runs = all_of<RunFence>(c.last);
+    ASSERT_EQ(runs.size(), 1U);
+    c.core.authority(c.now());
+    c.absorb(c.core.fence_done(victim, runs[0].attempt, succeeds, c.now()));
+    EXPECT_FALSE(c.answer(other, w));
+    c.core.authority(Instant::max());
+    c.renew(other);
+    c.pass(4s);
+    if (!succeeds) {
+      const auto again = all_of<RunFence>(c.last);
+      ASSERT_EQ(again.size(), 1U);
+      c.absorb(c.core.fence_done(victim, again[0].attempt, true, c.now()));
+    }
+    EXPECT_TRUE(granted(c.answer(other, w)));
+  }
+}
+
 TEST_F(FencingTest, ABrokenFileIsLostAtTheEndOfTheLease) {
   d.ask(one, lock(kA, kX, byte(0)));
   d.ask(one, lock(kA, kX, byte(0), Wait::kNo, kOther));
