@@ -1,0 +1,118 @@
+#pragma once
+/// Knows everything and judges as things happen.
+///
+/// Two views are kept: what applications believe to hold (their mounts told them so, and nothing
+/// was lost or given up since), and what lockd has granted (as its effects are performed). Against
+/// them:
+///   I1  entitled mounts never believe in conflicting locks
+///   I2  no write takes effect whose lock lockd has given to somebody else
+///   I6  who lost a lock is told so before anything succeeds; nobody loses what nobody wanted
+///   I7  a reclaim is honoured only for what was held and not given away
+///   counters  acknowledged <= final <= acknowledged + unknown
+/// I5 is judged by QueueJudge, leaks and liveness at the end of a run.
+
+#include "tests/sim/cells.h"
+#include "tests/sim/nfs_model.h"
+
+#include <functional>
+#include <map>
+#include <set>
+#include <tuple>
+
+namespace holdfast::sim {
+
+class Judge {
+ public:
+  Judge(World& world, std::size_t files)
+      : world_(world), beliefs_(files * 2), held_(files * 2), counters_(files) {}
+
+  /// Set once: is this mount entitled by its own clock?
+  std::function<bool(std::size_t mount)> entitled;
+
+  // ---- What applications believe
+  [[nodiscard]] const Cells& belief(std::size_t mount, OwnerId owner, Lane lane);
+  void believe(std::size_t mount, OwnerId owner, Lane lane, const Cells& cells);
+  void became_entitled(std::size_t mount);
+  [[nodiscard]] bool believes_in(std::size_t mount, std::size_t file) const;
+  void forget_file(std::size_t mount, std::size_t file);
+  void forget_mount(std::size_t mount);
+
+  // ---- What lockd does
+  void granted(SessionId session, const LockRequest& request);
+  void released(SessionId session, const Command& command);
+  void wants(SessionId session, const LockRequest& request);
+  void reclaimed(SessionId session, const std::vector<HeldLock>& locks);
+  void loss_recorded(SessionId session, std::size_t file);
+  void ended(SessionId session) { ended_.insert(session); }
+  void broken(SessionId session) { broken_.insert(session); }
+  void dropped(SessionId session);
+  void store_erased() { amnesia_ = true; }
+  /// But for files that it is recorded to have lost.
+  [[nodiscard]] bool holds_anything(SessionId session) const;
+  [[nodiscard]] bool holds(SessionId session, OwnerId owner, Lane lane) const;
+  [[nodiscard]] bool was_broken(SessionId session) const { return broken_.contains(session); }
+
+  // ---- What mounts are told
+  /// A grant that no judge saw given: a deposed leader said it.
+  void told_granted(SessionId session, const LockRequest& request);
+  void session_opened(SessionId session, std::size_t mount) { mounts_[session] = mount; }
+  void told_file_lost(std::size_t mount, SessionId session, std::size_t file);
+  void told_session_lost(std::size_t mount, SessionId session);
+
+  // ---- Storage
+  void write_takes_effect(const WriteStamp& stamp);
+  /// An application was told that an operation it began at `issued` under this lock succeeded.
+  void io_succeeded(const WriteStamp& stamp);
+  void write_issued(std::size_t file, std::size_t counter) { ++counters_[file][counter].unknown; }
+  void write_acknowledged(std::size_t file, std::size_t counter) {
+    --counters_[file][counter].unknown;
+    ++counters_[file][counter].acknowledged;
+  }
+  void check_counters(const NfsModel& storage);
+  /// Against what lockd lists as held, by session.
+  void check_leaks(const LockList& list, const std::map<SessionId, std::size_t>& mounts);
+  /// Writes of a node that stood still as a whole: the published residual.
+  std::uint64_t residual = 0;
+  std::set<std::size_t> paused_machines;
+
+ private:
+  struct Belief {
+    std::size_t mount;
+    OwnerId owner;
+    Cells cells;
+  };
+  struct Held {
+    SessionId session;
+    OwnerId owner;
+    Cells cells;
+  };
+  struct Fate {
+    Time taken{-1};
+    Time granted{-1};
+  };
+  struct Counter {
+    std::uint64_t acknowledged = 0;
+    std::uint64_t unknown = 0;
+  };
+  using FateKey = std::tuple<SessionId, OwnerId, std::size_t>;
+
+  Belief& belief_entry(std::size_t mount, OwnerId owner, Lane lane);
+  Held& held_entry(SessionId session, OwnerId owner, std::size_t lane);
+  void check_exclusion(const Belief& belief, std::size_t lane);
+  void take_away(SessionId from, std::size_t file);
+  [[nodiscard]] bool gone(const WriteStamp& stamp) const;
+
+  World& world_;
+  std::vector<std::vector<Belief>> beliefs_;  ///< by lane
+  std::vector<std::vector<Held>> held_;       ///< by lane
+  std::map<FateKey, Fate> fates_;
+  std::map<SessionId, std::size_t> mounts_;
+  std::set<std::pair<SessionId, std::size_t>> wanted_;
+  std::set<std::pair<SessionId, std::size_t>> lost_;
+  std::set<SessionId> ended_;
+  std::set<SessionId> broken_;
+  bool amnesia_ = false;
+  std::vector<std::array<Counter, kCounters>> counters_;
+};
+
+}  // namespace holdfast::sim

@@ -1,0 +1,134 @@
+#pragma once
+/// A mount: the real ClientCore in a model of its shell (fs/lock, fs/fuse, fs/backend), and the
+/// applications on it.
+
+#include "fs/lock/client_core.h"
+#include "tests/sim/clock.h"
+#include "tests/sim/judge.h"
+#include "tests/sim/network.h"
+#include "tests/sim/nfs_model.h"
+#include "tests/sim/scenario.h"
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <unordered_map>
+
+namespace holdfast::sim {
+
+using fs::CallId;
+
+class Worker;
+
+class MountNode final : public Process, public Dialler {
+ public:
+  MountNode(World& world, const Scenario& scenario, std::size_t index, Network& network,
+            NfsModel& storage, Judge& judge, NodeClock clock);
+  ~MountNode() override;
+
+  void start();
+  void crash();
+  /// Thaws are told: what a guardian process did meanwhile is done first.
+  void thawed();
+  void interrupt_some();
+  void kill_application(std::uint64_t which);
+  /// Applications end their current operation and stop.
+  void finish();
+  /// Stopped ones take locks, some of them, and keep them.
+  void hold();
+  [[nodiscard]] bool finished() const;
+  /// Every worker has done this many operations since start or the last call with 0.
+  [[nodiscard]] std::uint64_t fewest_done() const;
+  void count_from_here();
+  [[nodiscard]] std::string stuck() const;
+
+  [[nodiscard]] std::size_t index() const { return index_; }
+  [[nodiscard]] Instant now() const { return clock_.local(world_.now()); }
+  [[nodiscard]] bool entitled() const { return alive() && core_->entitled(now()); }
+  [[nodiscard]] const std::optional<SessionId>& session() const { return session_; }
+
+  // ---- For workers
+  using Completed = std::function<void(const Outcome&)>;
+  CallId call(Command command, Worker& worker, Completed completed);
+  void interrupt(CallId call);
+  [[nodiscard]] HandleId fresh_handle() { return HandleId{++last_handle_}; }
+  enum class Io { kRead, kWrite, kCommit };
+  struct IoResult {
+    bool failed = false;
+    std::uint64_t value = 0;
+    std::uint64_t verifier = 0;
+  };
+  using IoDone = std::function<void(IoResult)>;
+  void io(Io what, Worker& worker, Lane lane, std::size_t counter, std::uint64_t value,
+          IoDone done);
+
+  // Dialler
+  [[nodiscard]] Process& process() override { return *this; }
+  void connected(ConnectionPtr connection) override;
+  void unreachable() override;
+  void received(const ConnectionPtr& connection, ServerMessage message) override;
+  void ended(const ConnectionPtr& connection) override;
+
+ private:
+  struct Rpc {
+    Io what;
+    Worker* worker;
+    WriteStamp stamp;
+    IoDone done;
+    bool parked = false;
+    std::uint64_t socket = 0;
+  };
+  struct Waiting {
+    Worker* worker;
+    Completed completed;
+  };
+
+  void dial();
+  void dial_in(Duration delay);
+  void back_off();
+  void perform(fs::ClientEffects effects);
+  void perform_one(const fs::SendMessage& effect);
+  void perform_one(const fs::CompleteCall& effect);
+  void perform_one(const fs::DropConnection& effect);
+  void perform_one(const fs::SessionOpened& effect);
+  void perform_one(const fs::SessionResumed& effect);
+  void perform_one(const fs::LeaseSuspended& effect);
+  void perform_one(const fs::LeaseResumed& effect);
+  void perform_one(const fs::SessionLost& effect);
+  void perform_one(const fs::FilesLost& effect);
+  void poison(std::size_t file);
+  void schedule_tick();
+  void reset_storage();
+  void begin(std::uint64_t rpc);
+  void hand_over(std::uint64_t rpc, std::uint64_t socket);
+  void answered(std::uint64_t rpc, std::uint64_t socket, NfsModel::Answer answer);
+  void end_io(std::uint64_t rpc, IoResult result);
+  void unpark();
+
+  World& world_;
+  const Scenario& scenario_;
+  std::size_t index_;
+  Network& network_;
+  NfsModel& storage_;
+  Judge& judge_;
+  NodeClock clock_;
+
+  std::unique_ptr<fs::ClientCore> core_;
+  ConnectionPtr connection_;
+  std::size_t lockd_ = 0;  // which address is tried
+  bool dialling_ = false;
+  std::optional<Duration> drop_delay_;
+  Duration backoff_{};
+  std::optional<SessionId> session_;
+  Time tick_at_{};
+  std::unordered_map<CallId, Waiting> calls_;
+  std::map<std::uint64_t, Rpc> rpcs_;
+  std::uint64_t last_rpc_ = 0;  // over all lives: answers to a former one are recognised
+  std::uint64_t socket_ = 1;
+  std::uint64_t last_handle_ = 0;
+  std::vector<std::unique_ptr<Worker>> workers_;
+  std::vector<std::unique_ptr<Worker>> dead_workers_;
+};
+
+}  // namespace holdfast::sim

@@ -1,0 +1,55 @@
+#pragma once
+/// The requests that one life of a lockd has taken and not answered, and I5: nobody is granted over
+/// an earlier waiter that conflicts. The exceptions are those of docs/locks.md: whoever holds
+/// something in the file already, and patience.
+
+#include "tests/sim/cells.h"
+#include "tests/sim/world.h"
+
+#include <functional>
+#include <map>
+#include <optional>
+
+namespace holdfast::sim {
+
+class QueueJudge {
+ public:
+  QueueJudge(World& world, Duration patience) : world_(world), patience_(patience) {}
+
+  /// `holder`: its owner holds something in the file. `grace`: nobody is granted anything yet, so a
+  /// place of a former life counts.
+  /// False: it came before.
+  bool arrived(SessionId session, const Request& request, bool holder, bool grace, Instant now);
+  void queued(SessionId session, const Queued& queued);
+  [[nodiscard]] const Command* pending(SessionId session, RequestNumber number) const;
+  void answered(SessionId session, RequestNumber number);
+  /// Its waiters were withdrawn; they come again with new places, or not at all.
+  void withdrawn(SessionId session);
+  void gone(SessionId session) {
+    pending_.erase(session);
+    seen_.erase(session);
+  }
+  void clear() {
+    pending_.clear();
+    seen_.clear();
+  }
+  /// `absent`: sessions whose lease is over have no place.
+  void granted(SessionId session, RequestNumber number, bool holder, Instant now,
+               const std::function<bool(SessionId)>& absent);
+  void each_lock(const std::function<void(SessionId, const LockRequest&)>& look) const;
+
+ private:
+  struct Pending {
+    Command command;
+    Instant since;
+    bool converts = false;   ///< and has not been made to wait
+    bool misplaced = false;  ///< has a place that did not count: it came after grace
+    std::optional<QueuePlace> place;
+  };
+  World& world_;
+  Duration patience_;
+  std::map<SessionId, std::map<RequestNumber, Pending>> pending_;
+  std::map<SessionId, RequestNumber> seen_;  ///< what comes again is not new
+};
+
+}  // namespace holdfast::sim
