@@ -2,6 +2,7 @@
 
 #include "cli/admin/admin.h"
 #include "cli/admin/break.h"
+#include "cli/bench/bench.h"
 #include "cli/mount/command.h"
 #include "cli/torture/torture.h"
 #include "fs/guard/channel.h"
@@ -41,6 +42,7 @@ int run(int argc, char** argv) {
   cli::register_sessions(app, exit_code);
   cli::register_break(app, exit_code);
   torture::register_torture(app, exit_code);
+  bench::register_bench(app, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,0 +1,34 @@
+#pragma once
+/// What `holdfast bench lockd` is asked to do. The defaults are the loads that Holdfast aims at.
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace holdfast::bench {
+
+inline constexpr const char* kScenarios[] = {"sessions", "reconnect", "locks",   "ranges",
+                                             "waiters",  "ops",       "restart", "store"};
+
+struct Options {
+  std::vector<std::string> scenarios;  ///< empty: all
+  std::optional<std::string> lockd;    ///< none: start one for each scenario
+  std::string binary;                  ///< of holdfast-lockd; empty: beside this program
+  std::string directory;               ///< for its store and log; empty: a temporary one
+  std::size_t sessions = 10'000;
+  std::size_t locks = 1'000'000;
+  std::size_t files = 100'000;
+  std::size_t holders = 100;  ///< sessions that hold those locks, or wait
+  std::size_t ranges = 100'000;
+  std::size_t waiters = 10'000;
+  std::size_t ops = 400'000;
+  std::size_t rounds = 6;          ///< of the scenario store
+  std::size_t round_size = 1'000;  ///< sessions of a round
+  unsigned seconds = 30;           ///< of renewing
+  unsigned patience_s = 300;       ///< what takes longer counts as never
+  bool json = false;
+};
+
+}  // namespace holdfast::bench

@@ -1,0 +1,17 @@
+#pragma once
+/// What another process uses, from /proc.
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+
+#include <sys/types.h>
+
+namespace holdfast::bench {
+
+/// CPU time of all its threads so far. Nothing if it is not there.
+[[nodiscard]] std::optional<std::chrono::nanoseconds> cpu_time(pid_t pid);
+/// Bytes of memory resident. Nothing if it is not there.
+[[nodiscard]] std::optional<std::uint64_t> resident_size(pid_t pid);
+
+}  // namespace holdfast::bench
