@@ -131,8 +131,13 @@ bool in_the_way(std::uint64_t, const Outcome& outcome) {
   return found != nullptr && found->conflict.has_value();
 }
 
+// The finalizer of splitmix64 stands for the hash of a file handle. A mere multiple of the fileid
+// could meet the multiplier of std::hash<FileKey>, and all files would collide.
 FileKey file_key(std::uint64_t file) {
-  return {.fileid = file + 1, .handle_hash = (file + 1) * 0x9e3779b97f4a7c15ULL};
+  std::uint64_t hash = file + 1;
+  hash = (hash ^ (hash >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  hash = (hash ^ (hash >> 27)) * 0x94d049bb133111ebULL;
+  return {.fileid = file + 1, .handle_hash = hash ^ (hash >> 31)};
 }
 
 LockRequest exclusive(std::uint64_t file, std::uint64_t owner, ByteRange range) {
