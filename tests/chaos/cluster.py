@@ -6,7 +6,6 @@ import os
 import pathlib
 import signal
 import subprocess
-import threading
 import time
 
 REPO = pathlib.Path(__file__).resolve().parents[2]
@@ -41,8 +40,6 @@ class Cluster:
         self.socket = str(self.top / "lockd.sock")
         self.lockd = None
         self.mounts = {}
-        self.starts = {}
-        self.netlock = threading.Lock()
         help_text = subprocess.run([self.bin / "holdfast-lockd", "--help"], capture_output=True, text=True).stdout
         self.has_store = "--store" in help_text
 

@@ -108,7 +108,7 @@ class Run:
         changes, dropped = tap.stop()
         self.judge_tap(cluster, changes, dropped)
         self.violations += oracles.stay_blocked()
-        found, notes = oracles.leftovers(cluster, descriptors, None)
+        found, notes = oracles.leftovers(cluster, descriptors)
         self.violations += found
         self.notes += [f"round {number}: {note}" for note in notes]
         self.broken += maker.broken

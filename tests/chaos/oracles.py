@@ -129,7 +129,7 @@ def orphan_waiters(cluster):
     return [f"O6: a waiter without a holder: {waiter}" for waiter in first & look()]
 
 
-def leftovers(cluster, descriptors_before, own_files):
+def leftovers(cluster, descriptors_before):
     """O7, all load being gone: nothing is held by the mounts that live, and each of them is a session once."""
     violations, notes = [], []
     for _ in range(50):  # unlocks and releases of ended processes are under way
