@@ -204,7 +204,7 @@ class FrozenMount : public ::testing::Test {
   // Between A and the server. Programs forked here keep copies of its sockets, and with them their
   // ports, so these cannot be A's.
   FaultProxy proxy_{2049, FaultProxy::SourcePorts::kChanged};
-  support::LockdProcess lockd_{{"--lease-ttl", "2", "--startup-wait", "0"}};
+  support::LockdProcess lockd_{{"--lease-ttl", "2"}};
   std::filesystem::path directory_;
   std::optional<MountProcess> a_;
   std::optional<MountProcess> b_;
