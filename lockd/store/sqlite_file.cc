@@ -84,9 +84,10 @@ int publish(const std::string& made, const std::string& path) {
 // killed in between leaves no store that it would refuse later.
 wire::Started SqliteFile::create(const std::string& path, bool empty) {
   if (const int number = check_access(path); number != 0) return inaccessible(path, number);
-  const std::string made = fmt::format("{}.new-{}", path, ::getpid());
-  ::unlink(made.c_str());  // of a killed process of the same number
-  UniqueFd fd(::open(made.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, kMode));
+  // A random name: two lockds that start at once in two containers may have the same process
+  // number.
+  std::string made = path + ".new-XXXXXX";
+  UniqueFd fd(::mkostemp(made.data(), O_CLOEXEC));  // mode 0600
   if (!fd) return inaccessible(path, errno);
   fd.reset();
   int number = 0;

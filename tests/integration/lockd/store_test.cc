@@ -152,7 +152,8 @@ TEST_F(SqliteStoreFile, OfManyThatStartAtOnceAtMostOneServes) {
       thread.join();
     EXPECT_LE(served, 1);
     files.clear();
-    EXPECT_TRUE(start(path)) << "and nobody broke it";
+    const auto again = start(path);
+    EXPECT_TRUE(again) << "nobody broke it: " << (again ? "" : again.error().what);
     ::unlink(path.c_str());
     ::unlink((path + "-journal").c_str());
   }
