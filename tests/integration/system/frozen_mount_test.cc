@@ -3,6 +3,7 @@
 
 #include "holdfast/base/unique_fd.h"
 #include "tests/integration/system/traced_mount.h"
+#include "tests/support/fuse/mount_process.h"
 #include "tests/support/fuse/mounts.h"
 #include "tests/support/lock/lockd_process.h"
 #include "tests/support/nfs/fault_proxy.h"
@@ -15,17 +16,12 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
-#include <sstream>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
-#include <sched.h>
-#include <sys/mount.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace holdfast {
@@ -35,76 +31,13 @@ using fs::testing::FaultProxy;
 using fs::testing::GaneshaServer;
 using test::Child;
 using test::eventually;
+using test::MountProcess;
 using test::TracedMount;
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr std::size_t kBlock = 4096;
 constexpr std::size_t kSmall = 512;  // goes through a narrow() proxy in one piece
-
-/// Mounts of this process alone: they vanish with it, however it ends.
-void enter_private_mounts() {
-  static bool entered = false;
-  if (entered) return;
-  if (::unshare(CLONE_NEWNS) != 0 ||
-      ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0)
-    throw std::runtime_error("these tests need root");
-  entered = true;
-}
-
-/// `holdfast mount -f` as a child.
-class MountProcess {
- public:
-  MountProcess(const std::string& directory, const std::string& lockd, std::uint16_t port)
-      : directory_(directory) {
-    std::filesystem::create_directories(directory);
-    const std::string options = "lockd=" + lockd + ",port=" + std::to_string(port) +
-                                ",mountport=20048,log=" + directory + ".log";
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      ::execl(HOLDFAST, "holdfast", "mount", "-f", "127.0.0.1:/export", directory.c_str(), "-o",
-              options.c_str(), nullptr);
-      ::_exit(127);
-    }
-  }
-  ~MountProcess() {
-    ::kill(pid_, SIGKILL);
-    ::kill(pid_, SIGCONT);
-    ::waitpid(pid_, nullptr, 0);
-    ::umount2(directory_.c_str(), MNT_DETACH);
-  }
-  MountProcess(const MountProcess&) = delete;
-  MountProcess& operator=(const MountProcess&) = delete;
-
-  [[nodiscard]] bool mounted() const {
-    return eventually([this] {
-      std::ifstream table("/proc/self/mounts");
-      std::stringstream text;
-      text << table.rdbuf();
-      return text.str().find(" " + directory_ + " ") != std::string::npos;
-    });
-  }
-  [[nodiscard]] pid_t pid() const { return pid_; }
-  [[nodiscard]] std::string at(const std::string& name) const { return directory_ + "/" + name; }
-  [[nodiscard]] std::string log() const {
-    std::stringstream text;
-    text << std::ifstream(directory_ + ".log").rdbuf();
-    return text.str();
-  }
-  /// Its only child.
-  [[nodiscard]] pid_t guardian() const {
-    const std::string self = std::to_string(pid_);
-    std::ifstream file("/proc/" + self + "/task/" + self + "/children");
-    pid_t child = -1;
-    file >> child;
-    return child;
-  }
-
- private:
-  std::string directory_;
-  pid_t pid_ = -1;
-};
 
 /// A gate between processes.
 class Gate {
@@ -137,7 +70,7 @@ bool lock_file(int fd, int command) {
 
 class FrozenMount : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() { enter_private_mounts(); }
+  static void SetUpTestSuite() { test::enter_private_mounts(); }
   void SetUp() override {
     proxy_.narrow();
     directory_ =

@@ -29,6 +29,46 @@ bool changes_something(std::uint32_t procedure) {
   return procedure == 2 || (procedure >= 7 && procedure <= 15);
 }
 
+/// How many "attributes follow" an error result of this procedure has (RFC 1813 section 3.3).
+std::size_t attributes_in_error(std::uint32_t procedure) {
+  switch (procedure) {
+    case 1:  // GETATTR
+      return 0;
+    case 2:  // SETATTR
+    case 7:  // WRITE
+    case 8:
+    case 9:  // CREATE, MKDIR
+    case 10:
+    case 11:  // SYMLINK, MKNOD
+    case 12:
+    case 13:  // REMOVE, RMDIR
+    case 21:  // COMMIT
+      return 2;
+    case 14:  // RENAME
+      return 4;
+    case 15:  // LINK
+      return 3;
+    default:
+      return 1;
+  }
+}
+
+/// A whole reply to call `xid`: accepted, and an error without attributes.
+std::vector<std::uint8_t> error_reply(std::uint32_t xid, std::uint32_t procedure,
+                                      std::uint32_t status) {
+  constexpr std::uint32_t kReply = 1, kLastFragment = 0x80000000U;
+  // xid, REPLY, accepted, a verifier of kind none and length 0, success, status, "no attributes".
+  std::vector<std::uint32_t> words = {0, xid, kReply, 0, 0, 0, 0, status};
+  words.resize(words.size() + attributes_in_error(procedure));
+  words[0] = kLastFragment | static_cast<std::uint32_t>(4 * (words.size() - 1));
+  std::vector<std::uint8_t> bytes(4 * words.size());
+  for (std::size_t i = 0; i < words.size(); ++i) {
+    const std::uint32_t big_endian = htonl(words[i]);
+    std::memcpy(bytes.data() + 4 * i, &big_endian, 4);
+  }
+  return bytes;
+}
+
 sockaddr_in loopback(std::uint16_t port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
@@ -122,6 +162,11 @@ void FaultProxy::arm(Fault fault) {
 bool FaultProxy::struck() const {
   const std::lock_guard lock(mutex_);
   return !fault_;
+}
+
+bool FaultProxy::disarm() {
+  const std::lock_guard lock(mutex_);
+  return !std::exchange(fault_, std::nullopt);
 }
 
 unsigned FaultProxy::calls(std::uint32_t procedure) const {
@@ -222,21 +267,35 @@ void FaultProxy::serve(int client) {
 
 std::optional<FaultProxy::Fault> FaultProxy::take_fault(std::uint32_t procedure, bool at_call) {
   const std::lock_guard lock(mutex_);
-  if (!fault_ || fault_->procedure != procedure) return std::nullopt;
-  if ((fault_->action == Action::kCutCall) != at_call) return std::nullopt;
-  return std::exchange(fault_, std::nullopt);
+  const bool any = fault_ && fault_->procedure == kAnyProcedure && procedure != 0;
+  if (!fault_ || (fault_->procedure != procedure && !any)) return std::nullopt;
+  const bool strikes_calls =
+      fault_->action == Action::kCutCall || fault_->action == Action::kAnswer;
+  if (strikes_calls != at_call) return std::nullopt;
+  if (fault_->after > 0) {
+    --fault_->after;
+    return std::nullopt;
+  }
+  const Fault fault = *fault_;
+  if (--fault_->times == 0) fault_.reset();
+  return fault;
 }
 
 bool FaultProxy::on_call(Pipe& pipe, const std::vector<std::uint8_t>& record) {
+  const std::uint32_t xid = word(record, 4);
   const std::uint32_t procedure = word(record, kProcedureAt);
   if (word(record, kMessageTypeAt) == 0) {
-    pipe.procedures[word(record, 4)] = procedure;
+    pipe.procedures[xid] = procedure;
     const std::lock_guard lock(mutex_);
     ++calls_[procedure];
     if (changes_something(procedure) && word(record, kProgramAt) == kNfsProgram)
       changes_.push_back({std::chrono::steady_clock::now(), procedure, pipe.source_port});
   }
-  if (take_fault(procedure, true)) return false;
+  if (const auto fault = take_fault(procedure, true)) {
+    if (fault->action == Action::kCutCall) return false;
+    const auto answer = error_reply(xid, procedure, fault->status);
+    return send_all(pipe.client, answer.data(), answer.size());
+  }
   return send_all(pipe.server, record.data(), record.size());
 }
 
@@ -250,6 +309,7 @@ bool FaultProxy::on_reply(Pipe& pipe, const std::vector<std::uint8_t>& record) {
       return true;
     case Action::kSwallowAndCut:
     case Action::kCutCall:
+    case Action::kAnswer:
       return false;
     case Action::kCutReply:
       (void)send_all(pipe.client, record.data(), std::min(fault->bytes, record.size()));

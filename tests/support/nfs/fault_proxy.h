@@ -32,11 +32,16 @@ class FaultProxy {
                      ///< connection ends
     kCutCall,        ///< the call never arrives, the connection ends
     kDelay,          ///< the reply comes `bytes` milliseconds late
+    kAnswer,         ///< the server is not asked: the reply says `status`, an error, and no more
   };
+  static constexpr std::uint32_t kAnyProcedure = 0xffffffff;  ///< of NFSv3, but NULL
   struct Fault {
     std::uint32_t procedure = 0;  ///< NFSv3 procedure number
     Action action = Action::kSwallow;
     std::size_t bytes = 0;
+    std::uint32_t status = 0;  ///< nfsstat3
+    unsigned after = 0;        ///< so many calls pass before
+    unsigned times = 1;        ///< it strikes so many calls
   };
 
   FaultProxy(std::uint16_t server_port, SourcePorts source_ports);
@@ -45,9 +50,12 @@ class FaultProxy {
   FaultProxy& operator=(const FaultProxy&) = delete;
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
-  /// Strikes once, at the next call of that procedure; replaces a fault that has not struck yet.
+  /// Strikes at the next calls of that procedure; replaces a fault that has not struck yet.
   void arm(Fault fault);
+  /// Wholly: as often as it should.
   [[nodiscard]] bool struck() const;
+  /// Nothing is armed any more; whether it had struck wholly.
+  bool disarm();
   /// Nothing passes in either direction while set; connections stay.
   void black_hole(bool on) { hole_ = on; }
   /// Ends all connections and refuses new ones while set.
