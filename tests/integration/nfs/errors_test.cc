@@ -6,6 +6,9 @@
 #include "tests/support/nfs/ganesha_server.h"
 
 #include <cerrno>
+#include <fstream>
+#include <set>
+#include <string>
 
 #include <nfsc/libnfs-raw-nfs.h>
 
@@ -84,6 +87,36 @@ TEST_F(ServerErrors, ErrorsAreToldAsTheyAre) {
     EXPECT_TRUE(proxy_.struck());
     EXPECT_TRUE(client_.sync(client_->getattr(kRoot, handle))) << "once is once";
   }
+}
+
+// A server without READDIRPLUS: the same names by READDIR, and it is not asked again.
+TEST_F(ServerErrors, AServerWithoutReaddirplusIsListedByReaddir) {
+  constexpr int kFiles = 300;  // several pages
+  for (int i = 0; i < kFiles; ++i)
+    std::ofstream(server_.directory() / ("file-" + std::to_string(i))).put('x');
+  answer(NFS3_READDIRPLUS, NFS3ERR_NOTSUPP, 1000);
+  for (int round = 0; round < 2; ++round) {
+    std::set<std::string> names;
+    std::uint64_t cookie = 0;
+    std::uint64_t verifier = 0;
+    for (bool end = false; !end;) {
+      const auto page =
+          client_.sync(client_->readdir(kRoot, client_.root(), cookie, verifier, 4096));
+      ASSERT_TRUE(page) << page.error();
+      for (const auto& entry : page->entries) {
+        EXPECT_TRUE(names.insert(entry.name).second) << entry.name << " twice";
+        cookie = entry.cookie;
+      }
+      verifier = page->verifier;
+      end = page->eof;
+    }
+    names.erase(".");
+    names.erase("..");
+    EXPECT_EQ(names.size(), std::size_t{kFiles});
+  }
+  EXPECT_FALSE(proxy_.disarm());
+  EXPECT_GT(proxy_.calls(NFS3_READDIR), 2U);
+  EXPECT_EQ(proxy_.calls(NFS3_READDIRPLUS), 1U);
 }
 
 }  // namespace

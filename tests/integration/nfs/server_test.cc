@@ -59,6 +59,15 @@ TEST(Server, AHardMountWaitsOutABlackHoleAndARefusal) {
   mender.join();
 }
 
+TEST(Server, IsReachedOverIPv6) {
+  GaneshaServer server;
+  auto options = NfsClient::options();
+  options.server = "::1";
+  NfsClient client(options);
+  ASSERT_TRUE(client.mounted()) << client.failure().text;
+  EXPECT_TRUE(client.sync(client->getattr(kRoot, client.root())));
+}
+
 TEST(Server, ASoftMountGivesUpWithETIMEDOUT) {
   GaneshaServer server;
   FaultProxy proxy(2049, FaultProxy::SourcePorts::kKept);

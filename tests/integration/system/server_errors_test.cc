@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <memory>
 #include <optional>
+#include <ostream>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -74,6 +75,10 @@ struct Case {
   const char* journal;
   std::uint32_t status;
 };
+
+void PrintTo(const Case& one, std::ostream* out) {  // NOLINT(readability-identifier-naming): gtest
+  *out << one.name;
+}
 
 class ServerErrors : public ::testing::TestWithParam<Case> {
  protected:
