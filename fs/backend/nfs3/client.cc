@@ -4,6 +4,7 @@
 #include "holdfast/base/log.h"
 
 #include <algorithm>
+#include <bit>
 #include <random>
 
 #include <boost/asio/as_tuple.hpp>
@@ -18,6 +19,12 @@ namespace holdfast::fs::nfs3 {
 namespace {
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
+
+/// RFC 1813 section 3.3, by number.
+constexpr std::array<std::string_view, 22> kNames{
+    "NULL",    "GETATTR",     "SETATTR", "LOOKUP", "ACCESS",   "READLINK", "READ",   "WRITE",
+    "CREATE",  "MKDIR",       "SYMLINK", "MKNOD",  "REMOVE",   "RMDIR",    "RENAME", "LINK",
+    "READDIR", "READDIRPLUS", "FSSTAT",  "FSINFO", "PATHCONF", "COMMIT"};
 
 asio::awaitable<void> sleep(asio::any_io_executor executor, std::chrono::milliseconds time) {
   asio::steady_timer timer(executor, time);
@@ -111,7 +118,10 @@ asio::awaitable<Result<Answer>> Client::perform(rpc::Message message, Lane lane,
       auto reader = answer.reply.reader();
       answer.status = reader.u32();
       if (!reader.ok()) co_return malformed(answer, "status");
-      if (!means_later(answer.status)) co_return answer;
+      if (!means_later(answer.status)) {
+        note_trouble(message.procedure(), answer.status);
+        co_return answer;
+      }
     }
     // "Later" means a new call with a new xid (RFC 1813 section 2.6, NFS3ERR_JUKEBOX).
     if (patience && steady_clock::now() - start >= *patience) co_return errno_code(ETIMEDOUT);
@@ -119,12 +129,19 @@ asio::awaitable<Result<Answer>> Client::perform(rpc::Message message, Lane lane,
   }
 }
 
+// Programs are told EIO or ENOSPC and seldom say more; whoever looks for the reason finds the
+// server named here. The first time, the second, the fourth...
+void Client::note_trouble(std::uint32_t procedure, std::uint32_t status) {
+  if (!is_trouble_of_server(status)) return;
+  const int number = status_to_errno(status);
+  const std::uint64_t times = ++troubles_[number];
+  if (!std::has_single_bit(times)) return;
+  log::warn("nfs.server_error", "server={} procedure={} nfsstat3={} error=\"{}\" times={}",
+            options_.server, procedure < kNames.size() ? kNames[procedure] : "?", status,
+            errno_code(number).message(), times);
+}
+
 std::vector<CallCount> Client::call_counts() const {
-  // RFC 1813 section 3.3, by number.
-  constexpr std::array<std::string_view, 22> kNames{
-      "NULL",    "GETATTR",     "SETATTR", "LOOKUP", "ACCESS",   "READLINK", "READ",   "WRITE",
-      "CREATE",  "MKDIR",       "SYMLINK", "MKNOD",  "REMOVE",   "RMDIR",    "RENAME", "LINK",
-      "READDIR", "READDIRPLUS", "FSSTAT",  "FSINFO", "PATHCONF", "COMMIT"};
   std::vector<CallCount> counts;
   for (std::size_t i = 0; i < calls_.size(); ++i)
     if (calls_[i] != 0) counts.push_back({kNames[i], calls_[i]});

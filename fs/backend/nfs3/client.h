@@ -12,6 +12,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string_view>
@@ -76,6 +77,7 @@ class Client {
   struct Turn;
   rpc::Connection& choose(const Lane& lane);
   boost::asio::awaitable<void> wait_before_retry(std::chrono::milliseconds time);
+  void note_trouble(std::uint32_t procedure, std::uint32_t status);
 
   boost::asio::any_io_executor executor_;
   Options options_;
@@ -85,6 +87,7 @@ class Client {
   task::Event stopping_;
   task::Event idle_;
   std::size_t running_ = 0;
+  std::map<int, std::uint64_t> troubles_;  // by errno
   std::array<std::uint64_t, 22> calls_{};  // by procedure number, 0 = NULL to 21 = COMMIT
 };
 

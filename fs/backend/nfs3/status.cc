@@ -76,6 +76,19 @@ bool means_later(std::uint32_t nfsstat3) {
   return nfsstat3 == NFS3ERR_JUKEBOX;
 }
 
+bool is_trouble_of_server(std::uint32_t nfsstat3) {
+  switch (status_to_errno(nfsstat3)) {
+    case EIO:
+    case ENXIO:
+    case ENOSPC:
+    case EDQUOT:
+    case EROFS:
+      return true;
+    default:
+      return false;
+  }
+}
+
 int mount_status_to_errno(std::uint32_t mountstat3) {
   switch (mountstat3) {
     case MNT3_OK:

@@ -13,6 +13,9 @@ namespace holdfast::fs::nfs3 {
 /// The server asks to come back later with a new call (NFS3ERR_JUKEBOX).
 [[nodiscard]] bool means_later(std::uint32_t nfsstat3);
 
+/// The server or its storage fails, rather than the request: an operator should know.
+[[nodiscard]] bool is_trouble_of_server(std::uint32_t nfsstat3);
+
 /// mountstat3 (RFC 1813 section 5.1.5) to errno.
 [[nodiscard]] int mount_status_to_errno(std::uint32_t mountstat3);
 /// One line that says what to do.

@@ -111,6 +111,10 @@ TEST(Status, EveryRowOfTheTable) {
   for (const auto& [status, value] : rows)
     EXPECT_EQ(status_to_errno(status), value) << status;
   EXPECT_TRUE(means_later(10008));
+  for (const std::uint32_t of_the_server : {5U, 28U, 30U, 69U, 10006U, 12345U})
+    EXPECT_TRUE(is_trouble_of_server(of_the_server)) << of_the_server;
+  for (const std::uint32_t of_the_request : {0U, 2U, 13U, 17U, 66U, 70U, 10008U})
+    EXPECT_FALSE(is_trouble_of_server(of_the_request)) << of_the_request;
   const std::vector<std::pair<std::uint32_t, int>> mount = {
       {0, 0},       {1, EPERM},         {2, ENOENT},
       {5, EIO},     {13, EACCES},       {20, ENOTDIR},
