@@ -9,6 +9,7 @@
 #include "fs/io/inode_writer.h"
 #include "holdfast/lock/types.h"
 
+#include <cerrno>
 #include <cstdint>
 #include <ctime>
 #include <memory>
@@ -74,6 +75,11 @@ struct Inode {
   std::unique_ptr<WalIndex> wal_index;  ///< set = virtual
 };
 using InodePointer = std::shared_ptr<Inode>;
+
+/// What read(2) through a poisoned handle gets; all else gets EIO. SQLite takes EIO of a read for a
+/// damaged medium and reports SQLITE_CORRUPT (sqlite: src/os_unix.c, unixRead), and what is lost is
+/// a lock. Of other errors it says "disk I/O error".
+constexpr int kReadAfterLoss = ESTALE;
 
 /// An open file description.
 struct Handle {

@@ -19,13 +19,19 @@ Result<void> change_virtual(WalIndex& index, const SetAttributes& change) {
 
 }  // namespace
 
-Operations::Task Operations::getattr(AttrReply reply, Credentials who, NodeId node) {
+Operations::Task Operations::getattr(AttrReply reply, Credentials who, NodeId node,
+                                     std::optional<HandleId> through) {
   const auto inode = inodes_.find(node);
   if (!inode) co_return reply.error(ESTALE);
+  // Each read(2) asks first (attribute timeout 0). So a poisoned handle reads nothing from the
+  // kernel's pages either, whoever put them there.
+  const auto handle = through ? find_handle(*through) : nullptr;
+  if (handle && handle->poisoned) co_return reply.error(kReadAfterLoss);
   if (inode->wal_index) co_return reply.attributes(to_stat(attributes_of(*inode)));
   co_await locks_.wait_entitled();
   const auto attributes = co_await backend_.getattr(who, inode->handle);
   if (!attributes) co_return reply.error(attributes.error());
+  if (handle && handle->poisoned) co_return reply.error(kReadAfterLoss);
   reply.attributes(to_stat(present(*inode, *attributes)));
 }
 

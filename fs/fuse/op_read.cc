@@ -6,14 +6,14 @@ Operations::Task Operations::read(DataReply reply, NodeId, HandleId id, std::uin
                                   std::uint32_t count) {
   const auto handle = find_handle(id);
   if (!handle) co_return reply.error(EBADF);
-  if (handle->poisoned) co_return reply.error(EIO);
+  if (handle->poisoned) co_return reply.error(kReadAfterLoss);
   Inode& inode = *handle->inode;
   if (inode.wal_index) co_return reply.data(inode.wal_index->content.read(offset, count));
   inode.pages_cached = true;
   co_await locks_.wait_entitled();
   const auto result = co_await backend_.read(handle->who, inode.handle, offset, count);
   if (!result) co_return reply.error(result.error());
-  if (handle->poisoned) co_return reply.error(EIO);
+  if (handle->poisoned) co_return reply.error(kReadAfterLoss);
   reply.data(std::span<const std::uint8_t>(result->data));
 }
 

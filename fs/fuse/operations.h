@@ -117,7 +117,8 @@ class Operations {
   Task lookup(EntryReply reply, Credentials who, NodeId parent, std::string name);
   void forget(NodeId node, std::uint64_t count) { inodes_.forget(node, count); }
   // op_attr.cc
-  Task getattr(AttrReply reply, Credentials who, NodeId node);
+  /// `through`: the kernel asks because of a read(2) or lseek(2) through this handle.
+  Task getattr(AttrReply reply, Credentials who, NodeId node, std::optional<HandleId> through);
   Task setattr(AttrReply reply, Credentials who, NodeId node, SetAttributes change,
                std::optional<HandleId> through);
   Task readlink(TextReply reply, Credentials who, NodeId node);
