@@ -60,7 +60,8 @@ std::optional<HandleId> handle_if_any(const fuse_file_info* file) {
 
 void on_getattr(fuse_req_t r, fuse_ino_t node, fuse_file_info* file) {
   ops(r).start_look("getattr", r,
-                    ops(r).getattr(AttrReply(r), caller(r), NodeId{node}, handle_if_any(file)));
+                    ops(r).getattr(AttrReply(r), caller(r), NodeId{node}, handle_if_any(file),
+                                   fuse_req_ctx(r)->pid));
 }
 
 void on_setattr(fuse_req_t r, fuse_ino_t node, struct stat* wanted, int valid,

@@ -9,11 +9,13 @@ Operations::Task Operations::read(DataReply reply, NodeId, HandleId id, std::uin
   if (handle->poisoned) co_return reply.error(kReadAfterLoss);
   Inode& inode = *handle->inode;
   if (inode.wal_index) co_return reply.data(inode.wal_index->content.read(offset, count));
-  inode.pages_cached = true;
+  inode.pages.may_exist();
   co_await locks_.wait_entitled();
   const auto result = co_await backend_.read(handle->who, inode.handle, offset, count);
   if (!result) co_return reply.error(result.error());
   if (handle->poisoned) co_return reply.error(kReadAfterLoss);
+  // The kernel takes the end of a short answer for the file's.
+  if (result->data.size() < count) inode.kernel_size.told(offset + result->data.size());
   reply.data(std::span<const std::uint8_t>(result->data));
 }
 
