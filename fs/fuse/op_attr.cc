@@ -32,10 +32,11 @@ Operations::Task Operations::getattr(AttrReply reply, Credentials who, NodeId no
   const auto attributes = co_await backend_.getattr(who, inode->handle);
   if (!attributes) co_return reply.error(attributes.error());
   if (handle && handle->poisoned) co_return reply.error(kReadAfterLoss);
-  if (notifier_ != nullptr && !notifier_->is_own_thread(tid)) {
+  const bool new_to_kernel = !inode->kernel_size.is(attributes->size);
+  if (new_to_kernel && notifier_ != nullptr && !notifier_->is_own_thread(tid)) {
     // Whoever has it open may read on the strength of this answer.
     if (inode->opens > 0 && inode->type == FileType::kRegular) {
-      co_await settle_size(inode, attributes->size);
+      co_await settle_size(inode);
       if (handle && handle->poisoned) co_return reply.error(kReadAfterLoss);
     }
     inode->kernel_size.told(attributes->size);
@@ -43,9 +44,8 @@ Operations::Task Operations::getattr(AttrReply reply, Credentials who, NodeId no
   reply.attributes(to_stat(present(*inode, *attributes)));
 }
 
-Operations::Task Operations::settle_size(InodePointer inode, std::uint64_t size) {
+Operations::Task Operations::settle_size(InodePointer inode) {
   KernelSize& kernel = inode->kernel_size;
-  if (kernel.is(size)) co_return;
   if (kernel.known()) kernel.forget();
   const auto since = kernel.mark();
   const auto adopted = co_await notifier_->adopt_size(inode->node);

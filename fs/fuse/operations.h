@@ -203,9 +203,8 @@ class Operations {
   void last_close(const InodePointer& inode);
 
   // op_attr.cc
-  /// Returns when the kernel has the size as the storage has it from now on, if it may have another
-  /// than `size`.
-  Task settle_size(InodePointer inode, std::uint64_t size);
+  /// Returns when the kernel has the size as the storage has it now, or newer.
+  Task settle_size(InodePointer inode);
 
   // op_write.cc
   Awaitable<Result<void>> append(HandlePointer handle, std::span<const std::uint8_t> data,
