@@ -100,7 +100,8 @@ bool is_excused(int code, const Options& options) {
 }
 
 bool is_excused_errno(int error, const Options& options) {
-  const bool of_a_server = error == EIO || error == ENOLCK || error == ETIMEDOUT;
+  // ESTALE: read(2) through a descriptor whose lock was lost.
+  const bool of_a_server = error == EIO || error == ENOLCK || error == ETIMEDOUT || error == ESTALE;
   if (of_a_server && (options.tolerate_io_errors || options.tolerate_remounts)) return true;
   // A dead FUSE connection answers ENOTCONN, what was under way ECONNABORTED or ENODEV; ENOENT is
   // the empty directory below, until it is mounted again.

@@ -10,8 +10,8 @@ int to_fuse_errno(const ErrorCode& code) {
   switch (value) {
     case ENOSYS:
       return EOPNOTSUPP;
-    case ECANCELED:  // the mount is going away
-      return EIO;
+    case ECANCELED:  // the mount is going away: as the kernel says of one that has gone
+      return ENOTCONN;
     default:
       return value > 0 && value < kRestartCodes ? value : EIO;
   }

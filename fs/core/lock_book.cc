@@ -51,6 +51,8 @@ void LockBook::carve(Ranges& ranges, ByteRange range) {
 
 void LockBook::set(LockOwner owner, HandleId handle, ByteRange range, LockMode mode,
                    Certainty certainty) {
+  // Of two grants the one that is known first may be the later one.
+  if (certainty == Certainty::kUnsure && holds_exclusive(owner, range)) mode = LockMode::kExclusive;
   Ranges& ranges = owners_[owner];
   carve(ranges, range);
   add(ranges, range.start(), Held{range.end(), mode, handle, certainty});
@@ -120,7 +122,7 @@ void LockBook::begin_request(LockOwner owner) {
 Certainty LockBook::end_request(LockOwner owner) {
   const auto it = requests_.find(owner);
   if (it == requests_.end()) return Certainty::kUnsure;
-  const Certainty certainty = it->second.certainty;
+  const Certainty certainty = it->second.overlap ? Certainty::kUnsure : it->second.certainty;
   if (--it->second.running == 0) requests_.erase(it);
   return certainty;
 }

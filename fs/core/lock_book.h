@@ -4,7 +4,8 @@
 /// lockd decides; the book only spares messages (an unlock of nothing, a flush of an owner without
 /// locks) and tells when a grant gives bytes that were not covered before (then the kernel's pages
 /// must go) and when an exclusive range is about to be given up (then data must be stable). So it
-/// may say "held" where lockd has freed already, never the other way round.
+/// may say "held" where lockd has freed already, and "exclusive" where it is shared, never the
+/// other way round.
 ///
 /// Thread: one owner. Cost: O(log n) in the owner's ranges, plus the ranges touched.
 
@@ -27,7 +28,8 @@ struct LockOwner {
 };
 
 /// Sure: the grant is the last word about the range. Unsure: a release was sent while the grant was
-/// on its way, so lockd may have freed it again.
+/// on its way, so lockd may have freed it again; or another request of the owner was (two threads),
+/// and after a reconnect answers come in the order of the requests, not in which lockd acted.
 enum class Certainty : std::uint8_t { kSure, kUnsure };
 
 class LockBook {
@@ -38,6 +40,7 @@ class LockBook {
   [[nodiscard]] Certainty end_request(LockOwner owner);
 
   /// A grant: `owner` holds `range` in `mode`, set through `handle`; replaces what it held there.
+  /// An unsure one takes nothing back: what was exclusive stays so.
   void set(LockOwner owner, HandleId handle, ByteRange range, LockMode mode, Certainty certainty);
   /// An unlock of `range`.
   void clear(LockOwner owner, ByteRange range);

@@ -54,18 +54,22 @@ void on_forget_multi(fuse_req_t r, size_t count, fuse_forget_data* forgets) {
   fuse_reply_none(r);
 }
 
-void on_getattr(fuse_req_t r, fuse_ino_t node, fuse_file_info*) {
-  ops(r).start_look("getattr", r, ops(r).getattr(AttrReply(r), caller(r), NodeId{node}));
+std::optional<HandleId> handle_if_any(const fuse_file_info* file) {
+  return file != nullptr ? std::optional(handle_of(file)) : std::nullopt;
+}
+
+void on_getattr(fuse_req_t r, fuse_ino_t node, fuse_file_info* file) {
+  ops(r).start_look("getattr", r,
+                    ops(r).getattr(AttrReply(r), caller(r), NodeId{node}, handle_if_any(file),
+                                   fuse_req_ctx(r)->pid));
 }
 
 void on_setattr(fuse_req_t r, fuse_ino_t node, struct stat* wanted, int valid,
                 fuse_file_info* file) {
   if (refused(r)) return;
-  std::optional<HandleId> through;
-  if (file != nullptr) through = handle_of(file);
   ops(r).start_change("setattr", change_of(r, node),
                       ops(r).setattr(AttrReply(r), caller(r), NodeId{node},
-                                     to_set_attributes(*wanted, valid), through));
+                                     to_set_attributes(*wanted, valid), handle_if_any(file)));
 }
 
 void on_readlink(fuse_req_t r, fuse_ino_t node) {

@@ -22,7 +22,8 @@ struct Filesystem::State {
         locks(lock_service),
         operations(loop, storage, lock_service, options),
         session(loop, options.background_max),
-        notifier(loop, [this](NodeId node) { session.drop_pages(node); }),
+        notifier(loop, {.drop_pages = [this](NodeId node) { session.drop_pages(node); },
+                        .adopt_size = [this](NodeId node) { return session.adopt_size(node); }}),
         deadline(loop),
         serving(loop) {
     user.session = &session;

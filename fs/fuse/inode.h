@@ -3,12 +3,15 @@
 
 #include "fs/backend/types.h"
 #include "fs/core/inode_table.h"
+#include "fs/core/kernel_size.h"
 #include "fs/core/lock_book.h"
 #include "fs/core/shm_file.h"
+#include "fs/fuse/kernel_pages.h"
 #include "fs/fuse/lock_order.h"
 #include "fs/io/inode_writer.h"
 #include "holdfast/lock/types.h"
 
+#include <cerrno>
 #include <cstdint>
 #include <ctime>
 #include <memory>
@@ -59,9 +62,8 @@ struct Inode {
   const FileKey key;
   const FileType type;
 
-  /// The kernel may have pages of it that are older than the storage: set when a READ or WRITE
-  /// arrives, cleared when an invalidation begins.
-  bool pages_cached = false;
+  KernelPages pages;
+  KernelSize kernel_size;
   LockBook book;
   LockOrder order;
   /// Made at the first write. Shared with the operations that use it: one that lost its session is
@@ -74,6 +76,11 @@ struct Inode {
   std::unique_ptr<WalIndex> wal_index;  ///< set = virtual
 };
 using InodePointer = std::shared_ptr<Inode>;
+
+/// What read(2) through a poisoned handle gets; all else gets EIO. SQLite takes EIO of a read for a
+/// damaged medium and reports SQLITE_CORRUPT (sqlite: src/os_unix.c, unixRead), and what is lost is
+/// a lock. Of other errors it says "disk I/O error".
+constexpr int kReadAfterLoss = ESTALE;
 
 /// An open file description.
 struct Handle {

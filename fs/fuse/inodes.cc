@@ -33,7 +33,8 @@ Attributes Operations::attributes_of(const Inode& virtual_file) {
   return out;
 }
 
-fuse_entry_param Operations::entry_param(const Inode& inode, const Attributes& attributes) {
+fuse_entry_param Operations::entry_param(Inode& inode, const Attributes& attributes) {
+  inode.kernel_size.told(attributes.size);
   fuse_entry_param entry{};
   entry.ino = inode.node.value;
   entry.attr = to_stat(attributes);

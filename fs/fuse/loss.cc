@@ -100,7 +100,7 @@ void Operations::poison(Inodes& inodes) {
     if (inode->wal_index && inode->wal_index->linked) unlink_virtual(*inode);
     inode->writer.reset();  // what it kept must not be sent again
     // Dirty mapped pages end here, with EIO, before anybody opens the file anew.
-    if (!inode->wal_index && notifier_ != nullptr) notifier_->invalidate_later(inode->node);
+    if (!inode->wal_index && notifier_ != nullptr) inode->pages.begin_drop(*notifier_, inode->node);
   }
   for (const auto& inode : inodes) {
     inode->book.drop_all();

@@ -8,14 +8,22 @@
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <unistd.h>
 
 namespace holdfast::fs {
 namespace {
 constexpr std::chrono::seconds kSlow{10};
 }
 
-Notifier::Notifier(boost::asio::any_io_executor loop, std::function<void(NodeId)> drop_pages)
-    : loop_(std::move(loop)), drop_pages_(std::move(drop_pages)) {}
+struct Notifier::Outcome {
+  explicit Outcome(const boost::asio::any_io_executor& loop) : done(loop), watchdog(loop, kSlow) {}
+  task::Event done;
+  boost::asio::steady_timer watchdog;
+  std::optional<std::uint64_t> size;
+};
+
+Notifier::Notifier(boost::asio::any_io_executor loop, Calls calls)
+    : loop_(std::move(loop)), calls_(std::move(calls)) {}
 
 Notifier::~Notifier() {
   stop();
@@ -26,30 +34,53 @@ void Notifier::start() {
     threads_.emplace_back([this] { work(); });
 }
 
-boost::asio::awaitable<void> Notifier::invalidate(NodeId node) {
-  auto done = std::make_shared<task::Event>(loop_);
-  boost::asio::steady_timer watchdog(loop_, kSlow);
-  watchdog.async_wait([node](const boost::system::error_code& stopped) {
-    if (!stopped) log::warn("notifier.slow", "node={} seconds={}", node.value, kSlow.count());
-  });
-  enqueue({node, done});
-  co_await done->wait();
+std::shared_ptr<task::Event> Notifier::drop(NodeId node) {
+  const auto outcome = enqueue(node, Kind::kDropPages);
+  return {outcome, &outcome->done};
 }
 
-void Notifier::invalidate_later(NodeId node) {
-  enqueue({node, nullptr});
+boost::asio::awaitable<std::optional<std::uint64_t>> Notifier::adopt_size(NodeId node) {
+  const auto outcome = enqueue(node, Kind::kAdoptSize);
+  co_await outcome->done.wait();
+  co_return outcome->size;
 }
 
-void Notifier::enqueue(Job job) {
+bool Notifier::is_own_thread(pid_t tid) {
+  const std::lock_guard guard(mutex_);
+  return tids_.contains(tid);
+}
+
+std::shared_ptr<Notifier::Outcome> Notifier::enqueue(NodeId node, Kind kind) {
+  std::shared_ptr<Outcome> outcome;
   {
     const std::lock_guard guard(mutex_);
-    jobs_.push_back(std::move(job));
+    // The inode's last job does for us, too, if it is the same and has not begun.
+    const auto last = std::find_if(jobs_.rbegin(), jobs_.rend(),
+                                   [node](const Job& job) { return job.node == node; });
+    if (last != jobs_.rend() && last->kind == kind) return last->outcome;
+    outcome = std::make_shared<Outcome>(loop_);
+    jobs_.push_back({node, kind, outcome});
   }
   wake_.notify_one();
+  outcome->watchdog.async_wait([node](const boost::system::error_code& stopped) {
+    if (!stopped) log::warn("notifier.slow", "node={} seconds={}", node.value, kSlow.count());
+  });
+  return outcome;
+}
+
+void Notifier::run(const Job& job) {
+  switch (job.kind) {
+    case Kind::kDropPages:
+      return calls_.drop_pages(job.node);
+    case Kind::kAdoptSize:
+      job.outcome->size = calls_.adopt_size(job.node);
+      return;
+  }
 }
 
 void Notifier::work() {
   std::unique_lock lock(mutex_);
+  tids_.insert(::gettid());
   while (true) {
     const auto next = std::find_if(jobs_.begin(), jobs_.end(),
                                    [this](const Job& job) { return !busy_.contains(job.node); });
@@ -62,12 +93,15 @@ void Notifier::work() {
     jobs_.erase(next);
     busy_.insert(job.node);
     lock.unlock();
-    drop_pages_(job.node);
-    if (job.done) {
-      boost::asio::post(loop_, [done = std::move(job.done)] { done->set(); });
-    }
+    run(job);
+    const NodeId node = job.node;
+    // Events and timers belong to the loop, their end too.
+    boost::asio::post(loop_, [outcome = std::move(job.outcome)] {
+      outcome->watchdog.cancel();
+      outcome->done.set();
+    });
     lock.lock();
-    busy_.erase(job.node);
+    busy_.erase(node);
     // A job of the same inode may have been passed over by every other thread.
     if (!jobs_.empty()) wake_.notify_one();
   }

@@ -1,28 +1,32 @@
 #pragma once
-/// Tells the kernel to drop an inode's pages, from threads of its own.
+/// Calls into the kernel about one inode that may block, made from threads of their own: drop its
+/// pages, adopt its size.
 ///
-/// The call blocks on page locks and sends WRITEs of dirty mapped pages, which the loop must answer
-/// meanwhile: from the loop's thread it would wait for itself for ever, in state D (docs/
-/// filesystem.md, "Threads"). One inode is served by one thread at a time; a stuck one leaves the
-/// others working.
+/// They wait for page locks and send requests (WRITEs of dirty mapped pages, a GETATTR), which the
+/// loop must answer meanwhile: from the loop's thread they would wait for themselves for ever, in
+/// state D (docs/filesystem.md, "Threads"). One inode is served by one thread at a time, in order;
+/// a stuck one leaves the others working.
 ///
-/// Thread: the loop, except for what `drop_pages` does.
+/// Thread: the loop, except for what `Calls` do.
 
 #include "fs/core/inode_table.h"
 #include "holdfast/task/event.h"
 
 #include <condition_variable>
 #include <cstddef>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <thread>
 #include <unordered_set>
 #include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
+#include <sys/types.h>
 
 namespace holdfast::fs {
 
@@ -30,37 +34,51 @@ class Notifier {
  public:
   static constexpr std::size_t kThreads = 3;
 
-  /// `drop_pages` is called on the threads and may block.
-  Notifier(boost::asio::any_io_executor loop, std::function<void(NodeId)> drop_pages);
+  /// Called on the threads, may block.
+  struct Calls {
+    std::function<void(NodeId)> drop_pages;
+    std::function<std::optional<std::uint64_t>(NodeId)> adopt_size;
+  };
+
+  Notifier(boost::asio::any_io_executor loop, Calls calls);
   /// stop() first.
   ~Notifier();
   Notifier(const Notifier&) = delete;
   Notifier& operator=(const Notifier&) = delete;
 
   void start();
-  /// Returns when the kernel has written the dirty and dropped all pages of `node`.
-  boost::asio::awaitable<void> invalidate(NodeId node);
-  /// The same, nobody waits.
-  void invalidate_later(NodeId node);
+  /// Set when the kernel has written the dirty and dropped all pages that `node` has now, and
+  /// everything that was asked before for this inode is done.
+  std::shared_ptr<task::Event> drop(NodeId node);
+  /// Makes the kernel take over the size as the storage has it. Returns what it has now; nothing if
+  /// that cannot be done (adopt_size.h).
+  boost::asio::awaitable<std::optional<std::uint64_t>> adopt_size(NodeId node);
+  /// `tid` is one of the threads: its requests must not wait for them.
+  [[nodiscard]] bool is_own_thread(pid_t tid);
   /// Ends the threads; jobs not begun are dropped. Call when the kernel's connection is closed, so
   /// that no thread is stuck.
   void stop();
 
  private:
+  enum class Kind : std::uint8_t { kDropPages, kAdoptSize };
+  struct Outcome;
   struct Job {
     NodeId node;
-    std::shared_ptr<task::Event> done;  // null: nobody waits. Shared with the waiting coroutine,
-                                        // which may be cancelled before the thread is done
+    Kind kind;
+    std::shared_ptr<Outcome> outcome;  // shared with waiting coroutines, which may be cancelled
+                                       // before the thread is done
   };
-  void enqueue(Job job);
+  std::shared_ptr<Outcome> enqueue(NodeId node, Kind kind);
   void work();
+  void run(const Job& job);
 
   boost::asio::any_io_executor loop_;
-  std::function<void(NodeId)> drop_pages_;
-  std::mutex mutex_;  // guards jobs_, busy_, stopping_; nothing is called under it
+  Calls calls_;
+  std::mutex mutex_;  // guards jobs_, busy_, tids_, stopping_; nothing is called under it
   std::condition_variable wake_;
   std::deque<Job> jobs_;
   std::unordered_set<NodeId> busy_;
+  std::unordered_set<pid_t> tids_;
   bool stopping_ = false;
   std::vector<std::thread> threads_;
 };

@@ -19,14 +19,37 @@ Result<void> change_virtual(WalIndex& index, const SetAttributes& change) {
 
 }  // namespace
 
-Operations::Task Operations::getattr(AttrReply reply, Credentials who, NodeId node) {
+Operations::Task Operations::getattr(AttrReply reply, Credentials who, NodeId node,
+                                     std::optional<HandleId> through, pid_t tid) {
   const auto inode = inodes_.find(node);
   if (!inode) co_return reply.error(ESTALE);
+  // Each read(2) asks first (attribute timeout 0). So a poisoned handle reads nothing from the
+  // kernel's pages either, whoever put them there.
+  const auto handle = through ? find_handle(*through) : nullptr;
+  if (handle && handle->poisoned) co_return reply.error(kReadAfterLoss);
   if (inode->wal_index) co_return reply.attributes(to_stat(attributes_of(*inode)));
   co_await locks_.wait_entitled();
   const auto attributes = co_await backend_.getattr(who, inode->handle);
   if (!attributes) co_return reply.error(attributes.error());
+  if (handle && handle->poisoned) co_return reply.error(kReadAfterLoss);
+  const bool new_to_kernel = !inode->kernel_size.is(attributes->size);
+  if (new_to_kernel && notifier_ != nullptr && !notifier_->is_own_thread(tid)) {
+    // Whoever has it open may read on the strength of this answer.
+    if (inode->opens > 0 && inode->type == FileType::kRegular) {
+      co_await settle_size(inode);
+      if (handle && handle->poisoned) co_return reply.error(kReadAfterLoss);
+    }
+    inode->kernel_size.told(attributes->size);
+  }
   reply.attributes(to_stat(present(*inode, *attributes)));
+}
+
+Operations::Task Operations::settle_size(InodePointer inode) {
+  KernelSize& kernel = inode->kernel_size;
+  if (kernel.known()) kernel.forget();
+  const auto since = kernel.mark();
+  const auto adopted = co_await notifier_->adopt_size(inode->node);
+  if (adopted) kernel.adopted(*adopted, since);
 }
 
 Operations::Task Operations::setattr(AttrReply reply, Credentials who, NodeId node,
@@ -51,6 +74,11 @@ Operations::Task Operations::setattr(AttrReply reply, Credentials who, NodeId no
     attributes = co_await backend_.setattr(who, inode->handle, change);
   }
   if (!attributes) co_return reply.error(attributes.error());
+  if (change.size) {
+    inode->kernel_size.set(attributes->size);
+  } else {
+    inode->kernel_size.told(attributes->size);
+  }
   reply.attributes(to_stat(present(*inode, *attributes)));
 }
 

@@ -95,10 +95,7 @@ Operations::Task Operations::release_handle(InodePointer inode, HandlePointer ha
 
 Operations::Task Operations::publish(InodePointer inode, Credentials who) {
   if (inode->wal_index) co_return;
-  if (inode->pages_cached && notifier_ != nullptr) {
-    inode->pages_cached = false;
-    co_await notifier_->invalidate(inode->node);
-  }
+  if (notifier_ != nullptr) co_await inode->pages.drop(*notifier_, inode->node);
   (void)co_await commit(inode, who);
 }
 

@@ -124,12 +124,8 @@ Operations::Awaitable<Result<void>> Operations::after_grant(InodePointer inode,
                                                             bool covered) {
   if (inode->wal_index) co_return Result<void>{};
   // Another node may have written while these bytes were not ours: what the kernel has read before
-  // must go before the program goes on (I4). Flag first: a READ that arrives from now on is
-  // answered after the grant, but its page may be dropped or not.
-  if (!covered && inode->pages_cached && notifier_ != nullptr) {
-    inode->pages_cached = false;
-    co_await notifier_->invalidate(inode->node);
-  }
+  // must go before the program goes on (I4).
+  if (!covered && notifier_ != nullptr) co_await inode->pages.drop(*notifier_, inode->node);
   if (!is_database_lock(*inode, call)) co_return Result<void>{};
   const auto checked = co_await check_wal(inode, handle);
   co_return checked;

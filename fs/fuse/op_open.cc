@@ -53,6 +53,8 @@ Operations::Task Operations::open(OpenReply reply, Credentials who, NodeId node,
     }
     if ((*granted & wanted) != wanted) co_return reply.error(EACCES);
   }
+  // Of a loss, perhaps: nobody begins while the pages of those before are still being taken away.
+  co_await inode->pages.dropped();
   const auto handle = add_handle(inode, std::move(who));
   file.fh = handle->id.value;
   // Without KEEP_CACHE the kernel drops the inode's pages now: close-to-open. A wal-index's pages

@@ -6,14 +6,20 @@ Operations::Task Operations::read(DataReply reply, NodeId, HandleId id, std::uin
                                   std::uint32_t count) {
   const auto handle = find_handle(id);
   if (!handle) co_return reply.error(EBADF);
-  if (handle->poisoned) co_return reply.error(EIO);
+  if (handle->poisoned) co_return reply.error(kReadAfterLoss);
   Inode& inode = *handle->inode;
   if (inode.wal_index) co_return reply.data(inode.wal_index->content.read(offset, count));
-  inode.pages_cached = true;
+  inode.pages.may_exist();
   co_await locks_.wait_entitled();
+  // The kernel asks for a page that is being written if that page was dropped meanwhile.
+  if (const auto writer = inode.writer; writer && !writer->idle()) {
+    co_await writer->written(offset, offset + count);
+  }
   const auto result = co_await backend_.read(handle->who, inode.handle, offset, count);
   if (!result) co_return reply.error(result.error());
-  if (handle->poisoned) co_return reply.error(EIO);
+  if (handle->poisoned) co_return reply.error(kReadAfterLoss);
+  // The kernel takes the end of a short answer for the file's.
+  if (result->data.size() < count) inode.kernel_size.told(offset + result->data.size());
   reply.data(std::span<const std::uint8_t>(result->data));
 }
 

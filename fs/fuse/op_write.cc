@@ -16,7 +16,7 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
     if (!written) co_return reply.error(written.error());
     co_return reply.written(data.size());
   }
-  inode->pages_cached = true;
+  inode->pages.may_exist();
   inode->last_writer = call.tid;
   co_await locks_.wait_entitled();
   Result<void> written;
@@ -29,8 +29,10 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
   }
   if (!written) {
     forget_header(*inode);  // nobody knows how much of it arrived
+    inode->kernel_size.forget();
     co_return reply.error(written.error());
   }
+  if (call.tid != 0) inode->kernel_size.wrote(call.offset + data.size());
   reply.written(data.size());
 }
 
@@ -67,8 +69,11 @@ Operations::Awaitable<Result<void>> Operations::append(HandlePointer handle,
   unlock.owner = lock.owner;
   const auto unlocked = co_await locks_.unlock(unlock);
   if (written && !unlocked) written = unlocked.error();
-  // The kernel put the data into its pages at the offset it believed in.
-  if (end != expected && notifier_ != nullptr) notifier_->invalidate_later(inode->node);
+  // The kernel put the data into its pages at the offset it believed in, and believes in that end.
+  if (end != expected) {
+    if (notifier_ != nullptr) inode->pages.begin_drop(*notifier_, inode->node);
+    inode->kernel_size.forget();
+  }
   co_return written;
 }
 

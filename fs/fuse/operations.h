@@ -3,9 +3,10 @@
 ///
 /// Rules every operation keeps:
 ///  - nothing that touches the storage starts before LockService::wait_entitled() returned (I2);
-///  - READ, WRITE, LOOKUP, READDIR, GETATTR and FLUSH never wait for the notifier: the kernel holds
-///  a
-///    page or a directory locked for them, and the notifier may wait for exactly that;
+///  - READ, WRITE, LOOKUP, READDIR and FLUSH never wait for the notifier: the kernel holds a page
+///  or
+///    a directory locked for them, and the notifier may wait for exactly that. Nor does whatever
+///    the notifier's own threads ask;
 ///  - whatever orders requests (LockOrder, LockBook::begin_request, Inode::opens) is touched before
 ///    the first suspension, so that the kernel's order counts.
 ///
@@ -117,7 +118,10 @@ class Operations {
   Task lookup(EntryReply reply, Credentials who, NodeId parent, std::string name);
   void forget(NodeId node, std::uint64_t count) { inodes_.forget(node, count); }
   // op_attr.cc
-  Task getattr(AttrReply reply, Credentials who, NodeId node);
+  /// `through`: the kernel asks because of a read(2) or lseek(2) through this handle.
+  /// `tid`: the thread that asks.
+  Task getattr(AttrReply reply, Credentials who, NodeId node, std::optional<HandleId> through,
+               pid_t tid);
   Task setattr(AttrReply reply, Credentials who, NodeId node, SetAttributes change,
                std::optional<HandleId> through);
   Task readlink(TextReply reply, Credentials who, NodeId node);
@@ -189,8 +193,7 @@ class Operations {
   [[nodiscard]] InodePointer known(const FileHandle& handle, const Attributes& attributes);
   [[nodiscard]] Attributes present(const Inode& inode, Attributes attributes) const;
   [[nodiscard]] static Attributes attributes_of(const Inode& virtual_file);
-  [[nodiscard]] static fuse_entry_param entry_param(const Inode& inode,
-                                                    const Attributes& attributes);
+  [[nodiscard]] static fuse_entry_param entry_param(Inode& inode, const Attributes& attributes);
   void answer_entry(EntryReply& reply, const InodePointer& inode, const Attributes& attributes);
   [[nodiscard]] HandlePointer find_handle(HandleId id) const;
   HandlePointer add_handle(InodePointer inode, Credentials who);
@@ -198,6 +201,10 @@ class Operations {
   /// EIO if the handle lost its locks; reported once where `once` (fsync, close).
   [[nodiscard]] static ErrorCode take_poison(Handle& handle);
   void last_close(const InodePointer& inode);
+
+  // op_attr.cc
+  /// Returns when the kernel has the size as the storage has it now, or newer.
+  Task settle_size(InodePointer inode);
 
   // op_write.cc
   Awaitable<Result<void>> append(HandlePointer handle, std::span<const std::uint8_t> data,

@@ -1,5 +1,6 @@
 #include "fs/fuse/session.h"
 
+#include "fs/fuse/adopt_size.h"
 #include "holdfast/base/log.h"
 
 #include <cerrno>
@@ -220,6 +221,11 @@ void Session::drop_pages(NodeId node) {
   if (result != 0 && result != -ENOENT && result != -ENODEV && result != -ENOTCONN) {
     log::error("notifier.failed", "node={} errno={}", node.value, -result);
   }
+}
+
+std::optional<std::uint64_t> Session::adopt_size(NodeId node) const {
+  if (connection_.empty()) return std::nullopt;
+  return fs::adopt_size(path_, static_cast<unsigned>(std::stoul(connection_)), node);
 }
 
 }  // namespace holdfast::fs

@@ -5,7 +5,7 @@
 /// the first request and its answer (INIT) on their way: libfuse 3.14 drops PARALLEL_DIROPS, and
 /// the lock flags in that answer are what our promise hangs on.
 ///
-/// Thread: the loop; drop_pages() from the notifier's threads too.
+/// Thread: the loop; drop_pages() and adopt_size() from the notifier's threads too.
 
 #include "fs/core/inode_table.h"
 #include "fs/fuse/fuse_api.h"
@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -79,6 +80,8 @@ class Session {
   [[nodiscard]] Payload take_payload(const char* data, std::size_t size);
   /// Blocks until the kernel has written the dirty pages of `node` and dropped all.
   void drop_pages(NodeId node);
+  /// See adopt_size.h.
+  [[nodiscard]] std::optional<std::uint64_t> adopt_size(NodeId node) const;
 
   /// For fuse_lowlevel_ops::init.
   void init(fuse_conn_info* connection);

@@ -219,6 +219,12 @@ asio::awaitable<Result<void>> InodeWriter::write(Credentials who, std::uint64_t 
   co_return co_await state.send(who, offset, data, stability);
 }
 
+asio::awaitable<void> InodeWriter::written(std::uint64_t start, std::uint64_t end) {
+  const Running running(state_->running);
+  RangeOrder::Turn turn(state_->order, start, end);
+  co_await turn.wait();
+}
+
 asio::awaitable<Result<void>> InodeWriter::commit(Credentials who) {
   const Running running(state_->running);
   co_return co_await state_->commit(std::move(who));

@@ -53,6 +53,9 @@ class InodeWriter {
   /// Writes all of `data` (valid until return). On error part of it may have been written.
   boost::asio::awaitable<Result<void>> write(Credentials who, std::uint64_t offset,
                                              std::span<const std::uint8_t> data);
+  /// Returns when the writes to [start, end) called before have reached the storage, or failed. A
+  /// read that overtook one would leave what was there before in the kernel's pages.
+  boost::asio::awaitable<void> written(std::uint64_t start, std::uint64_t end);
   /// Makes everything written before this call stable. No call to the storage if nothing is
   /// uncommitted. An error is returned and kept for the cursors: whoever called this for a handle
   /// (fsync) follows with take_error() and reports either.

@@ -71,6 +71,8 @@ void ClientCore::on(const Welcome& welcome, Instant now, ClientEffects& effects)
   take_losses(welcome.losses, effects);
   if (welcome.reclaim) prepare_reclaim(effects);
   extend(hello_sent_, now, effects);
+  // A Hello that lay at a lockd that stood still may be old: what is due is not left for the timer.
+  if (now >= renew_at_) renew(now, effects);
   if (!resumed) {
     effects.emplace_back(SessionOpened{welcome.session, welcome.epoch});
     link_ = Link::kUp;
@@ -95,6 +97,10 @@ void ClientCore::extend(Instant sent, Instant now, ClientEffects& effects) {
     state_ = State::kSuspended;
     return;
   }
+  // What was suspended goes on for good: not on the rest of a lease that ends before the next
+  // renewal can be answered. The renewal that is sent now counts, whatever is left of it then: with
+  // a slow network that is all there ever is.
+  if (state_ == State::kSuspended && link_ == Link::kGreeting && deadline_ - now < ttl / 3) return;
   if (state_ == State::kSuspended) effects.emplace_back(LeaseResumed{});
   state_ = State::kActive;
 }

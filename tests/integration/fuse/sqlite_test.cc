@@ -3,6 +3,8 @@
 
 #include <csignal>
 #include <filesystem>
+#include <functional>
+#include <utility>
 #include <vector>
 
 #include <sqlite3.h>
@@ -33,6 +35,16 @@ class Database {
       return 0;
     };
     return ::sqlite3_exec(handle_, sql.c_str(), keep, this, nullptr);
+  }
+  int each_row(const std::string& sql, const std::function<void()>& row) {
+    sqlite3_stmt* statement = nullptr;
+    int code = ::sqlite3_prepare_v2(handle_, sql.c_str(), -1, &statement, nullptr);
+    while (code == SQLITE_OK || code == SQLITE_ROW) {
+      code = ::sqlite3_step(statement);
+      if (code == SQLITE_ROW) row();
+    }
+    ::sqlite3_finalize(statement);
+    return code;
   }
   std::string ask(const std::string& sql) {
     const int code = run(sql);
@@ -228,6 +240,36 @@ TEST_F(Sqlite, AFileNamedLikeAnIndexWithoutADatabaseIsAnOrdinaryFile) {
   ASSERT_EQ(put(a("notes-shm"), "text"), 0);
   EXPECT_EQ(get(b("notes-shm")), "text");
   EXPECT_EQ(get(back("notes-shm")), "text");
+}
+
+// SQLite takes EIO of a read for a damaged medium and says "database disk image is malformed",
+// which makes people restore backups. It is the lock that is lost, not the database.
+TEST_F(Sqlite, ALostLockIsAnIoErrorAndNeverADamagedDatabase) {
+  make(a("reader.db"), "delete");
+  {
+    Database database(a("reader.db"));
+    ASSERT_EQ(database.run("BEGIN IMMEDIATE"), SQLITE_OK);
+    for (int i = 0; i < 200; ++i)
+      ASSERT_EQ(database.run("INSERT INTO log VALUES (randomblob(3000))"), SQLITE_OK);
+    ASSERT_EQ(database.run("COMMIT"), SQLITE_OK);
+  }
+  Child reader([] {
+    Database database(a("reader.db"));
+    database.run("PRAGMA cache_size=5");
+    // One statement, one shared lock, pages read again and again.
+    bool reading = false;
+    const int code = database.each_row("SELECT length(l.b) FROM log k, log l, log m", [&] {
+      if (!std::exchange(reading, true)) put(back("reader.ready"), "");
+      ::usleep(200);
+    });
+    return code & 0xff;
+  });
+  ASSERT_TRUE(eventually([] { return ::access(back("reader.ready").c_str(), F_OK) == 0; }));
+  ASSERT_TRUE(mounts_->replace_lockd());
+  EXPECT_EQ(reader.wait(), SQLITE_IOERR);
+  Database database(a("reader.db"));
+  EXPECT_EQ(database.ask("SELECT count(*) FROM log"), "200") << "a new open starts anew";
+  EXPECT_EQ(database.ask("PRAGMA integrity_check"), "ok");
 }
 
 }  // namespace

@@ -75,7 +75,7 @@ TEST(LockClientOutage, ALockdThatLostItsStoreMeansLostThenANewSession) {
 }
 
 TEST(LockClientOutage, SuspendsByItselfAtTheDeadlineAndResumesWithItsLocks) {
-  LockdProcess lockd({"--lease-ttl", "1"});
+  LockdProcess lockd({"--lease-ttl", "2"});
   DrivenLoop loop;
   TestMount mount(loop, lockd.address());
   ASSERT_TRUE(loop.finish(mount.lock(1, LockMode::kExclusive)));

@@ -231,5 +231,36 @@ TEST(InodeWriter, AnExhaustedBudgetOfOtherFilesMeansStableWrites) {
   bench.budget.uncommitted_bytes -= 100;
 }
 
+TEST(InodeWriter, AReadAfterAWriteSeesItAlsoIfTheWriteIsStillQueued) {
+  Bench bench(1);
+  const auto old = pattern(10, 1);
+  const auto fresh = pattern(10, 2);
+  std::vector<std::uint8_t> seen;
+  const auto write = [&](const std::vector<std::uint8_t>& data) {
+    asio::co_spawn(bench.io, bench.writer.write(kWho, 0, data), asio::detached);
+  };
+  const auto look = [&]() -> asio::awaitable<void> {
+    co_await bench.writer.written(5, 6);
+    seen = bench.storage.visible();
+  };
+  write(old);
+  write(fresh);  // waits for the first
+  asio::co_spawn(bench.io, look, asio::detached);
+  bench.settle();
+  EXPECT_EQ(seen, fresh);
+  bool passed = false;
+  const auto elsewhere = [&]() -> asio::awaitable<void> {
+    co_await bench.writer.written(10, 20);
+    passed = true;
+  };
+  write(old);
+  asio::co_spawn(bench.io, elsewhere, asio::detached);
+  bench.io.restart();
+  while (!passed && bench.io.poll_one() > 0) {
+  }
+  EXPECT_TRUE(passed) << "other bytes wait for nothing";
+  bench.settle();
+}
+
 }  // namespace
 }  // namespace holdfast::fs::testing

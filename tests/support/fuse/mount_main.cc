@@ -5,6 +5,7 @@
 #include "fs/fuse/filesystem.h"
 #include "fs/lock/lock_client.h"
 #include "holdfast/base/log.h"
+#include "tests/support/fuse/slow_attributes.h"
 
 #include <csignal>
 #include <cstdio>
@@ -50,7 +51,10 @@ asio::awaitable<int> serve(asio::io_context& loop, Arguments arguments) {
   options.close_wait_max = std::chrono::milliseconds(3000);
   int code = 4;
   {
-    fs::Filesystem filesystem(loop, **backend, locks, options);
+    const char* const slow = std::getenv("HOLDFAST_TEST_SLOW_ATTRIBUTES_MS");
+    const std::chrono::milliseconds delay(slow != nullptr ? std::atoi(slow) : 0);
+    test::SlowAttributes storage(loop.get_executor(), **backend, delay);
+    fs::Filesystem filesystem(loop, storage, locks, options);
     asio::signal_set signals(loop, SIGTERM, SIGINT);
     const auto mounted = co_await filesystem.mount(arguments.mountpoint);
     if (mounted) {

@@ -82,6 +82,24 @@ TEST(LockBook, AReleaseThatCrossesAGrantMakesItUnsureSoItNeverCovers) {
   EXPECT_FALSE(book.covers(kAnna, range(0, 10))) << "another node may have had it in between";
 }
 
+// Two threads of one process; a reconnect, and the answers come in the order of the requests.
+TEST(LockBook, OfTwoGrantsUnderWayAtOnceTheExclusiveOneIsBelieved) {
+  LockBook book;
+  book.begin_request(kAnna);
+  book.begin_request(kAnna);
+  const Certainty first = book.end_request(kAnna);
+  book.set(kAnna, HandleId{1}, range(0, 10), LockMode::kExclusive, first);
+  const Certainty second = book.end_request(kAnna);
+  book.set(kAnna, HandleId{1}, range(5, 15), LockMode::kShared, second);
+  EXPECT_TRUE(book.holds_exclusive(kAnna, range(5, 10)))
+      << "its data is made stable before it goes";
+  EXPECT_FALSE(book.covers(kAnna, range(0, 15))) << "and its pages are dropped at the next grant";
+  book.clear(kAnna, range(0, 15));
+  EXPECT_FALSE(book.holds(kAnna));
+  book.begin_request(kAnna);
+  EXPECT_EQ(book.end_request(kAnna), Certainty::kSure) << "one at a time is sure again";
+}
+
 TEST(LockBook, AnybodyHoldsLooksAtRangesOfAllOwnersButNotAtFlock) {
   LockBook book;
   hold(book, kAnnaFlock, ByteRange::whole_file(), LockMode::kExclusive);

@@ -44,7 +44,7 @@ TEST(ShmFile, RefusesToGrowBeyondItsLimitAndStaysAsItWas) {
 TEST(ErrnoMap, NeverAnswersENOSYSNorWhatOnlyTheKernelMayUse) {
   EXPECT_EQ(to_fuse_errno(errno_code(ENOSYS)), EOPNOTSUPP);
   EXPECT_EQ(to_fuse_errno(errno_code(512)), EIO);
-  EXPECT_EQ(to_fuse_errno(errno_code(ECANCELED)), EIO);
+  EXPECT_EQ(to_fuse_errno(errno_code(ECANCELED)), ENOTCONN);
   EXPECT_EQ(to_fuse_errno(errno_code(ENOSPC)), ENOSPC);
 }
 

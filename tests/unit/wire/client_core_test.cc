@@ -53,6 +53,51 @@ TEST_F(ClientCoreTest, AWelcomeThatComesTooLateDoesNotEntitle) {
   EXPECT_FALSE(core.entitled(at(30s)));
 }
 
+// lockd stood still with our Hello in its hands.
+TEST_F(ClientCoreTest, AWelcomeWhoseLeaseIsNearlyOverResumesNothingTheRenewalAfterItDoes) {
+  open();
+  core.disconnected();
+  take(core.tick(at(kUsable)));
+  take(core.connected(at(20s)));
+  sent.clear();
+  const auto late = 20s + kUsable - 50ms;
+  say(welcome_of(1), late);
+  EXPECT_EQ(core.state(), ClientCore::State::kSuspended);
+  EXPECT_EQ(count<LeaseResumed>(), 0) << "it would be suspended again 50 ms later";
+  ASSERT_EQ(sent.size(), 1u) << "and renews at once";
+  const auto tick = std::get<Renew>(sent[0]).tick;
+  take(core.tick(at(late + 100ms)));
+  EXPECT_EQ(count<LeaseSuspended>(), 1) << "the first one, and no other";
+  say(Renewed{tick}, late + 200ms);
+  EXPECT_EQ(core.state(), ClientCore::State::kActive);
+  EXPECT_EQ(count<LeaseResumed>(), 1);
+  EXPECT_EQ(core.deadline(), at(late + kUsable)) << "counted from the renewal's sending";
+}
+
+TEST_F(ClientCoreTest, AWelcomeWhoseLeaseIsOverIsRenewedAtOnce) {
+  open();
+  core.disconnected();
+  take(core.tick(at(kUsable)));
+  take(core.connected(at(20s)));
+  sent.clear();
+  say(welcome_of(1), 60s);
+  ASSERT_EQ(sent.size(), 1u);
+  say(Renewed{std::get<Renew>(sent[0]).tick}, 61s);
+  EXPECT_TRUE(core.entitled(at(61s)));
+}
+
+// Suspended for most of the time is better than for ever.
+TEST_F(ClientCoreTest, OnASlowNetworkAnyRestOfARenewalResumes) {
+  open();
+  core.disconnected();
+  take(core.tick(at(kUsable)));
+  take(core.connected(at(20s)));
+  say(welcome_of(1), 29s);
+  const auto tick = std::get<Renew>(sent.back()).tick;
+  say(Renewed{tick}, 29s + kUsable - 100ms);
+  EXPECT_EQ(core.state(), ClientCore::State::kActive);
+}
+
 TEST_F(ClientCoreTest, UnansweredRequestsAreSentAgainInOrderWithTheirNumbers) {
   open();
   call(lock(1, LockMode::kShared));
