@@ -10,6 +10,7 @@
 #include <utility>
 
 #include <boost/asio/error.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -188,7 +189,7 @@ void Server::admit(std::unique_ptr<wire::Stream> stream, Door door) {
   auto peer = std::make_shared<Peer>();
   peer->connection =
       std::make_shared<wire::Connection>(executor_, std::move(stream), codec_, options_.connection);
-  peer->connection->set_frame_size_max(wire::kFirstFrameSizeMax);
+  peer->connection->set_frame_size_max(wire::kUsualFrameSizeMax);
   peer->id = {++last_connection_};
   peer->door = door;
   peer->accepted_at = std::chrono::steady_clock::now();
@@ -200,15 +201,22 @@ void Server::admit(std::unique_ptr<wire::Stream> stream, Door door) {
 
 asio::awaitable<void> Server::serve(PeerPtr peer) {
   ErrorCode ended;
+  bool more = false;  // whole messages may have been read and not handled
   while (!ended && !peer->connection->closing()) {
-    const auto filled = co_await peer->connection->fill();
-    if (!filled) {
-      ended = filled.error();
-      break;
+    if (more) {
+      co_await asio::post(executor_, asio::use_awaitable);  // behind all that is ready by now
+    } else {
+      const auto filled = co_await peer->connection->fill();
+      if (!filled) {
+        ended = filled.error();
+        break;
+      }
     }
+    more = false;
     try {
       const auto handled = handle_arrived(peer);
       if (!handled) ended = handled.error();
+      more = handled && *handled == Arrived::kMore;
     } catch (const std::exception& error) {  // the one catch of this edge
       log::error("lockd.connection_failed", "peer={} error=\"{}\"", peer->connection->peer(),
                  error.what());

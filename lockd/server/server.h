@@ -11,7 +11,8 @@
 ///
 /// Limits (ServerOptions; each has a warn line): connections, connections without Hello (the oldest
 /// goes: a mount says Hello at once, so those that are old are not mounts), time to Hello, bytes
-/// queued for a reader, time a write may stand still.
+/// queued for a reader, time a write may stand still. Messages of one connection are handled
+/// messages_per_turn at a time, then it is the turn of the others.
 
 #include "holdfast/task/event.h"
 #include "holdfast/task/group.h"
@@ -57,6 +58,8 @@ struct ServerOptions {
   std::size_t strangers_max = 1024;  ///< connections that have not said Hello
   std::chrono::milliseconds hello_timeout{5'000};
   std::chrono::milliseconds write_stall_max{10'000};
+  /// So that whoever sends without end takes no more of the loop than anybody else.
+  std::size_t messages_per_turn = 16;
   wire::ConnectionLimits connection;
 };
 
@@ -111,7 +114,9 @@ class Server {
   void gone(const PeerPtr& peer, ErrorCode why);
 
   // dispatch.cc: what messages mean
-  Result<void> handle_arrived(const PeerPtr& peer);
+  enum class Arrived { kAll, kMore };
+  /// At most messages_per_turn of what has been read.
+  Result<Arrived> handle_arrived(const PeerPtr& peer);
   Result<void> handle(const PeerPtr& peer, const Hello& hello, Instant now);
   Result<void> handle(const PeerPtr& peer, const Request& request, Instant now);
   Result<void> handle(const PeerPtr& peer, const Renew& renew, Instant now);
