@@ -13,7 +13,7 @@
 namespace holdfast::bench {
 namespace {
 
-constexpr timeval kPatience{.tv_sec = 1, .tv_usec = 0};
+constexpr timeval kPatience{.tv_sec = 5, .tv_usec = 0};
 constexpr std::chrono::milliseconds kAfterFailure{10};
 constexpr std::uint64_t kBatch = 256;
 

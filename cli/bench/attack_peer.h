@@ -1,5 +1,5 @@
 #pragma once
-/// A connection of an attacker: says any bytes, blocking, every wait bounded by a second.
+/// A connection of an attacker: says any bytes, blocking, every wait bounded by five seconds.
 
 #include "holdfast/base/unique_fd.h"
 #include "holdfast/lock/message.h"
@@ -23,14 +23,14 @@ class AttackPeer {
 
   [[nodiscard]] bool connected() const { return static_cast<bool>(fd_); }
   [[nodiscard]] int fd() const { return fd_.get(); }
-  /// False: lockd closed, or took nothing for a second.
+  /// False: lockd closed, or took nothing for so long.
   bool send(std::string_view bytes);
   bool send(const ClientMessage& message);
   /// No more will be said; waits for lockd to close.
   void hang_up_and_wait();
   /// Waits for lockd to close.
   void wait_closed();
-  /// The next message; nothing when lockd closed or nothing came for a second.
+  /// The next message; nothing when lockd closed or nothing came for so long.
   std::optional<ServerMessage> receive();
   std::optional<Welcome> greet(const Hello& hello);
 

@@ -100,15 +100,20 @@ void Server::bind_session(const PeerPtr& peer, const Welcome& welcome) {
   peer->session = welcome.session;
   by_session_.emplace(welcome.session, peer);
   coordinator_->connected(welcome.session, true);
-  log::info("session.connected", "session={} resumed={} node={} mountpoint={} volume={} peer={}",
+  if (!arrivals_.allow()) return;
+  log::info("session.connected",
+            "session={} resumed={} node={} mountpoint={} volume={} peer={} unlogged={}",
             printable(welcome.session), hello.resume ? "yes" : "no", printable(hello.node),
-            printable(hello.mountpoint), printable(hello.volume_name), peer->connection->peer());
+            printable(hello.mountpoint), printable(hello.volume_name), peer->connection->peer(),
+            arrivals_.dropped());
 }
 
 void Server::unbind(Peer& peer) {
   if (!peer.session) return;
-  log::info("session.disconnected", "session={} peer={}", printable(*peer.session),
-            peer.connection->peer());
+  if (arrivals_.allow()) {
+    log::info("session.disconnected", "session={} peer={} unlogged={}", printable(*peer.session),
+              peer.connection->peer(), arrivals_.dropped());
+  }
   coordinator_->connected(*peer.session, false);
   by_session_.erase(*peer.session);
   peer.session.reset();

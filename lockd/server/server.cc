@@ -10,7 +10,6 @@
 #include <utility>
 
 #include <boost/asio/error.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -65,6 +64,7 @@ Server::Server(asio::any_io_executor executor, ServerOptions options, std::uniqu
           },
           [this] { records_.set(); }),
       records_(executor),
+      turns_(executor),
       group_(executor) {}
 
 Server::~Server() = default;
@@ -203,8 +203,9 @@ asio::awaitable<void> Server::serve(PeerPtr peer) {
   ErrorCode ended;
   bool more = false;  // whole messages may have been read and not handled
   while (!ended && !peer->connection->closing()) {
-    if (more) {
-      co_await asio::post(executor_, asio::use_awaitable);  // behind all that is ready by now
+    const bool in_turn = more;
+    if (in_turn) {
+      co_await turns_.wait();
     } else {
       const auto filled = co_await peer->connection->fill();
       if (!filled) {
@@ -222,6 +223,7 @@ asio::awaitable<void> Server::serve(PeerPtr peer) {
                  error.what());
       ended = make_error_code(wire::WireErrc::kClosed);
     }
+    if (in_turn) turns_.done();
     // Whoever does not take answers is not asked for more questions.
     if (!ended) co_await peer->connection->wait_writable();
   }

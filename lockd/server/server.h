@@ -25,6 +25,7 @@
 #include "lockd/server/effect_queue.h"
 #include "lockd/server/fence_command.h"
 #include "lockd/server/log_limit.h"
+#include "lockd/server/turns.h"
 #include "lockd/store/store.h"
 
 #include <chrono>
@@ -157,6 +158,7 @@ class Server {
   task::Event records_;                    // there is something to write
   std::unordered_set<SessionId> fencing_;  // of which the log says so
   std::size_t fences_running_ = 0;
+  Turns turns_;
   task::Group group_;
   std::vector<std::unique_ptr<wire::Acceptor>> acceptors_;
   std::list<PeerPtr> peers_;      // all, oldest first
@@ -165,6 +167,7 @@ class Server {
   std::unordered_map<ConnectionId, PeerPtr> greeting_;  // said Hello, not answered yet
   std::uint64_t last_connection_ = 0;
   LogLimit refusals_;
+  LogLimit arrivals_{100};  // and departures
   bool said_stale_ = false;
   Probe probe_;
 };
