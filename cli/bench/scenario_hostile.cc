@@ -138,7 +138,7 @@ double wait_until_gone(OwnLockd& own, Swarm& swarm, const AttackKind& kind, std:
 
 Beside measure(const AttackKind& kind, const Options& options, ScenarioResult& result) {
   Beside found;
-  Stage stage(options, {"--lease-ttl", "3", "--storage-delay", "0", "--courtesy-max", "1"});
+  Stage stage(options, {"--lease-ttl", "8", "--storage-delay", "0", "--courtesy-max", "1"});
   OwnLockd& own = *stage.own();
   const Placement placement(own.pid());
   Swarm swarm(stage.address(), kLockers);

@@ -56,7 +56,9 @@ struct ServerOptions {
   FenceCommand fence_command;
 
   std::size_t connections_max = 20'000;
-  std::size_t strangers_max = 1024;  ///< connections that have not said Hello
+  /// Connections that have not said Hello. Nearly as many as there may be sessions: when lockd
+  /// comes back all mounts connect at once, and one that is dropped here comes back later.
+  std::size_t strangers_max = 8192;
   std::chrono::milliseconds hello_timeout{5'000};
   std::chrono::milliseconds write_stall_max{10'000};
   /// So that whoever sends without end takes no more of the loop than anybody else.
