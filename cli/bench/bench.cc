@@ -1,5 +1,6 @@
 #include "cli/bench/bench.h"
 
+#include "cli/bench/attack.h"
 #include "cli/bench/scenario.h"
 
 #include <algorithm>
@@ -21,7 +22,7 @@ using Run = ScenarioResult (*)(const Options&);
 constexpr std::pair<std::string_view, Run> kRuns[] = {
     {"sessions", run_sessions}, {"reconnect", run_reconnect}, {"locks", run_locks},
     {"ranges", run_ranges},     {"waiters", run_waiters},     {"ops", run_ops},
-    {"restart", run_restart},   {"store", run_store}};
+    {"restart", run_restart},   {"store", run_store},         {"hostile", run_hostile}};
 
 int run_and_print(const Options& options) {
   try {
@@ -57,6 +58,16 @@ void describe_sizes(CLI::App& command, Options& options) {
   size("--round-size", options.round_size, "Sessions of such a round", 1'000'000);
   command.add_option("--seconds", options.seconds, "How long sessions renews")
       ->check(CLI::Range(1U, 7U * 24 * 3600))
+      ->capture_default_str();
+  std::set<std::string> attacks;
+  for (const AttackKind& kind : attack_kinds())
+    attacks.insert(kind.name);
+  command.add_option("--attack", options.attacks, "Only these attackers of hostile")
+      ->check(CLI::IsMember(attacks));
+  command
+      .add_option("--attack-seconds", options.attack_seconds,
+                  "How long each attacks, and how long is measured before and after it")
+      ->check(CLI::Range(1U, 3600U))
       ->capture_default_str();
   command
       .add_option("--patience", options.patience_s, "Seconds after which something counts as never")
@@ -96,7 +107,7 @@ void register_bench(CLI::App& app, int& exit_code) {
                    "sessions: what renewing costs. reconnect: all cut at once. locks: memory and "
                    "lookup. ranges: one file in pieces. waiters: many for one byte. ops: lock and "
                    "unlock. restart: lockd is killed holding all locks. store: does it grow? "
-                   "Default: all")
+                   "hostile: how others fare beside attackers. Default: all")
       ->type_name("SCENARIO")
       ->check(CLI::IsMember(std::set<std::string>(std::begin(kScenarios), std::end(kScenarios))));
   command->add_option("--lockd", options->lockd,

@@ -9,8 +9,8 @@
 
 namespace holdfast::bench {
 
-inline constexpr const char* kScenarios[] = {"sessions", "reconnect", "locks",   "ranges",
-                                             "waiters",  "ops",       "restart", "store"};
+inline constexpr const char* kScenarios[] = {"sessions", "reconnect", "locks", "ranges", "waiters",
+                                             "ops",      "restart",   "store", "hostile"};
 
 struct Options {
   std::vector<std::string> scenarios;  ///< empty: all
@@ -24,10 +24,12 @@ struct Options {
   std::size_t ranges = 100'000;
   std::size_t waiters = 10'000;
   std::size_t ops = 400'000;
-  std::size_t rounds = 6;          ///< of the scenario store
-  std::size_t round_size = 1'000;  ///< sessions of a round
-  unsigned seconds = 30;           ///< of renewing
-  unsigned patience_s = 300;       ///< what takes longer counts as never
+  std::size_t rounds = 6;            ///< of the scenario store
+  std::size_t round_size = 1'000;    ///< sessions of a round
+  unsigned seconds = 30;             ///< of renewing
+  std::vector<std::string> attacks;  ///< of hostile; empty: all
+  unsigned attack_seconds = 3;       ///< each, and before and after it
+  unsigned patience_s = 300;         ///< what takes longer counts as never
   bool json = false;
 };
 

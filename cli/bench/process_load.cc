@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -31,6 +32,13 @@ std::optional<std::uint64_t> resident_size(pid_t pid) {
   std::uint64_t resident = 0;
   if (!(std::ifstream(fmt::format("/proc/{}/statm", pid)) >> size >> resident)) return std::nullopt;
   return resident * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
+std::optional<std::size_t> open_descriptors(pid_t pid) {
+  std::error_code failed;
+  const std::filesystem::directory_iterator all(fmt::format("/proc/{}/fd", pid), failed);
+  if (failed) return std::nullopt;
+  return static_cast<std::size_t>(std::distance(begin(all), end(all)));
 }
 
 }  // namespace holdfast::bench

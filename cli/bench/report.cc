@@ -45,7 +45,10 @@ bool Report::passed() const {
 
 std::string to_text(const ScenarioResult& result) {
   std::string out = fmt::format("{}: {} ({})\n", result.name, verdict(result), result.load);
+  for (const auto& line : result.table)
+    out += "  " + line + '\n';
   for (const Figure& figure : result.figures) {
+    if (!result.table.empty()) break;
     out += fmt::format("  {:<50}{:>12} {:<12}", figure.name, number(figure.value), figure.unit);
     if (!figure.target.empty()) out += " aim: " + figure.target;
     while (out.back() == ' ')

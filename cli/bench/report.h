@@ -20,6 +20,7 @@ struct ScenarioResult {
   std::vector<Figure> figures{};
   std::vector<std::string> failures{};  ///< broken promises
   std::vector<std::string> notes{};
+  std::vector<std::string> table{};  ///< the figures as lines for people; empty: one line each
   bool skipped = false;
 
   void figure(std::string what, double value, std::string unit, std::string target = {});

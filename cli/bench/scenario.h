@@ -26,6 +26,7 @@ namespace holdfast::bench {
 [[nodiscard]] ScenarioResult run_ops(const Options& options);
 [[nodiscard]] ScenarioResult run_restart(const Options& options);
 [[nodiscard]] ScenarioResult run_store(const Options& options);
+[[nodiscard]] ScenarioResult run_hostile(const Options& options);
 
 /// One line on stderr.
 void progress(std::string_view scenario, std::string_view text);

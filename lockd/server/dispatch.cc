@@ -47,18 +47,19 @@ std::optional<HelloRefused> check_version(const Hello& hello) {
 
 }  // namespace
 
-Result<void> Server::handle_arrived(const PeerPtr& peer) {
+Result<Server::Arrived> Server::handle_arrived(const PeerPtr& peer) {
   const Instant now = lease_now();
   wire::Connection& connection = *peer->connection;
-  while (!connection.closing()) {
+  for (std::size_t count = 0; !connection.closing(); ++count) {
+    if (count == options_.messages_per_turn) return Arrived::kMore;
     auto message = connection.next_client_message();
     if (!message) return message.error();
     if (!*message) break;
     auto handled =
         std::visit([&](const auto& value) { return handle(peer, value, now); }, **message);
-    if (!handled) return handled;
+    if (!handled) return handled.error();
   }
-  return boost::system::in_place_value;
+  return Arrived::kAll;
 }
 
 Result<void> Server::handle(const PeerPtr& peer, const Hello& hello, Instant now) {
@@ -92,19 +93,27 @@ void Server::bind_session(const PeerPtr& peer, const Welcome& welcome) {
     old->second->connection->close();
     by_session_.erase(old);
   }
-  peer->connection->set_frame_size_max(options_.connection.frame_size_max);
+  // Only a reclaim is long. From everybody else a megabyte would only be work to decode.
+  if (welcome.reclaim) {
+    peer->connection->set_frame_size_max(options_.connection.frame_size_max);
+  }
   peer->session = welcome.session;
   by_session_.emplace(welcome.session, peer);
   coordinator_->connected(welcome.session, true);
-  log::info("session.connected", "session={} resumed={} node={} mountpoint={} volume={} peer={}",
+  if (!arrivals_.allow()) return;
+  log::info("session.connected",
+            "session={} resumed={} node={} mountpoint={} volume={} peer={} unlogged={}",
             printable(welcome.session), hello.resume ? "yes" : "no", printable(hello.node),
-            printable(hello.mountpoint), printable(hello.volume_name), peer->connection->peer());
+            printable(hello.mountpoint), printable(hello.volume_name), peer->connection->peer(),
+            arrivals_.dropped());
 }
 
 void Server::unbind(Peer& peer) {
   if (!peer.session) return;
-  log::info("session.disconnected", "session={} peer={}", printable(*peer.session),
-            peer.connection->peer());
+  if (arrivals_.allow()) {
+    log::info("session.disconnected", "session={} peer={} unlogged={}", printable(*peer.session),
+              peer.connection->peer(), arrivals_.dropped());
+  }
   coordinator_->connected(*peer.session, false);
   by_session_.erase(*peer.session);
   peer.session.reset();
@@ -124,6 +133,7 @@ Result<void> Server::handle(const PeerPtr& peer, const Renew& renew, Instant now
 
 Result<void> Server::handle(const PeerPtr& peer, const Reclaim& reclaim, Instant now) {
   if (!peer->session) return make_error_code(WireErrc::kOutOfPlace);
+  if (reclaim.last) peer->connection->set_frame_size_max(wire::kUsualFrameSizeMax);
   perform(coordinator_->reclaim(*peer->session, reclaim, now));
   return boost::system::in_place_value;
 }

@@ -121,7 +121,10 @@ void Server::perform(const Disconnect& effect) {
 }
 
 void Server::perform(const EndSession& effect) {
-  log::info("session.ended", "session={}", printable(effect.session));
+  if (arrivals_.allow()) {
+    log::info("session.ended", "session={} unlogged={}", printable(effect.session),
+              arrivals_.dropped());
+  }
   const auto found = by_session_.find(effect.session);
   if (found == by_session_.end()) return;
   const PeerPtr peer = found->second;

@@ -1,5 +1,6 @@
 #pragma once
-/// At most so many log lines a second of a kind that strangers on the network can cause.
+/// At most so many log lines a second of a kind that others on the network can cause: writing them
+/// costs more than causing them.
 
 #include <chrono>
 #include <cstdint>
@@ -8,7 +9,7 @@ namespace holdfast::lockd {
 
 class LogLimit {
  public:
-  static constexpr std::uint32_t kLinesPerSecond = 10;
+  explicit LogLimit(std::uint32_t lines_per_second = 10) : lines_per_second_(lines_per_second) {}
 
   /// True if the line may be written.
   [[nodiscard]] bool allow() {
@@ -17,7 +18,7 @@ class LogLimit {
       since_ = now;
       written_ = 0;
     }
-    if (written_ == kLinesPerSecond) {
+    if (written_ == lines_per_second_) {
       ++dropped_;
       return false;
     }
@@ -28,6 +29,7 @@ class LogLimit {
   [[nodiscard]] std::uint64_t dropped() const { return dropped_; }
 
  private:
+  std::uint32_t lines_per_second_;
   std::chrono::steady_clock::time_point since_{};
   std::uint32_t written_ = 0;
   std::uint64_t dropped_ = 0;

@@ -64,6 +64,7 @@ Server::Server(asio::any_io_executor executor, ServerOptions options, std::uniqu
           },
           [this] { records_.set(); }),
       records_(executor),
+      turns_(executor),
       group_(executor) {}
 
 Server::~Server() = default;
@@ -188,7 +189,7 @@ void Server::admit(std::unique_ptr<wire::Stream> stream, Door door) {
   auto peer = std::make_shared<Peer>();
   peer->connection =
       std::make_shared<wire::Connection>(executor_, std::move(stream), codec_, options_.connection);
-  peer->connection->set_frame_size_max(wire::kFirstFrameSizeMax);
+  peer->connection->set_frame_size_max(wire::kUsualFrameSizeMax);
   peer->id = {++last_connection_};
   peer->door = door;
   peer->accepted_at = std::chrono::steady_clock::now();
@@ -200,20 +201,29 @@ void Server::admit(std::unique_ptr<wire::Stream> stream, Door door) {
 
 asio::awaitable<void> Server::serve(PeerPtr peer) {
   ErrorCode ended;
+  bool more = false;  // whole messages may have been read and not handled
   while (!ended && !peer->connection->closing()) {
-    const auto filled = co_await peer->connection->fill();
-    if (!filled) {
-      ended = filled.error();
-      break;
+    const bool in_turn = more;
+    if (in_turn) {
+      co_await turns_.wait();
+    } else {
+      const auto filled = co_await peer->connection->fill();
+      if (!filled) {
+        ended = filled.error();
+        break;
+      }
     }
+    more = false;
     try {
       const auto handled = handle_arrived(peer);
       if (!handled) ended = handled.error();
+      more = handled && *handled == Arrived::kMore;
     } catch (const std::exception& error) {  // the one catch of this edge
       log::error("lockd.connection_failed", "peer={} error=\"{}\"", peer->connection->peer(),
                  error.what());
       ended = make_error_code(wire::WireErrc::kClosed);
     }
+    if (in_turn) turns_.done();
     // Whoever does not take answers is not asked for more questions.
     if (!ended) co_await peer->connection->wait_writable();
   }

@@ -11,7 +11,8 @@
 ///
 /// Limits (ServerOptions; each has a warn line): connections, connections without Hello (the oldest
 /// goes: a mount says Hello at once, so those that are old are not mounts), time to Hello, bytes
-/// queued for a reader, time a write may stand still.
+/// queued for a reader, time a write may stand still. Messages of one connection are handled
+/// messages_per_turn at a time, then it is the turn of the others.
 
 #include "holdfast/task/event.h"
 #include "holdfast/task/group.h"
@@ -24,6 +25,7 @@
 #include "lockd/server/effect_queue.h"
 #include "lockd/server/fence_command.h"
 #include "lockd/server/log_limit.h"
+#include "lockd/server/turns.h"
 #include "lockd/store/store.h"
 
 #include <chrono>
@@ -54,9 +56,13 @@ struct ServerOptions {
   FenceCommand fence_command;
 
   std::size_t connections_max = 20'000;
-  std::size_t strangers_max = 1024;  ///< connections that have not said Hello
+  /// Connections that have not said Hello. Nearly as many as there may be sessions: when lockd
+  /// comes back all mounts connect at once, and one that is dropped here comes back later.
+  std::size_t strangers_max = 8192;
   std::chrono::milliseconds hello_timeout{5'000};
   std::chrono::milliseconds write_stall_max{10'000};
+  /// So that whoever sends without end takes no more of the loop than anybody else.
+  std::size_t messages_per_turn = 16;
   wire::ConnectionLimits connection;
 };
 
@@ -111,7 +117,9 @@ class Server {
   void gone(const PeerPtr& peer, ErrorCode why);
 
   // dispatch.cc: what messages mean
-  Result<void> handle_arrived(const PeerPtr& peer);
+  enum class Arrived { kAll, kMore };
+  /// At most messages_per_turn of what has been read.
+  Result<Arrived> handle_arrived(const PeerPtr& peer);
   Result<void> handle(const PeerPtr& peer, const Hello& hello, Instant now);
   Result<void> handle(const PeerPtr& peer, const Request& request, Instant now);
   Result<void> handle(const PeerPtr& peer, const Renew& renew, Instant now);
@@ -152,6 +160,7 @@ class Server {
   task::Event records_;                    // there is something to write
   std::unordered_set<SessionId> fencing_;  // of which the log says so
   std::size_t fences_running_ = 0;
+  Turns turns_;
   task::Group group_;
   std::vector<std::unique_ptr<wire::Acceptor>> acceptors_;
   std::list<PeerPtr> peers_;      // all, oldest first
@@ -160,6 +169,7 @@ class Server {
   std::unordered_map<ConnectionId, PeerPtr> greeting_;  // said Hello, not answered yet
   std::uint64_t last_connection_ = 0;
   LogLimit refusals_;
+  LogLimit arrivals_{100};  // and departures
   bool said_stale_ = false;
   Probe probe_;
 };

@@ -17,8 +17,9 @@ namespace holdfast::wire {
 inline constexpr std::size_t kFrameHeaderSize = 4;
 /// Longest message, without its header.
 inline constexpr std::size_t kFrameSizeMax = std::size_t{1} << 20;
-/// Longest message before Hello was accepted: a stranger gets no more memory than this.
-inline constexpr std::size_t kFirstFrameSizeMax = std::size_t{16} << 10;
+/// Longest message to lockd from whoever does not reclaim: nobody else gets more memory than this,
+/// or more work done with one message.
+inline constexpr std::size_t kUsualFrameSizeMax = std::size_t{16} << 10;
 /// Longest text for people in a message (PATH_MAX).
 inline constexpr std::size_t kTextSizeMax = 4096;
 

@@ -7,7 +7,7 @@ T=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-bench-test.XXXXXX")
 trap 'rm -rf "$T"' EXIT
 fail() { echo "FAIL: $*" >&2; [[ ! -f $T/err ]] || cat "$T/err" >&2; exit 1; }
 SMALL=(--directory "$T" --sessions 50 --locks 2000 --files 200 --holders 5 --ranges 2000 --waiters 100 --ops 2000
-  --rounds 2 --round-size 20 --seconds 4 --patience 60)
+  --rounds 2 --round-size 20 --seconds 4 --patience 60 --attack-seconds 1 --attack random --attack half-open)
 
 echo "all scenarios"
 code=0
@@ -18,7 +18,7 @@ import json, sys
 report = json.load(open(sys.argv[1]))
 assert report["verdict"] == "PASS", report
 names = [one["name"] for one in report["scenarios"]]
-assert names == ["sessions", "reconnect", "locks", "ranges", "waiters", "ops", "restart", "store"], names
+assert names == ["sessions", "reconnect", "locks", "ranges", "waiters", "ops", "restart", "store", "hostile"], names
 for one in report["scenarios"]:
     assert one["verdict"] == "PASS" and one["figures"] and not one["failures"], one
 P
@@ -40,6 +40,17 @@ chmod +x "$T/forgetful"
 code=0
 "$BIN/holdfast" bench lockd restart "${SMALL[@]}" --lockd-binary "$T/forgetful" >"$T/out" 2>"$T/err" || code=$?
 ((code == 1)) && grep -q 'FAILED: lost: 5 sessions unknown' "$T/out" || { cat "$T/out" >&2; fail "exit code $code"; }
+
+echo "a lockd that dies beside an attacker is found out"
+cat >"$T/mortal" <<P
+#!/usr/bin/env bash
+[[ \${@: -1} == --new-volume ]] || { (sleep 2; kill -9 \$\$) & }
+exec "$BIN/holdfast-lockd" "\$@"
+P
+chmod +x "$T/mortal"
+code=0
+"$BIN/holdfast" bench lockd hostile "${SMALL[@]}" --attack random --patience 5 --lockd-binary "$T/mortal" >"$T/out" 2>"$T/err" || code=$?
+((code == 1)) && grep -q 'FAILED: random: lockd died' "$T/out" || { cat "$T/out" >&2; fail "exit code $code"; }
 
 echo "wrong usage"
 code=0

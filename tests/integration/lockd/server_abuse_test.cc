@@ -4,7 +4,9 @@
 #include "tests/support/lock/raw_peer.h"
 
 #include <atomic>
+#include <functional>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -71,8 +73,30 @@ TEST_F(LockdAbuse, AFrameAboveTheLimitIsRefusedAtItsHeader) {
   EXPECT_TRUE(stranger.closed_by_lockd());
   RawPeer known(lockd.address());
   known.open_session();
-  known.send_bytes(std::string("\x00\x10\x00\x01", 4));  // 1 MiB + 1
+  known.send_bytes(std::string("\x00\x00\x40\x01", 4));
   EXPECT_TRUE(known.closed_by_lockd());
+}
+
+// What a mount reclaims may be long, until it is told.
+TEST(LockdRestarted, OnlyAReclaimMayBeLong) {
+  InProcessLockd lockd;
+  const Welcome welcome = RawPeer(lockd.address()).open_session();
+  lockd.kill();
+  lockd.start();
+  RawPeer back(lockd.address());
+  ASSERT_TRUE(back.resume_session(welcome).reclaim);
+  Reclaim reclaim;
+  HeldLock held;
+  held.owner = {1};
+  for (std::uint64_t i = 0; i < 4096; ++i) {
+    held.file = {.fileid = 100 + i, .handle_hash = i};
+    reclaim.locks.push_back(held);
+  }
+  reclaim.last = true;
+  back.send(reclaim);
+  EXPECT_TRUE(back.expect<Reclaimed>().losses.empty());
+  back.send_bytes(std::string("\x00\x00\x40\x01", 4));  // 16 KiB + 1
+  EXPECT_TRUE(back.closed_by_lockd());
 }
 
 TEST_F(LockdAbuse, ATruncatedFrameHarmsNobody) {
@@ -171,6 +195,77 @@ TEST_F(LockdSlowReader, IsDroppedAndOthersAreServedMeanwhile) {
     EXPECT_EQ(good.expect<Renewed>().tick, number);
   }
   stop = true;
+}
+
+class LockdTurns : public LockdAbuse {
+ protected:
+  static constexpr std::uint64_t kPerTurn = 8;
+  static constexpr std::uint64_t kFlood = 900;  // fits into what is read at once
+  LockdTurns()
+      : LockdAbuse({.lease_ttl = 10s,
+                    .adjust = [](auto& options) { options.messages_per_turn = kPerTurn; }}) {}
+
+  // Everything said while `say` runs is in lockd's sockets before lockd looks at any of it.
+  void while_lockd_stands_still(const std::function<void()>& say) {
+    lockd.inspect([&](const lockd::Server&) { say(); });
+  }
+  static FencingToken token_of(const Outcome& outcome) { return std::get<Granted>(outcome).token; }
+};
+
+// A flood that came first, all of it read at once, does not make others wait for its end. Tokens
+// tell in which order lockd acted.
+TEST_F(LockdTurns, AFloodOfCallsIsServedInTurnWithOthers) {
+  RawPeer flood(lockd.address());
+  flood.open_session();
+  wire::Codec codec;
+  std::string bytes;
+  for (std::uint64_t number = 1; number <= kFlood; ++number) {
+    LockRequest request = lock_request(number, LockMode::kExclusive);
+    request.file = {.fileid = 100 + number, .handle_hash = number};
+    ASSERT_TRUE(codec.append_frame(bytes, ClientMessage(Request{{number}, {0}, request})));
+  }
+  const auto receive_all = [](RawPeer& peer, std::uint64_t count) {
+    Outcome last;
+    for (std::uint64_t i = 0; i < count; ++i)
+      last = peer.expect<Reply>().outcome;
+    return last;
+  };
+  // lockd reads more at once from whom it has read much: let it.
+  std::string warm_up;
+  for (std::uint64_t tick = 1; tick <= 40'000; ++tick)
+    ASSERT_TRUE(codec.append_frame(warm_up, ClientMessage(Renew{tick})));
+  std::jthread speaking([&] { flood.send_bytes(warm_up); });
+  for (std::uint64_t tick = 1; tick <= 40'000; ++tick)
+    ASSERT_EQ(flood.expect<Renewed>().tick, tick);
+  speaking.join();
+
+  RawPeer other(lockd.address());
+  other.open_session();
+  LockRequest wanted = lock_request(1, LockMode::kExclusive);
+  wanted.file = {.fileid = 2, .handle_hash = 2};
+  while_lockd_stands_still([&] {
+    flood.send_bytes(bytes);
+    other.send(Request{{1}, {0}, wanted});
+  });
+  const FencingToken others = token_of(other.expect<Reply>().outcome);
+  const FencingToken last = token_of(receive_all(flood, kFlood));
+  EXPECT_LT(others.value + kFlood / 2, last.value)
+      << "half of the flood or more was served before it";
+}
+
+// Whatever stays behind at the end of a turn is not forgotten when nothing more arrives.
+TEST_F(LockdTurns, NothingIsLeftBehindInATurn) {
+  for (const std::uint64_t count : {kPerTurn - 1, kPerTurn, kPerTurn + 1, 2 * kPerTurn, 100UL}) {
+    RawPeer peer(lockd.address());
+    peer.open_session();
+    wire::Codec codec;
+    std::string bytes;
+    for (std::uint64_t tick = 1; tick <= count; ++tick)
+      ASSERT_TRUE(codec.append_frame(bytes, ClientMessage(Renew{tick})));
+    peer.send_bytes(bytes);
+    for (std::uint64_t tick = 1; tick <= count; ++tick)
+      ASSERT_EQ(peer.expect<Renewed>().tick, tick);
+  }
 }
 
 }  // namespace
