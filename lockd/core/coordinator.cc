@@ -40,6 +40,8 @@ SessionRecord record_of(const Hello& hello, const Identity& fresh) {
           .address = fresh.address,
           .write_life = hello.write_life,
           .ended = false,
+          .quiet = Quiet::kNo,
+          .breaks = {},
           .losses = {}};
 }
 

@@ -37,8 +37,8 @@ void Coordinator::State::lease_over(Session& session, Instant now, Effects& effe
     if (order.everything) {
       lose_everything(session, now, effects);
     } else {
-      for (const FileId& file : order.files)
-        lose(session, file, now, effects);
+      for (const FileKey& file : order.files)
+        lose(session, {session.locks.volume, file}, now, effects);
     }
   }
   perform(answers, effects);
@@ -248,7 +248,7 @@ BreakOutcome Coordinator::break_file(SessionId id, const FileKey& key, Instant n
     return not_broken("the session holds nothing on this file");
   outcome.at_most = std::max(state.fence_wait_until(*session) - now, Duration{0});
   if (session->phase == Phase::kLive) {
-    session->break_order.files.insert(file);
+    session->break_order.files.insert(key);
   } else {
     state.lose(*session, file, now, outcome.effects);
   }

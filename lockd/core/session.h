@@ -40,13 +40,6 @@ struct Fencing {
   std::uint64_t attempt = 0;  ///< of the command that runs; 0 = none
 };
 
-/// What an administrator ordered to be taken away when the lease is over.
-struct BreakOrder {
-  bool everything = false;
-  std::set<FileId> files;
-  [[nodiscard]] bool given() const { return everything || !files.empty(); }
-};
-
 struct Session {
   Session(SessionRecord from, std::uint32_t in_flight_max)
       : record(std::move(from)), replies(in_flight_max) {
