@@ -64,6 +64,10 @@ Coordinator::State::State(Options given, Recovered recovered, Instant start)
     Session& session = sessions.add(std::move(record), options.limits.requests_in_flight_max);
     session.former = true;
     ++formers;
+    if (session.record.quiet != Quiet::kNo) {
+      await_quiet(session, start);
+      continue;
+    }
     // Whatever was lost before the restart may still be waiting for its fence.
     if (!session.record.losses.empty())
       grace_until =
@@ -74,6 +78,18 @@ Coordinator::State::State(Options given, Recovered recovered, Instant start)
     if (session.record.ended) session.fencing.step = options.fence.size();  // begins when due
   }
   grace = formers > 0 || grace_until > start;
+}
+
+void Coordinator::State::await_quiet(Session& session, Instant start) {
+  // Long over: whatever is waited for from here on has passed.
+  session.lease_until = start - session.record.write_life - options.storage_delay;
+  if (session.record.ended) {
+    session.fencing.step = options.fence.size();
+    sessions.make_absent(session, Phase::kFencing, start);
+    return;
+  }
+  sessions.make_absent(session, Phase::kReturning, start + options.courtesy_max);
+  quiet_formers.insert(session.id());
 }
 
 Coordinator::Coordinator(Options options, Recovered recovered, Instant started)
@@ -94,6 +110,7 @@ void Coordinator::State::finish(Instant now, Effects& effects) {
   if (!may_act(now)) return;
   serve_wanted(now, effects);
   if (grace) {
+    give_up_quiet(now, effects);
     end_grace(now, effects);
     serve_wanted(now, effects);
   }
@@ -118,7 +135,8 @@ Instant Coordinator::next_deadline() const {
   Instant next = state_->locks.next_patience();
   if (const Session* live = state_->sessions.first_live()) next = std::min(next, live->lease_until);
   if (const Session* due = state_->sessions.first_due()) next = std::min(next, due->due);
-  if (state_->grace && state_->formers == 0) next = std::min(next, state_->grace_until);
+  if (state_->grace && state_->formers == state_->quiet_formers.size())
+    next = std::min(next, state_->formers == 0 ? state_->grace_until : state_->quiet_until());
   return next;
 }
 
@@ -200,11 +218,14 @@ Coordinator::State::HelloAnswer Coordinator::State::resume(const Hello& hello,
                      session->lease_until - now);
   }
   see_losses(*session, hello.resume->losses_seen, before);
-  if (session->record.address != fresh.address || session->record.write_life != hello.write_life) {
-    session->record.address = fresh.address;
-    session->record.write_life = hello.write_life;
+  const bool was_quiet = std::exchange(session->record.quiet, Quiet::kNo) != Quiet::kNo;
+  if (was_quiet) quiet_formers.erase(session->id());
+  const bool moved =
+      session->record.address != fresh.address || session->record.write_life != hello.write_life;
+  session->record.address = fresh.address;
+  session->record.write_life = hello.write_life;
+  if ((was_quiet && !mutated(Mutation::kQuietKept)) || moved)
     before.push_back(Record{{PutSession{session->record}}});
-  }
   const bool reclaims = session->phase == Phase::kReturning;
   if (reclaims) {
     // From the beginning, also if it had begun before.
@@ -268,6 +289,12 @@ Effects Coordinator::renew(SessionId id, const Renew& renew, Instant now) {
       if (session->asking_again) state.forget_former(*session);  // all of it is asked
       break;
     case Phase::kCourtesy:
+      // An answer to a renewal waits for no record; that it is quiet no more would have to be one.
+      renewed = session->record.quiet == Quiet::kNo;
+      if (!renewed) {
+        effects.push_back(Disconnect{id});
+        break;
+      }
       state.make_live(*session, now, effects);
       break;
     case Phase::kReturning:

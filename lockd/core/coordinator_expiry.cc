@@ -32,7 +32,7 @@ void Coordinator::State::lease_over(Session& session, Instant now, Effects& effe
   if (!session.holds_anything() && session.record.losses.empty()) {
     end(session, now, effects);
   } else {
-    sessions.make_absent(session, Phase::kCourtesy, session.lease_until + options.courtesy_max);
+    sessions.make_absent(session, Phase::kCourtesy, courtesy_due(session));
     const BreakOrder order = std::exchange(session.break_order, {});
     if (order.everything) {
       lose_everything(session, now, effects);
@@ -47,8 +47,12 @@ void Coordinator::State::lease_over(Session& session, Instant now, Effects& effe
 void Coordinator::State::due(Session& session, Instant now, Effects& effects) {
   switch (session.phase) {
     case Phase::kReturning:
-    case Phase::kCourtesy:
       return lose_everything(session, now, effects);
+    case Phase::kCourtesy:
+      if (now >= session.lease_until + options.courtesy_max)
+        return lose_everything(session, now, effects);
+      become_quiet(session, Quiet::kWaited, effects);
+      return sessions.set_due(session, courtesy_due(session));
     case Phase::kFenced:
       return end(session, now, effects);
     case Phase::kFencing:
@@ -60,6 +64,34 @@ void Coordinator::State::due(Session& session, Instant now, Effects& effects) {
       break;
   }
   HOLDFAST_ASSERT(false, "a live session has a lease, and is not due");
+}
+
+// ---- Quiet
+
+Instant Coordinator::State::courtesy_due(const Session& session) const {
+  const Instant end = session.lease_until + options.courtesy_max;
+  if (session.record.quiet != Quiet::kNo) return end;
+  const bool early = mutated(Mutation::kQuietTooEarly);
+  return std::min(end, early ? session.lease_until : fence_wait_until(session));
+}
+
+// Nothing depends on the record. Without it a node that is dead for hours would hold up everybody
+// after a restart, for as long as if it had died with lockd.
+void Coordinator::State::become_quiet(Session& session, Quiet how, Effects& effects) {
+  session.record.quiet = how;
+  effects.push_back(Disconnect{session.id()});  // a renewal does not revive it any more
+  effects.push_back(Record{{PutSession{session.record}}});
+}
+
+Instant Coordinator::State::quiet_until() const {
+  if (!grace_wanted) return Instant::max();
+  return std::max(grace_until, *grace_wanted + options.quiet_return);
+}
+
+void Coordinator::State::give_up_quiet(Instant now, Effects& effects) {
+  if (formers == 0 || formers != quiet_formers.size() || now < quiet_until()) return;
+  for (const SessionId id : std::exchange(quiet_formers, {}))
+    lose_everything(*sessions.find(id), now, effects);
 }
 
 void Coordinator::State::make_live(Session& session, Instant now, Effects& effects) {
@@ -101,6 +133,7 @@ void Coordinator::State::lose_everything(Session& session, Instant now, Effects&
   const bool unrecorded = mutated(Mutation::kReclaimAfterMissedGrace) && session.former;
   if (!std::exchange(session.record.ended, true) && !unrecorded)
     effects.push_back(Record{{EndSessionRecord{session.id()}}});
+  quiet_formers.erase(session.id());
   if (session.phase == Phase::kFenced) return end(session, now, effects);
   if (session.phase != Phase::kFencing) start_fence(session, now, effects);
 }
@@ -143,6 +176,7 @@ void Coordinator::State::end(Session& session, Instant now, Effects& effects) {
 
 void Coordinator::State::forget_former(Session& session) {
   session.asking_again = false;
+  quiet_formers.erase(session.id());
   if (std::exchange(session.former, false)) --formers;
 }
 
@@ -162,6 +196,8 @@ Instant Coordinator::State::fence_wait_until(const Session& session) const {
 
 void Coordinator::State::next_fence_step(Session& session, Instant now, Effects& effects) {
   session.fencing.attempt = 0;
+  // In a former life; somebody may have let its node in again since.
+  if (session.record.quiet == Quiet::kFenced) return fenced(session, now, effects);
   if (session.fencing.step >= options.fence.size())
     return sessions.set_due(session, now + options.fence_retry);
   if (options.fence[session.fencing.step] == FenceStep::kCommand) {
@@ -203,6 +239,7 @@ void Coordinator::State::fenced(Session& session, Instant now, Effects& effects)
   session.fencing = {};
   sessions.make_absent(session, Phase::kFenced, session.lease_until + options.courtesy_max);
   give_away_lost(session, now, effects);
+  become_quiet(session, Quiet::kFenced, effects);
 }
 
 // ---- Breaking

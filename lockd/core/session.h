@@ -5,6 +5,7 @@
 ///   returning  known from a former life, holds we do not know what  -> live (Reclaim), fencing
 ///   live       its lease runs                                       -> courtesy (lease over)
 ///   courtesy   lease over, nobody wants what it holds               -> live (resume), fencing
+///              quiet once it is recorded that it cannot write any more: then only Hello revives
 ///   fencing    it must not write any more before we give away       -> fenced, gone
 ///   fenced     it cannot; what is wanted is given away at once      -> live (resume), gone
 

@@ -116,7 +116,6 @@ void LockdNode::perform_one(const lockd::Greet& effect) {
   }
   by_session_[welcome.session] = connection;
   by_connection_[connection->id] = welcome.session;
-  heard(welcome.session);
   if (welcome.reclaim) {
     heard_[welcome.session].reclaim.clear();
     heard_[welcome.session].reclaiming = true;
@@ -162,8 +161,8 @@ void LockdNode::judge_decision(const lockd::StoreChanges& changes) {
     } else if (const auto* end = std::get_if<lockd::EndSessionRecord>(&change)) {
       const auto at = heard_.find(end->session);
       const Instant last = at == heard_.end() ? started_ : at->second.last;
-      const bool excused =
-          judge_.was_broken(end->session) || (at != heard_.end() && at->second.reclaiming);
+      const bool excused = judge_.was_broken(end->session) || judge_.is_quiet(end->session) ||
+                           (at != heard_.end() && at->second.reclaiming);
       if (!excused && now() - last < Duration(scenario_.options.lease_ttl))
         world_.violation("I6 courtesy", fmt::format("lockd ends session {:x}, whose lease is not "
                                                     "over",
@@ -206,6 +205,9 @@ void LockdNode::write(lockd::StoreChanges changes) {
       });
       return;
     }
+    for (const auto& change : *kept)
+      if (const auto* put = std::get_if<lockd::PutSession>(&change))
+        judge_.recorded(put->record.session, put->record.quiet);
     writing_ = false;
     drain();
     if (core_ != nullptr) schedule_tick();

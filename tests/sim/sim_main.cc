@@ -33,6 +33,8 @@ constexpr std::array kMutations{
     Named{"late-grant-honoured", Mutation::kLateGrantHonoured},
     Named{"deposed-leader-renews", Mutation::kDeposedLeaderRenews},
     Named{"reclaim-unanswered-unlock", Mutation::kReclaimUnansweredUnlock},
+    Named{"quiet-too-early", Mutation::kQuietTooEarly},
+    Named{"quiet-kept", Mutation::kQuietKept},
 };
 
 struct Arguments {

@@ -29,6 +29,10 @@ enum class Mutation : std::uint8_t {
   kDeposedLeaderRenews,
   /// The mount reclaims what an unanswered unlock may have freed already.
   kReclaimUnansweredUnlock,
+  /// A session is recorded as quiet when its lease is over, before its last write has taken effect.
+  kQuietTooEarly,
+  /// A quiet session that is back is quiet in the store still.
+  kQuietKept,
   /// The mount goes on with a lockd that is older than one it has seen.
   kOldEpochAccepted,
 };
