@@ -29,7 +29,8 @@ void Coordinator::State::lease_over(Session& session, Instant now, Effects& effe
   Answers answers;
   for (auto& [number, request] : locks.make_absent(session.locks, now, answers))
     session.deferred.emplace(number, Deferred{++last_arrival, std::move(request)});
-  if (!session.holds_anything() && session.record.losses.empty()) {
+  const bool asks = !session.deferred.empty() && !session.record.losses.empty();
+  if (!session.holds_anything() && !asks) {
     end(session, now, effects);
   } else {
     sessions.make_absent(session, Phase::kCourtesy, courtesy_due(session));
@@ -37,8 +38,10 @@ void Coordinator::State::lease_over(Session& session, Instant now, Effects& effe
     if (order.everything) {
       lose_everything(session, now, effects);
     } else {
-      for (const FileKey& file : order.files)
-        lose(session, {session.locks.volume, file}, now, effects);
+      const SessionId id = session.id();
+      const VolumeId volume = session.locks.volume;
+      for (const FileKey& file : order.files)  // the last thing it loses may end it
+        if (Session* still = sessions.find(id)) lose(*still, {volume, file}, now, effects);
     }
   }
   perform(answers, effects);
@@ -125,8 +128,18 @@ void Coordinator::State::lose(Session& session, const FileId& wanted, Instant no
     anything = true;
   }
   if (!anything) return;
-  if (session.phase == Phase::kCourtesy) start_fence(session, now, effects);
-  if (session.phase == Phase::kFenced) give_away_lost(session, now, effects);
+  if (session.phase == Phase::kCourtesy) return start_fence(session, now, effects);
+  if (session.phase != Phase::kFenced) return;
+  give_away_lost(session, now, effects);
+  end_if_idle(session, now, effects);
+}
+
+// Nothing is left to come back for. Its mount hears that the session is lost, and marks what it
+// believes to hold: that is no more than what was lost here, whether it has heard of it or not.
+bool Coordinator::State::end_if_idle(Session& session, Instant now, Effects& effects) {
+  if (session.holds_anything() || !session.deferred.empty()) return false;
+  end(session, now, effects);
+  return true;
 }
 
 void Coordinator::State::lose_everything(Session& session, Instant now, Effects& effects) {
@@ -239,7 +252,7 @@ void Coordinator::State::fenced(Session& session, Instant now, Effects& effects)
   session.fencing = {};
   sessions.make_absent(session, Phase::kFenced, session.lease_until + options.courtesy_max);
   give_away_lost(session, now, effects);
-  become_quiet(session, Quiet::kFenced, effects);
+  if (!end_if_idle(session, now, effects)) become_quiet(session, Quiet::kFenced, effects);
 }
 
 // ---- Breaking

@@ -99,6 +99,40 @@ TEST_F(FencingTest, WhoCannotWriteAnyMoreIsRecordedAsQuietAndMustSayHello) {
   d.renew(one);
 }
 
+// It would count towards sessions_max for a day.
+TEST_F(FencingTest, AFencedSessionThatHasNothingMoreEnds) {
+  d.ask(one, lock(kA, kX, byte(0)));
+  d.send(two, lock(kA, kX, byte(0), Wait::kYes));
+  pass_without(one, 15s);
+  EXPECT_THAT(d.ended, testing::ElementsAre(one));
+  ASSERT_EQ(records.size(), 2U);
+  EXPECT_TRUE(std::holds_alternative<PutLoss>(records[0]));
+  EXPECT_TRUE(std::holds_alternative<DropSession>(records[1]));
+  EXPECT_EQ(std::get<HelloRefused>(greeting(resume(one))).errc, LockErrc::kSessionLost);
+}
+
+TEST_F(FencingTest, AFencedSessionWithARequestThatWaitsIsKeptForIt) {
+  d.ask(one, lock(kA, kX, byte(0)));
+  d.ask(two, lock(kB, kX, byte(0), Wait::kNo, kOther));
+  const auto waits = d.send(one, lock(kA, kX, byte(0), Wait::kYes, kOther));
+  d.send(two, lock(kA, kX, byte(0), Wait::kYes));
+  pass_without(one, 16s);
+  EXPECT_TRUE(d.ended.empty());
+  resume(one);
+  d.ask(two, unlock(kB, byte(0), kOther));
+  EXPECT_TRUE(granted(d.answer(one, waits)));
+}
+
+TEST_F(FencingTest, AFurtherLossEndsAFencedSessionThatHasNothingElse) {
+  d.ask(one, lock(kA, kX, byte(0)));
+  d.ask(one, lock(kA, kX, byte(0), Wait::kNo, kOther));
+  d.send(two, lock(kA, kX, byte(0), Wait::kYes));
+  pass_without(one, 16s);
+  EXPECT_TRUE(d.ended.empty());
+  EXPECT_TRUE(granted(d.ask(two, lock(kA, kX, byte(0), Wait::kYes, kOther))));
+  EXPECT_THAT(d.ended, testing::ElementsAre(one));
+}
+
 TEST_F(FencingTest, AFencedSessionThatKeepsSomethingIsRecordedAsFenced) {
   d.ask(one, lock(kA, kX, byte(0)));
   d.ask(one, lock(kA, kX, byte(0), Wait::kNo, kOther));
@@ -152,6 +186,7 @@ TEST_F(FencingTest, WhoComesBackLosesOnlyWhatWasGivenAway) {
 TEST_F(FencingTest, AFencedSessionGivesFurtherFilesAwayAtOnceButRecordsThem) {
   d.ask(one, lock(kA, kX, byte(0)));
   d.ask(one, lock(kA, kX, byte(0), Wait::kNo, kOther));
+  d.ask(one, lock(kA, kX, byte(0), Wait::kNo, kShm));
   pass_without(one, 11s);
   d.ask(two, lock(kA, kX, byte(0)));
   pass_without(one, 5s);
@@ -275,6 +310,7 @@ TEST_F(FencingTest, ADatabaseIsLostWithItsWalIndex) {
   LockRequest shm = lock(kA, kX, byte(120), Wait::kNo, kShm);
   shm.wal_database = kFile;
   d.ask(one, lock(kA, kS, byte(0x40000002)));
+  d.ask(one, lock(kA, kX, byte(0), Wait::kNo, kOther));
   ASSERT_TRUE(granted(d.ask(one, shm)));
   pass_without(one, 12s);
   EXPECT_TRUE(refused(d.ask(two, lock(kA, kS, byte(0x40000002))), LockErrc::kWalOwnedElsewhere));
