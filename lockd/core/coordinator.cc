@@ -54,7 +54,8 @@ Coordinator::State::State(Options given, Recovered recovered, Instant start)
       epoch(recovered.epoch),
       former_epoch(recovered.before),
       grace_until(start),
-      locks(options.limits, options.fairness_patience, probe) {
+      sessions(options.salt),
+      locks(options.limits, options.fairness_patience, options.salt, probe) {
   constexpr unsigned kTokensPerEpochBits = 32;  // epochs are at least a second apart
   locks.tokens_from(epoch.value << kTokensPerEpochBits);
   const Duration lease = std::max(recovered.lease_ttl_max, options.lease_ttl);
@@ -180,13 +181,7 @@ Coordinator::State::HelloAnswer Coordinator::State::open(const Hello& hello, con
   }
   // One name, two volumes: one of the mounts sees another export (a replaced disk, a lost marker),
   // and locks of the two would not meet.
-  bool other_volume = false;
-  sessions.for_each([&](const Session& other) {
-    other_volume =
-        other_volume || (!hello.volume_name.empty() && other.record.volume != hello.volume &&
-                         other.record.volume_name == hello.volume_name);
-  });
-  if (other_volume)
+  if (!hello.volume_name.empty() && sessions.other_volume(hello.volume_name, hello.volume))
     return refused(LockErrc::kBadRequest,
                    "another volume is mounted under this name elsewhere: the markers differ");
   HOLDFAST_ASSERT(sessions.find(fresh.session) == nullptr, "the shell gives fresh session ids");

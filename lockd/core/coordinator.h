@@ -22,6 +22,7 @@
 #include "holdfast/lock/message.h"
 #include "lockd/core/limits.h"
 #include "lockd/core/records.h"
+#include "lockd/core/salted_hash.h"
 
 #include <chrono>
 #include <cstdint>
@@ -41,6 +42,7 @@ enum class FenceStep : std::uint8_t {
 
 struct Options {
   Limits limits;
+  HashSalt salt;
   std::chrono::milliseconds lease_ttl{10'000};
   /// How long a waiter that no holder blocks stands behind an earlier waiter at most
   /// (docs/locks.md, "Patience").

@@ -73,6 +73,7 @@ asio::awaitable<wire::Started> Server::open() {
   if (!recovered) co_return recovered.error();
   const std::size_t sessions = recovered->sessions.size();
   const bool empty = recovered->empty;
+  options_.coordinator.salt = fresh_salt();
   last_look_ = boot_time_now();
   coordinator_ =
       std::make_unique<Coordinator>(options_.coordinator, *std::move(recovered), last_look_);
