@@ -53,6 +53,8 @@ struct Options {
   std::chrono::milliseconds write_life_default{5'000};
   /// How long an expired session keeps what nobody wants.
   std::chrono::milliseconds courtesy_max{std::chrono::hours(24)};
+  /// How long a fenced session stays that has nothing left: it counts towards sessions_max.
+  std::chrono::milliseconds idle_max{60'000};
   /// After a restart: how long quiet sessions (Quiet, records.h) may still return once they are the
   /// only ones missing and somebody asks for something.
   std::chrono::milliseconds quiet_return{1'500};

@@ -29,8 +29,7 @@ void Coordinator::State::lease_over(Session& session, Instant now, Effects& effe
   Answers answers;
   for (auto& [number, request] : locks.make_absent(session.locks, now, answers))
     session.deferred.emplace(number, Deferred{++last_arrival, std::move(request)});
-  const bool asks = !session.deferred.empty() && !session.record.losses.empty();
-  if (!session.holds_anything() && !asks) {
+  if (!session.holds_anything() && session.record.losses.empty()) {
     end(session, now, effects);
   } else {
     sessions.make_absent(session, Phase::kCourtesy, courtesy_due(session));
@@ -38,10 +37,8 @@ void Coordinator::State::lease_over(Session& session, Instant now, Effects& effe
     if (order.everything) {
       lose_everything(session, now, effects);
     } else {
-      const SessionId id = session.id();
-      const VolumeId volume = session.locks.volume;
-      for (const FileKey& file : order.files)  // the last thing it loses may end it
-        if (Session* still = sessions.find(id)) lose(*still, {volume, file}, now, effects);
+      for (const FileKey& file : order.files)
+        lose(session, {session.locks.volume, file}, now, effects);
     }
   }
   perform(answers, effects);
@@ -131,15 +128,7 @@ void Coordinator::State::lose(Session& session, const FileId& wanted, Instant no
   if (session.phase == Phase::kCourtesy) return start_fence(session, now, effects);
   if (session.phase != Phase::kFenced) return;
   give_away_lost(session, now, effects);
-  end_if_idle(session, now, effects);
-}
-
-// Nothing is left to come back for. Its mount hears that the session is lost, and marks what it
-// believes to hold: that is no more than what was lost here, whether it has heard of it or not.
-bool Coordinator::State::end_if_idle(Session& session, Instant now, Effects& effects) {
-  if (session.holds_anything() || !session.deferred.empty()) return false;
-  end(session, now, effects);
-  return true;
+  sessions.set_due(session, fenced_due(session, now));
 }
 
 void Coordinator::State::lose_everything(Session& session, Instant now, Effects& effects) {
@@ -158,6 +147,14 @@ void Coordinator::State::serve_wanted(Instant now, Effects& effects) {
       if (session != nullptr && session->locks.absent) lose(*session, one.file, now, effects);
     }
   }
+}
+
+// Who has nothing left is kept for as long as a mount that lives takes to come back, so that it can
+// go on with what it waits for. Ended later, it hears that its session is lost, and marks what it
+// believes to hold: no more than what was lost here, whether it has heard of it or not.
+Instant Coordinator::State::fenced_due(const Session& session, Instant now) const {
+  const Instant end = session.lease_until + options.courtesy_max;
+  return session.holds_anything() ? end : std::min(end, now + options.idle_max);
 }
 
 void Coordinator::State::give_away_lost(Session& session, Instant now, Effects& effects) {
@@ -250,9 +247,10 @@ Effects Coordinator::fence_done(SessionId id, std::uint64_t attempt, bool succee
 void Coordinator::State::fenced(Session& session, Instant now, Effects& effects) {
   if (session.record.ended) return end(session, now, effects);
   session.fencing = {};
-  sessions.make_absent(session, Phase::kFenced, session.lease_until + options.courtesy_max);
+  sessions.make_absent(session, Phase::kFenced, Instant::max());
   give_away_lost(session, now, effects);
-  if (!end_if_idle(session, now, effects)) become_quiet(session, Quiet::kFenced, effects);
+  sessions.set_due(session, fenced_due(session, now));
+  become_quiet(session, Quiet::kFenced, effects);
 }
 
 // ---- Breaking

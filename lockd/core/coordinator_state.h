@@ -56,7 +56,7 @@ struct Coordinator::State {
   void start_fence(Session& session, Instant now, Effects& effects);
   void next_fence_step(Session& session, Instant now, Effects& effects);
   void fenced(Session& session, Instant now, Effects& effects);
-  bool end_if_idle(Session& session, Instant now, Effects& effects);
+  [[nodiscard]] Instant fenced_due(const Session& session, Instant now) const;
   void note_loss(Session& session, const FileKey& file, Effects& effects);
   void give_away_lost(Session& session, Instant now, Effects& effects);
   /// The one way out: whatever a session had is given away here.

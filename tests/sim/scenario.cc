@@ -150,6 +150,7 @@ Scenario make_scenario(std::uint64_t seed, const Choice& choice) {
   options.storage_delay = rng.pick({milliseconds(100), milliseconds(1'000), milliseconds(2'000)});
   options.courtesy_max =
       rng.chance(0.8) ? milliseconds(std::chrono::hours(24)) : options.lease_ttl * 3;
+  options.idle_max = options.lease_ttl;
   options.fence_retry = milliseconds(3'000);
   options.reclaim_max = milliseconds(10'000);
   using lockd::FenceStep;
