@@ -58,11 +58,6 @@ Server::Server(asio::any_io_executor executor, ServerOptions options, std::uniqu
     : executor_(executor),
       options_(std::move(options)),
       store_(std::move(store)),
-      queue_(
-          [this](const Effect& effect) {
-            std::visit([this](const auto& one) { perform(one); }, effect);
-          },
-          [this] { records_.set(); }),
       records_(executor),
       group_(executor) {}
 

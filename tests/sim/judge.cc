@@ -251,7 +251,8 @@ void Judge::told_session_lost(std::size_t mount, SessionId session) {
   for (std::size_t lane = 0; lane < beliefs_.size(); ++lane)
     for (const Belief& belief : beliefs_[lane])
       held = held || (belief.mount == mount && belief.cells.held() != 0);
-  if (held && !ended_.contains(session) && !broken_.contains(session) && !amnesia_)
+  const bool gone = ended_.contains(session) || dropped_.contains(session);
+  if (held && !gone && !broken_.contains(session) && !amnesia_)
     world_.violation("I6 courtesy", fmt::format("mount {} loses its session {:x} with its locks, "
                                                 "which lockd has never ended",
                                                 mount, session.value & 0xffff));

@@ -48,6 +48,7 @@ class Judge {
   void loss_recorded(SessionId session, std::size_t file);
   void ended(SessionId session) { ended_.insert(session); }
   void broken(SessionId session) { broken_.insert(session); }
+  void dropping(SessionId session) { dropped_.insert(session); }
   void dropped(SessionId session);
   void store_erased() {
     amnesia_ = true;
@@ -131,6 +132,7 @@ class Judge {
   std::set<std::pair<SessionId, std::size_t>> wanted_;
   std::set<std::pair<SessionId, std::size_t>> lost_;
   std::set<SessionId> ended_;
+  std::set<SessionId> dropped_;
   std::set<SessionId> broken_;
   bool amnesia_ = false;
   std::vector<std::array<Counter, kCounters>> counters_;

@@ -35,6 +35,8 @@ constexpr std::array kMutations{
     Named{"reclaim-unanswered-unlock", Mutation::kReclaimUnansweredUnlock},
     Named{"quiet-too-early", Mutation::kQuietTooEarly},
     Named{"quiet-kept", Mutation::kQuietKept},
+    Named{"grant-passes-loss", Mutation::kGrantPassesLoss},
+    Named{"welcome-passes-record", Mutation::kWelcomePassesRecord},
 };
 
 struct Arguments {

@@ -33,6 +33,10 @@ enum class Mutation : std::uint8_t {
   kQuietTooEarly,
   /// A quiet session that is back is quiet in the store still.
   kQuietKept,
+  /// What was lost is given to others before the loss is on stable storage.
+  kGrantPassesLoss,
+  /// A session is welcomed before it is on stable storage.
+  kWelcomePassesRecord,
   /// The mount goes on with a lockd that is older than one it has seen.
   kOldEpochAccepted,
 };
