@@ -292,7 +292,8 @@ ClientEffects ClientCore::interrupt(CallId call) {
   if (sent == sent_.end() || sent->second.user_interrupted) return effects;
   const auto& request = std::get<LockRequest>(sent->second.command);
   sent->second.user_interrupted = true;
-  if (can_give_back(sent->first, request)) {
+  // What was weakened is held as shared since the restart: its verdict matters, as above.
+  if (!sent->second.weakened && can_give_back(sent->first, request)) {
     sent->second.answered = true;
     ++settling_[request.file];
     effects.emplace_back(CompleteCall{call, Refused{LockErrc::kInterrupted}});

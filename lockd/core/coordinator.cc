@@ -40,6 +40,8 @@ SessionRecord record_of(const Hello& hello, const Identity& fresh) {
           .address = fresh.address,
           .write_life = hello.write_life,
           .ended = false,
+          .quiet = Quiet::kNo,
+          .breaks = {},
           .losses = {}};
 }
 
@@ -52,7 +54,8 @@ Coordinator::State::State(Options given, Recovered recovered, Instant start)
       epoch(recovered.epoch),
       former_epoch(recovered.before),
       grace_until(start),
-      locks(options.limits, options.fairness_patience, probe) {
+      sessions(options.salt),
+      locks(options.limits, options.fairness_patience, options.salt, probe) {
   constexpr unsigned kTokensPerEpochBits = 32;  // epochs are at least a second apart
   locks.tokens_from(epoch.value << kTokensPerEpochBits);
   const Duration lease = std::max(recovered.lease_ttl_max, options.lease_ttl);
@@ -62,6 +65,10 @@ Coordinator::State::State(Options given, Recovered recovered, Instant start)
     Session& session = sessions.add(std::move(record), options.limits.requests_in_flight_max);
     session.former = true;
     ++formers;
+    if (session.record.quiet != Quiet::kNo) {
+      await_quiet(session, start);
+      continue;
+    }
     // Whatever was lost before the restart may still be waiting for its fence.
     if (!session.record.losses.empty())
       grace_until =
@@ -72,6 +79,18 @@ Coordinator::State::State(Options given, Recovered recovered, Instant start)
     if (session.record.ended) session.fencing.step = options.fence.size();  // begins when due
   }
   grace = formers > 0 || grace_until > start;
+}
+
+void Coordinator::State::await_quiet(Session& session, Instant start) {
+  // Long over: whatever is waited for from here on has passed.
+  session.lease_until = start - session.record.write_life - options.storage_delay;
+  if (session.record.ended) {
+    session.fencing.step = options.fence.size();
+    sessions.make_absent(session, Phase::kFencing, start);
+    return;
+  }
+  sessions.make_absent(session, Phase::kReturning, start + options.courtesy_max);
+  quiet_formers.insert(session.id());
 }
 
 Coordinator::Coordinator(Options options, Recovered recovered, Instant started)
@@ -92,6 +111,7 @@ void Coordinator::State::finish(Instant now, Effects& effects) {
   if (!may_act(now)) return;
   serve_wanted(now, effects);
   if (grace) {
+    give_up_quiet(now, effects);
     end_grace(now, effects);
     serve_wanted(now, effects);
   }
@@ -116,7 +136,8 @@ Instant Coordinator::next_deadline() const {
   Instant next = state_->locks.next_patience();
   if (const Session* live = state_->sessions.first_live()) next = std::min(next, live->lease_until);
   if (const Session* due = state_->sessions.first_due()) next = std::min(next, due->due);
-  if (state_->grace && state_->formers == 0) next = std::min(next, state_->grace_until);
+  if (state_->grace && state_->formers == state_->quiet_formers.size())
+    next = std::min(next, state_->formers == 0 ? state_->grace_until : state_->quiet_until());
   return next;
 }
 
@@ -160,13 +181,7 @@ Coordinator::State::HelloAnswer Coordinator::State::open(const Hello& hello, con
   }
   // One name, two volumes: one of the mounts sees another export (a replaced disk, a lost marker),
   // and locks of the two would not meet.
-  bool other_volume = false;
-  sessions.for_each([&](const Session& other) {
-    other_volume =
-        other_volume || (!hello.volume_name.empty() && other.record.volume != hello.volume &&
-                         other.record.volume_name == hello.volume_name);
-  });
-  if (other_volume)
+  if (!hello.volume_name.empty() && sessions.other_volume(hello.volume_name, hello.volume))
     return refused(LockErrc::kBadRequest,
                    "another volume is mounted under this name elsewhere: the markers differ");
   HOLDFAST_ASSERT(sessions.find(fresh.session) == nullptr, "the shell gives fresh session ids");
@@ -198,11 +213,14 @@ Coordinator::State::HelloAnswer Coordinator::State::resume(const Hello& hello,
                      session->lease_until - now);
   }
   see_losses(*session, hello.resume->losses_seen, before);
-  if (session->record.address != fresh.address || session->record.write_life != hello.write_life) {
-    session->record.address = fresh.address;
-    session->record.write_life = hello.write_life;
+  const bool was_quiet = std::exchange(session->record.quiet, Quiet::kNo) != Quiet::kNo;
+  if (was_quiet) quiet_formers.erase(session->id());
+  const bool moved =
+      session->record.address != fresh.address || session->record.write_life != hello.write_life;
+  session->record.address = fresh.address;
+  session->record.write_life = hello.write_life;
+  if ((was_quiet && !mutated(Mutation::kQuietKept)) || moved)
     before.push_back(Record{{PutSession{session->record}}});
-  }
   const bool reclaims = session->phase == Phase::kReturning;
   if (reclaims) {
     // From the beginning, also if it had begun before.
@@ -266,6 +284,12 @@ Effects Coordinator::renew(SessionId id, const Renew& renew, Instant now) {
       if (session->asking_again) state.forget_former(*session);  // all of it is asked
       break;
     case Phase::kCourtesy:
+      // An answer to a renewal waits for no record; that it is quiet no more would have to be one.
+      renewed = session->record.quiet == Quiet::kNo;
+      if (!renewed) {
+        effects.push_back(Disconnect{id});
+        break;
+      }
       state.make_live(*session, now, effects);
       break;
     case Phase::kReturning:

@@ -13,12 +13,16 @@
 ///
 /// Grace: after a restart, until every session of the former life is back or fenced, requests are
 /// admitted but carried out only at its end: nobody is granted what somebody else may hold (I7).
+/// Former sessions that were known to be quiet when lockd died are waited for only a moment, and
+/// only when somebody asks for something: they are lost as all that do not return, but they need
+/// not be waited out.
 
 #include "holdfast/base/clock.h"
 #include "holdfast/base/result.h"
 #include "holdfast/lock/message.h"
 #include "lockd/core/limits.h"
 #include "lockd/core/records.h"
+#include "lockd/core/salted_hash.h"
 
 #include <chrono>
 #include <cstdint>
@@ -38,6 +42,7 @@ enum class FenceStep : std::uint8_t {
 
 struct Options {
   Limits limits;
+  HashSalt salt;
   std::chrono::milliseconds lease_ttl{10'000};
   /// How long a waiter that no holder blocks stands behind an earlier waiter at most
   /// (docs/locks.md, "Patience").
@@ -48,6 +53,11 @@ struct Options {
   std::chrono::milliseconds write_life_default{5'000};
   /// How long an expired session keeps what nobody wants.
   std::chrono::milliseconds courtesy_max{std::chrono::hours(24)};
+  /// How long a fenced session stays that has nothing left: it counts towards sessions_max.
+  std::chrono::milliseconds idle_max{60'000};
+  /// After a restart: how long quiet sessions (Quiet, records.h) may still return once they are the
+  /// only ones missing and somebody asks for something.
+  std::chrono::milliseconds quiet_return{1'500};
   /// A returning session that said Hello must have told everything by then.
   std::chrono::milliseconds reclaim_max{30'000};
   /// In this order; the first that succeeds is enough. If none does: again, after fence_retry.

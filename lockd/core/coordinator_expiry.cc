@@ -32,13 +32,13 @@ void Coordinator::State::lease_over(Session& session, Instant now, Effects& effe
   if (!session.holds_anything() && session.record.losses.empty()) {
     end(session, now, effects);
   } else {
-    sessions.make_absent(session, Phase::kCourtesy, session.lease_until + options.courtesy_max);
+    sessions.make_absent(session, Phase::kCourtesy, courtesy_due(session));
     const BreakOrder order = std::exchange(session.break_order, {});
     if (order.everything) {
       lose_everything(session, now, effects);
     } else {
-      for (const FileId& file : order.files)
-        lose(session, file, now, effects);
+      for (const FileKey& file : order.files)
+        lose(session, {session.locks.volume, file}, now, effects);
     }
   }
   perform(answers, effects);
@@ -47,8 +47,12 @@ void Coordinator::State::lease_over(Session& session, Instant now, Effects& effe
 void Coordinator::State::due(Session& session, Instant now, Effects& effects) {
   switch (session.phase) {
     case Phase::kReturning:
-    case Phase::kCourtesy:
       return lose_everything(session, now, effects);
+    case Phase::kCourtesy:
+      if (now >= session.lease_until + options.courtesy_max)
+        return lose_everything(session, now, effects);
+      become_quiet(session, Quiet::kWaited, effects);
+      return sessions.set_due(session, courtesy_due(session));
     case Phase::kFenced:
       return end(session, now, effects);
     case Phase::kFencing:
@@ -60,6 +64,34 @@ void Coordinator::State::due(Session& session, Instant now, Effects& effects) {
       break;
   }
   HOLDFAST_ASSERT(false, "a live session has a lease, and is not due");
+}
+
+// ---- Quiet
+
+Instant Coordinator::State::courtesy_due(const Session& session) const {
+  const Instant end = session.lease_until + options.courtesy_max;
+  if (session.record.quiet != Quiet::kNo) return end;
+  const bool early = mutated(Mutation::kQuietTooEarly);
+  return std::min(end, early ? session.lease_until : fence_wait_until(session));
+}
+
+// Nothing depends on the record. Without it a node that is dead for hours would hold up everybody
+// after a restart, for as long as if it had died with lockd.
+void Coordinator::State::become_quiet(Session& session, Quiet how, Effects& effects) {
+  session.record.quiet = how;
+  effects.push_back(Disconnect{session.id()});  // a renewal does not revive it any more
+  effects.push_back(Record{{PutSession{session.record}}});
+}
+
+Instant Coordinator::State::quiet_until() const {
+  if (!grace_wanted) return Instant::max();
+  return std::max(grace_until, *grace_wanted + options.quiet_return);
+}
+
+void Coordinator::State::give_up_quiet(Instant now, Effects& effects) {
+  if (formers == 0 || formers != quiet_formers.size() || now < quiet_until()) return;
+  for (const SessionId id : std::exchange(quiet_formers, {}))
+    lose_everything(*sessions.find(id), now, effects);
 }
 
 void Coordinator::State::make_live(Session& session, Instant now, Effects& effects) {
@@ -93,14 +125,17 @@ void Coordinator::State::lose(Session& session, const FileId& wanted, Instant no
     anything = true;
   }
   if (!anything) return;
-  if (session.phase == Phase::kCourtesy) start_fence(session, now, effects);
-  if (session.phase == Phase::kFenced) give_away_lost(session, now, effects);
+  if (session.phase == Phase::kCourtesy) return start_fence(session, now, effects);
+  if (session.phase != Phase::kFenced) return;
+  give_away_lost(session, now, effects);
+  sessions.set_due(session, fenced_due(session, now));
 }
 
 void Coordinator::State::lose_everything(Session& session, Instant now, Effects& effects) {
   const bool unrecorded = mutated(Mutation::kReclaimAfterMissedGrace) && session.former;
   if (!std::exchange(session.record.ended, true) && !unrecorded)
     effects.push_back(Record{{EndSessionRecord{session.id()}}});
+  quiet_formers.erase(session.id());
   if (session.phase == Phase::kFenced) return end(session, now, effects);
   if (session.phase != Phase::kFencing) start_fence(session, now, effects);
 }
@@ -112,6 +147,14 @@ void Coordinator::State::serve_wanted(Instant now, Effects& effects) {
       if (session != nullptr && session->locks.absent) lose(*session, one.file, now, effects);
     }
   }
+}
+
+// Who has nothing left is kept for as long as a mount that lives takes to come back, so that it can
+// go on with what it waits for. Ended later, it hears that its session is lost, and marks what it
+// believes to hold: no more than what was lost here, whether it has heard of it or not.
+Instant Coordinator::State::fenced_due(const Session& session, Instant now) const {
+  const Instant end = session.lease_until + options.courtesy_max;
+  return session.holds_anything() ? end : std::min(end, now + options.idle_max);
 }
 
 void Coordinator::State::give_away_lost(Session& session, Instant now, Effects& effects) {
@@ -143,6 +186,7 @@ void Coordinator::State::end(Session& session, Instant now, Effects& effects) {
 
 void Coordinator::State::forget_former(Session& session) {
   session.asking_again = false;
+  quiet_formers.erase(session.id());
   if (std::exchange(session.former, false)) --formers;
 }
 
@@ -162,6 +206,8 @@ Instant Coordinator::State::fence_wait_until(const Session& session) const {
 
 void Coordinator::State::next_fence_step(Session& session, Instant now, Effects& effects) {
   session.fencing.attempt = 0;
+  // In a former life; somebody may have let its node in again since.
+  if (session.record.quiet == Quiet::kFenced) return fenced(session, now, effects);
   if (session.fencing.step >= options.fence.size())
     return sessions.set_due(session, now + options.fence_retry);
   if (options.fence[session.fencing.step] == FenceStep::kCommand) {
@@ -201,8 +247,10 @@ Effects Coordinator::fence_done(SessionId id, std::uint64_t attempt, bool succee
 void Coordinator::State::fenced(Session& session, Instant now, Effects& effects) {
   if (session.record.ended) return end(session, now, effects);
   session.fencing = {};
-  sessions.make_absent(session, Phase::kFenced, session.lease_until + options.courtesy_max);
+  sessions.make_absent(session, Phase::kFenced, Instant::max());
   give_away_lost(session, now, effects);
+  sessions.set_due(session, fenced_due(session, now));
+  become_quiet(session, Quiet::kFenced, effects);
 }
 
 // ---- Breaking
@@ -248,7 +296,7 @@ BreakOutcome Coordinator::break_file(SessionId id, const FileKey& key, Instant n
     return not_broken("the session holds nothing on this file");
   outcome.at_most = std::max(state.fence_wait_until(*session) - now, Duration{0});
   if (session->phase == Phase::kLive) {
-    session->break_order.files.insert(file);
+    session->break_order.files.insert(key);
   } else {
     state.lose(*session, file, now, outcome.effects);
   }

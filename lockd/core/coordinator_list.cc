@@ -158,6 +158,11 @@ void Coordinator::check_invariants() const {
     formers += session.former ? 1 : 0;
     const bool absent = session.phase == Phase::kCourtesy || session.phase == Phase::kFenced ||
                         (session.phase == Phase::kFencing && session.locks.absent);
+    const bool quiet = session.record.quiet != Quiet::kNo;
+    HOLDFAST_ASSERT(!quiet || session.phase != Phase::kLive, "who is live may write");
+    HOLDFAST_ASSERT(state_->quiet_formers.contains(session.id()) ==
+                        (quiet && session.phase == Phase::kReturning),
+                    "those that are waited for only a moment are known");
     HOLDFAST_ASSERT(session.locks.absent == absent, "who is absent has no lease");
     HOLDFAST_ASSERT(session.phase == Phase::kLive || session.locks.waiters.empty(),
                     "only live sessions wait");

@@ -20,7 +20,8 @@ Effects Coordinator::request(SessionId id, const Request& request, Instant now) 
     return effects;
   }
   if (session == nullptr) return State::unknown(id, std::move(effects));
-  if (session->phase == Phase::kCourtesy) state.make_live(*session, now, effects);
+  if (session->phase == Phase::kCourtesy && session->record.quiet == Quiet::kNo)
+    state.make_live(*session, now, effects);
   if (session->phase != Phase::kLive && !mutated(Mutation::kSessionNotCheckedAtGrant)) {
     effects.push_back(Disconnect{id});
     return effects;
@@ -53,6 +54,7 @@ void Coordinator::State::admit(Session& session, const Request& request, Instant
         cancel_deferred(session, cancel->target, effects);
       if (grace && !std::holds_alternative<CancelRequest>(request.command)) {
         session.deferred.emplace(request.number, Deferred{++last_arrival, request.command});
+        if (!grace_wanted) grace_wanted = now;
       } else {
         carry_out(session, request.number, request.command, now, effects);
       }

@@ -5,6 +5,9 @@
 #include "lockd/core/locks.h"
 #include "lockd/core/session.h"
 
+#include <optional>
+#include <set>
+
 namespace holdfast::lockd {
 
 struct Coordinator::State {
@@ -53,6 +56,7 @@ struct Coordinator::State {
   void start_fence(Session& session, Instant now, Effects& effects);
   void next_fence_step(Session& session, Instant now, Effects& effects);
   void fenced(Session& session, Instant now, Effects& effects);
+  [[nodiscard]] Instant fenced_due(const Session& session, Instant now) const;
   void note_loss(Session& session, const FileKey& file, Effects& effects);
   void give_away_lost(Session& session, Instant now, Effects& effects);
   /// The one way out: whatever a session had is given away here.
@@ -60,13 +64,22 @@ struct Coordinator::State {
   void serve_wanted(Instant now, Effects& effects);
   void forget_former(Session& session);
   [[nodiscard]] Instant fence_wait_until(const Session& session) const;
+  /// When something happens next to a session in courtesy.
+  [[nodiscard]] Instant courtesy_due(const Session& session) const;
+  void become_quiet(Session& session, Quiet how, Effects& effects);
+  /// Of a former life: it is welcome for as long as nobody needs the end of grace.
+  void await_quiet(Session& session, Instant start);
+  void give_up_quiet(Instant now, Effects& effects);
+  [[nodiscard]] Instant quiet_until() const;
 
   Options options;
   Epoch epoch;
   std::optional<Epoch> former_epoch;  ///< Recovered::before
   bool grace = false;
-  Instant grace_until;      ///< grace does not end before
-  std::size_t formers = 0;  ///< sessions with Session::former
+  Instant grace_until;                  ///< grace does not end before
+  std::size_t formers = 0;              ///< sessions with Session::former
+  std::set<SessionId> quiet_formers;    ///< of these, quiet and not back
+  std::optional<Instant> grace_wanted;  ///< since when somebody waits for the end of grace
   bool stale = false;
   Instant authority_until = Instant::max();
   std::uint64_t last_arrival = 0;

@@ -14,11 +14,14 @@
 #include "holdfast/lock/message.h"
 #include "lockd/core/range_tree.h"
 #include "lockd/core/reach.h"
+#include "lockd/core/salted_hash.h"
 #include "lockd/core/treap.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <optional>
@@ -42,9 +45,12 @@ struct FileId {
   friend constexpr auto operator<=>(const FileId&, const FileId&) = default;
 };
 struct FileIdHash {
+  SaltedHash hash;
   std::size_t operator()(const FileId& id) const noexcept {
-    // Few volumes, many files: the volume only has to perturb.
-    return std::hash<FileKey>{}(id.key) ^ (std::size_t{id.volume[0]} << 32U) ^ id.volume[15];
+    static_assert(sizeof id.volume == 2 * sizeof(std::uint64_t));
+    std::array<std::uint64_t, 2> volume{};
+    std::memcpy(volume.data(), id.volume.data(), sizeof volume);
+    return hash.of({volume[0], volume[1], id.key.fileid, id.key.handle_hash});
   }
 };
 
@@ -176,8 +182,9 @@ struct AgentKey {
   friend constexpr auto operator<=>(const AgentKey&, const AgentKey&) = default;
 };
 struct AgentKeyHash {
+  SaltedHash hash;
   std::size_t operator()(const AgentKey& key) const noexcept {
-    return spread(key.owner.value * 2 + static_cast<std::uint64_t>(key.space));
+    return hash.of({key.owner.value, static_cast<std::uint64_t>(key.space)});
   }
 };
 struct Agent {
@@ -190,6 +197,8 @@ struct Agent {
 
 /// Everything that one session holds, waits for or claims.
 struct SessionLocks {
+  explicit SessionLocks(HashSalt salt) : agents(0, AgentKeyHash{SaltedHash(salt)}) {}
+
   SessionId id;
   VolumeId volume{};
   std::unordered_map<AgentKey, std::unique_ptr<Agent>, AgentKeyHash> agents;

@@ -35,8 +35,14 @@ using Answers = std::vector<Answer>;
 class Locks {
  public:
   /// `probe` outlives this. `patience`: see end_patience().
-  Locks(const Limits& limits, Duration patience, Probe& probe)
-      : limits_(limits), patience_(patience), probe_(probe), table_(seed_) {}
+  /// `salt`: of the tables of files, and for the shapes of trees.
+  Locks(const Limits& limits, Duration patience, HashSalt salt, Probe& probe)
+      : limits_(limits),
+        patience_(patience),
+        probe_(probe),
+        seed_(salt.first),
+        table_(seed_),
+        files_(0, FileIdHash{SaltedHash(salt)}) {}
   Locks(const Locks&) = delete;
   Locks& operator=(const Locks&) = delete;
   /// Every session has been ended with end_session() before.

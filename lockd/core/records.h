@@ -9,12 +9,30 @@
 #include "holdfast/lock/message.h"
 
 #include <chrono>
+#include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
 
 namespace holdfast::lockd {
+
+/// What is known for sure about a session that is not live. While it is kNo in the store, it must
+/// be taken for live: its lease may run for as long after a restart as it may have been promised.
+enum class Quiet : std::uint8_t {
+  kNo = 0,
+  kWaited = 1,  ///< its lease was over, and every write of it had taken effect, before a lockd died
+  kFenced = 2,  ///< it was fenced, in whatever way Options::fence asked for
+};
+
+/// What an administrator ordered to be taken away when the lease is over.
+struct BreakOrder {
+  bool everything = false;
+  std::set<FileKey> files;
+  [[nodiscard]] bool given() const { return everything || !files.empty(); }
+  friend bool operator==(const BreakOrder&, const BreakOrder&) = default;
+};
 
 struct SessionRecord {
   SessionId session;
@@ -29,10 +47,12 @@ struct SessionRecord {
   /// Everything it held was given away, or is about to be: it may not resume. Kept until it is
   /// fenced.
   bool ended = false;
+  Quiet quiet = Quiet::kNo;
+  BreakOrder breaks{};
   std::vector<FileLoss> losses;  ///< by number
 };
 
-/// Adds the session, or replaces it but for its losses.
+/// Adds the session, or replaces all of it but its losses.
 struct PutSession {
   SessionRecord record;
 };

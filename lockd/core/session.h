@@ -5,6 +5,7 @@
 ///   returning  known from a former life, holds we do not know what  -> live (Reclaim), fencing
 ///   live       its lease runs                                       -> courtesy (lease over)
 ///   courtesy   lease over, nobody wants what it holds               -> live (resume), fencing
+///              quiet once it is recorded that it cannot write any more: then only Hello revives
 ///   fencing    it must not write any more before we give away       -> fenced, gone
 ///   fenced     it cannot; what is wanted is given away at once      -> live (resume), gone
 
@@ -20,6 +21,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <string>
 #include <unordered_map>
 #include <utility>
 
@@ -40,16 +42,9 @@ struct Fencing {
   std::uint64_t attempt = 0;  ///< of the command that runs; 0 = none
 };
 
-/// What an administrator ordered to be taken away when the lease is over.
-struct BreakOrder {
-  bool everything = false;
-  std::set<FileId> files;
-  [[nodiscard]] bool given() const { return everything || !files.empty(); }
-};
-
 struct Session {
-  Session(SessionRecord from, std::uint32_t in_flight_max)
-      : record(std::move(from)), replies(in_flight_max) {
+  Session(SessionRecord from, std::uint32_t in_flight_max, HashSalt salt)
+      : record(std::move(from)), replies(in_flight_max), locks(salt) {
     locks.id = record.session;
     locks.volume = record.volume;
   }
@@ -93,6 +88,8 @@ class Sessions {
  public:
   using List = std::list<Session>;
 
+  explicit Sessions(HashSalt salt) : salt_(salt) {}
+
   [[nodiscard]] std::size_t size() const { return by_id_.size(); }
   [[nodiscard]] Session* find(SessionId id) const {
     const auto at = by_id_.find(id);
@@ -105,7 +102,8 @@ class Sessions {
 
   Session& add(SessionRecord record, std::uint32_t in_flight_max) {
     const SessionId id = record.session;
-    absent_.emplace_back(std::move(record), in_flight_max);
+    ++names_[record.volume_name][record.volume];
+    absent_.emplace_back(std::move(record), in_flight_max, salt_);
     by_id_.emplace(id, std::prev(absent_.end()));
     return absent_.back();
   }
@@ -135,8 +133,17 @@ class Sessions {
     List& list = session.phase == Phase::kLive ? live_ : absent_;
     const auto at = by_id_.find(session.id());
     const List::iterator place = at->second;
+    const auto name = names_.find(session.record.volume_name);
+    const auto volume = name->second.find(session.record.volume);
+    if (--volume->second == 0) name->second.erase(volume);
+    if (name->second.empty()) names_.erase(name);
     by_id_.erase(at);
     list.erase(place);
+  }
+  /// A session has another volume under this name.
+  [[nodiscard]] bool other_volume(const std::string& name, const VolumeId& volume) const {
+    const auto at = names_.find(name);
+    return at != names_.end() && (at->second.size() > 1 || !at->second.contains(volume));
   }
   /// Live ones first, by lease; then the others, in the order they became so.
   template <class Visitor>
@@ -156,6 +163,9 @@ class Sessions {
   List absent_;
   std::unordered_map<SessionId, List::iterator> by_id_;
   std::set<std::pair<Instant, SessionId>> due_;
+  HashSalt salt_;
+  /// How many sessions there are of each volume, by its name for people.
+  std::map<std::string, std::map<VolumeId, std::size_t>> names_;
 };
 
 }  // namespace holdfast::lockd

@@ -59,6 +59,19 @@ void Server::perform(Effects effects) {
     return true;
   });
   queue_.add(std::move(effects));
+  if (queue_.has_changes()) records_.set();
+  perform_ready();
+}
+
+void Server::perform_ready() {
+  if (performing_) return;  // from within perform(): the loop below goes on with it
+  struct Performing {
+    bool& flag;
+    explicit Performing(bool& of) : flag(of) { flag = true; }
+    ~Performing() { flag = false; }
+  } const performing(performing_);
+  while (const auto effect = queue_.next())
+    std::visit([this](const auto& one) { perform(one); }, *effect);
 }
 
 void Server::perform(const SendReply& effect) {
@@ -148,6 +161,8 @@ asio::awaitable<void> Server::store_loop() {
     if (changes.empty()) continue;
     co_await write_until_durable(std::move(changes));
     queue_.written();
+    if (queue_.has_changes()) records_.set();
+    perform_ready();
   }
 }
 

@@ -26,6 +26,12 @@ Identity fresh_identity() {
   return identity;
 }
 
+HashSalt fresh_salt() {
+  HashSalt salt;
+  fill_random(&salt, sizeof salt);
+  return salt;
+}
+
 std::uint64_t wall_seconds() {
   timespec now{};
   ::clock_gettime(CLOCK_REALTIME, &now);

@@ -58,11 +58,6 @@ Server::Server(asio::any_io_executor executor, ServerOptions options, std::uniqu
     : executor_(executor),
       options_(std::move(options)),
       store_(std::move(store)),
-      queue_(
-          [this](const Effect& effect) {
-            std::visit([this](const auto& one) { perform(one); }, effect);
-          },
-          [this] { records_.set(); }),
       records_(executor),
       turns_(executor),
       group_(executor) {}
@@ -74,6 +69,7 @@ asio::awaitable<wire::Started> Server::open() {
   if (!recovered) co_return recovered.error();
   const std::size_t sessions = recovered->sessions.size();
   const bool empty = recovered->empty;
+  options_.coordinator.salt = fresh_salt();
   last_look_ = boot_time_now();
   coordinator_ =
       std::make_unique<Coordinator>(options_.coordinator, *std::move(recovered), last_look_);

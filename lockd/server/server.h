@@ -22,7 +22,7 @@
 #include "holdfast/wire/start_failure.h"
 #include "holdfast/wire/stream.h"
 #include "lockd/core/coordinator.h"
-#include "lockd/server/effect_queue.h"
+#include "lockd/core/effect_queue.h"
 #include "lockd/server/fence_command.h"
 #include "lockd/server/log_limit.h"
 #include "lockd/server/turns.h"
@@ -143,6 +143,7 @@ class Server {
   void perform(const RunFence& effect);
   void perform(const Record& effect);
   void send(SessionId session, const ServerMessage& message);
+  void perform_ready();
   boost::asio::awaitable<void> store_loop();
   boost::asio::awaitable<void> write_until_durable(StoreChanges changes);
   boost::asio::awaitable<void> run_fence(RunFence effect);
@@ -157,6 +158,7 @@ class Server {
   Duration paused_{0};  // all pauses so far
   std::unique_ptr<Coordinator> coordinator_;  // from open() on
   EffectQueue queue_;
+  bool performing_ = false;
   task::Event records_;                    // there is something to write
   std::unordered_set<SessionId> fencing_;  // of which the log says so
   std::size_t fences_running_ = 0;

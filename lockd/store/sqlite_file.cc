@@ -20,8 +20,7 @@ namespace holdfast::lockd {
 namespace {
 
 constexpr std::int64_t kApplicationId = 0x48664c64;  // "HfLd"
-constexpr std::int64_t kFormat = 1;
-constexpr mode_t kMode = 0600;  // the sessions' secrets are inside
+constexpr mode_t kMode = 0600;                       // the sessions' secrets are inside
 
 std::string directory_of(const std::string& path) {
   const auto parent = std::filesystem::path(path).parent_path();
@@ -145,9 +144,15 @@ wire::Started SqliteFile::check() {
   }
   const std::int64_t format = database_.number("PRAGMA user_version");
   if (format > kFormat) return newer_format(path_, format, kFormat);
-  if (format != kFormat) throw Damaged(fmt::format("format {} does not exist", format));
+  if (format != kFormat && format != 1)
+    throw Damaged(fmt::format("format {} does not exist", format));
   const std::string verdict = database_.text("PRAGMA quick_check(1)");
   if (verdict != "ok") throw Damaged(verdict);
+  if (format != kFormat) {
+    database_.run(kFromFormat1);
+    database_.run(fmt::format("PRAGMA user_version = {}", kFormat).c_str());
+    log::info("store.upgraded", "path={} from_format={} to_format={}", path_, format, kFormat);
+  }
   database_.run("COMMIT");
   database_.run(kJournal);
   return boost::system::in_place_value;

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -31,7 +33,9 @@ CREATE TABLE sessions (
   address TEXT NOT NULL,
   write_life_ms INTEGER NOT NULL,
   ended INTEGER NOT NULL,
-  sum INTEGER NOT NULL) STRICT;
+  sum INTEGER NOT NULL,
+  quiet INTEGER NOT NULL DEFAULT 0,
+  breaks TEXT NOT NULL DEFAULT '') STRICT;
 CREATE TABLE losses (
   session INTEGER NOT NULL,
   number INTEGER NOT NULL,
@@ -39,6 +43,11 @@ CREATE TABLE losses (
   handle_hash INTEGER NOT NULL,
   sum INTEGER NOT NULL,
   PRIMARY KEY (session, number)) STRICT, WITHOUT ROWID;
+)sql";
+
+const char* const kFromFormat1 = R"sql(
+ALTER TABLE sessions ADD COLUMN quiet INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE sessions ADD COLUMN breaks TEXT NOT NULL DEFAULT '';
 )sql";
 
 namespace {
@@ -90,11 +99,45 @@ std::uint64_t sum_of(const MetaRow& row) {
   return sum.value();
 }
 
+// "all", or the files as hexadecimal fileid:handle_hash, each ended by a space.
+std::string text_of(const BreakOrder& order) {
+  if (order.everything) return "all";
+  std::string text;
+  for (const FileKey& file : order.files)
+    text += fmt::format("{:x}:{:x} ", file.fileid, file.handle_hash);
+  return text;
+}
+
+std::uint64_t next_hexadecimal(std::string_view& text, char end) {
+  std::uint64_t value = 0;
+  const auto [stopped, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+  const auto length = static_cast<std::size_t>(stopped - text.data());
+  if (error != std::errc{} || length == text.size() || *stopped != end)
+    throw Damaged("an order to break that cannot be read");
+  text.remove_prefix(length + 1);
+  return value;
+}
+
+BreakOrder break_order_of(std::string_view text) {
+  BreakOrder order;
+  order.everything = text == "all";
+  if (order.everything) return order;
+  while (!text.empty()) {
+    FileKey file;
+    file.fileid = next_hexadecimal(text, ':');
+    file.handle_hash = next_hexadecimal(text, ' ');
+    order.files.insert(file);
+  }
+  return order;
+}
+
 std::uint64_t sum_of(const SessionRecord& row) {
   Sum sum("session");
   sum << row.session.value << view(row.secret) << view(row.volume) << row.volume_name << row.node
       << row.mountpoint << std::uint64_t{row.pid} << row.address << milliseconds(row.write_life)
       << std::uint64_t{row.ended};
+  if (row.quiet != Quiet::kNo || row.breaks.given())
+    sum << static_cast<std::uint64_t>(row.quiet) << text_of(row.breaks);
   return sum.value();
 }
 
@@ -106,7 +149,7 @@ std::uint64_t sum_of(SessionId session, const FileLoss& row) {
 
 constexpr const char* kReadSession =
     "SELECT id, secret, volume, volume_name, node, mountpoint, pid, address, write_life_ms, ended, "
-    "sum FROM sessions";
+    "quiet, breaks, sum FROM sessions";
 
 SessionRecord next_session(Statement& row) {
   SessionRecord out;
@@ -120,6 +163,10 @@ SessionRecord next_session(Statement& row) {
   out.address = row.next_bytes();
   out.write_life = std::chrono::milliseconds(row.next_number());
   out.ended = row.next_number() != 0;
+  const std::uint64_t quiet = row.next_number();
+  if (quiet > static_cast<std::uint64_t>(Quiet::kFenced)) throw Damaged("a state of no session");
+  out.quiet = static_cast<Quiet>(quiet);
+  out.breaks = break_order_of(row.next_bytes());
   if (row.next_number() != sum_of(out)) {
     throw Damaged(fmt::format("the record of session {:016x} (node \"{}\") does not match its sum",
                               out.session.value, out.node));
@@ -153,11 +200,12 @@ void remove(Sqlite& database, MetaRow& meta, const std::string& table_where,
 void put(Sqlite& database, MetaRow& meta, const SessionRecord& record) {
   remove(database, meta, "sessions WHERE id = ?", {record.session.value});
   const std::uint64_t sum = sum_of(record);
-  Statement row(database, "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  Statement row(database, "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
   row.bind(record.session.value).bind_blob(view(record.secret)).bind_blob(view(record.volume));
   row.bind_text(record.volume_name).bind_text(record.node).bind_text(record.mountpoint);
   row.bind(record.pid).bind_text(record.address).bind(milliseconds(record.write_life));
   row.bind(std::uint64_t{record.ended}).bind(sum);
+  row.bind(static_cast<std::uint64_t>(record.quiet)).bind_text(text_of(record.breaks));
   row.done();
   ++meta.rows;
   meta.digest ^= sum;

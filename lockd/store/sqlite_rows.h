@@ -22,8 +22,12 @@ class Damaged : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// The schema, for an empty database.
+/// Format 2 of the schema, for an empty database; and what makes a database of format 1 one of
+/// format 2. The columns that are new count in a row's sum only where they say something, so rows
+/// of format 1 keep their sums.
+inline constexpr std::int64_t kFormat = 2;
 extern const char* const kSchema;
+extern const char* const kFromFormat1;
 
 struct MetaRow {
   Epoch epoch;

@@ -210,6 +210,21 @@ void Judge::dropped(SessionId session) {
   ended_.insert(session);
 }
 
+void Judge::recorded(SessionId session, lockd::Quiet quiet) {
+  if (quiet == lockd::Quiet::kNo) {
+    quiet_.erase(session);
+    return;
+  }
+  if (quiet_.emplace(session, world_.now()).second) check_quiet(session);
+}
+
+void Judge::check_quiet(SessionId session) {
+  const auto at = mounts_.find(session);
+  if (at == mounts_.end() || session_of_[at->second] != session || !entitled(at->second)) return;
+  world_.violation("I7 quiet", fmt::format("session {:x} is taken for quiet, and mount {} may act",
+                                           session.value & 0xffff, at->second));
+}
+
 // ---- What mounts are told
 
 void Judge::told_granted(SessionId session, const LockRequest& request) {
@@ -236,7 +251,8 @@ void Judge::told_session_lost(std::size_t mount, SessionId session) {
   for (std::size_t lane = 0; lane < beliefs_.size(); ++lane)
     for (const Belief& belief : beliefs_[lane])
       held = held || (belief.mount == mount && belief.cells.held() != 0);
-  if (held && !ended_.contains(session) && !broken_.contains(session) && !amnesia_)
+  const bool gone = ended_.contains(session) || dropped_.contains(session);
+  if (held && !gone && !broken_.contains(session) && !amnesia_)
     world_.violation("I6 courtesy", fmt::format("mount {} loses its session {:x} with its locks, "
                                                 "which lockd has never ended",
                                                 mount, session.value & 0xffff));
@@ -253,12 +269,22 @@ bool Judge::gone(const WriteStamp& stamp) const {
   return stamp.issued <= at->second.taken || at->second.granted < at->second.taken;
 }
 
+bool Judge::is_of_quiet(const WriteStamp& stamp) const {
+  const auto at = quiet_.find(stamp.session);
+  return at != quiet_.end() && stamp.issued <= at->second;
+}
+
 void Judge::write_takes_effect(const WriteStamp& stamp) {
-  if (!gone(stamp)) return;
+  const bool of_quiet = is_of_quiet(stamp);
+  if (!gone(stamp) && !of_quiet) return;
   if (paused_machines.contains(stamp.mount)) {
     ++residual;
     return;
   }
+  if (of_quiet)
+    return world_.violation("I7 quiet", fmt::format("a write of mount {} takes effect after it was "
+                                                    "recorded that its session cannot write",
+                                                    stamp.mount));
   world_.violation("I2 fencing",
                    fmt::format("a write of mount {} owner {} to file {} takes effect after lockd "
                                "gave its lock to somebody else",

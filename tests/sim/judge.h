@@ -7,10 +7,13 @@
 ///   I1  entitled mounts never believe in conflicting locks
 ///   I2  no write takes effect whose lock lockd has given to somebody else
 ///   I6  who lost a lock is told so before anything succeeds; nobody loses what nobody wanted
-///   I7  a reclaim is honoured only for what was held and not given away
+///   I7  a reclaim is honoured only for what was held and not given away; who is recorded as quiet
+///   is
+///       not entitled, and no write of it takes effect any more
 ///   counters  acknowledged <= final <= acknowledged + unknown
 /// I5 is judged by QueueJudge, leaks and liveness at the end of a run.
 
+#include "lockd/core/records.h"
 #include "tests/sim/cells.h"
 #include "tests/sim/nfs_model.h"
 
@@ -45,8 +48,20 @@ class Judge {
   void loss_recorded(SessionId session, std::size_t file);
   void ended(SessionId session) { ended_.insert(session); }
   void broken(SessionId session) { broken_.insert(session); }
+  void dropping(SessionId session) { dropped_.insert(session); }
   void dropped(SessionId session);
-  void store_erased() { amnesia_ = true; }
+  void store_erased() {
+    amnesia_ = true;
+    quiet_.clear();
+  }
+  /// It is on stable storage that the session cannot write any more, or that it may again.
+  void recorded(SessionId session, lockd::Quiet quiet);
+  /// The store says that it is quiet. If its mount may act all the same, that is a violation.
+  [[nodiscard]] bool is_quiet(SessionId session) {
+    if (!quiet_.contains(session)) return false;
+    check_quiet(session);
+    return true;
+  }
   /// But for files that it is recorded to have lost.
   [[nodiscard]] bool holds_anything(SessionId session) const;
   [[nodiscard]] bool holds(SessionId session, OwnerId owner, Lane lane) const;
@@ -55,7 +70,10 @@ class Judge {
   // ---- What mounts are told
   /// A grant that no judge saw given: a deposed leader said it.
   void told_granted(SessionId session, const LockRequest& request);
-  void session_opened(SessionId session, std::size_t mount) { mounts_[session] = mount; }
+  void session_opened(SessionId session, std::size_t mount) {
+    mounts_[session] = mount;
+    session_of_[mount] = session;
+  }
   void told_file_lost(std::size_t mount, SessionId session, std::size_t file);
   void told_session_lost(std::size_t mount, SessionId session);
 
@@ -101,15 +119,20 @@ class Judge {
   void check_exclusion(const Belief& belief, std::size_t lane);
   void take_away(SessionId from, std::size_t file);
   [[nodiscard]] bool gone(const WriteStamp& stamp) const;
+  void check_quiet(SessionId session);
+  [[nodiscard]] bool is_of_quiet(const WriteStamp& stamp) const;
 
   World& world_;
   std::vector<std::vector<Belief>> beliefs_;  ///< by lane
   std::vector<std::vector<Held>> held_;       ///< by lane
   std::map<FateKey, Fate> fates_;
   std::map<SessionId, std::size_t> mounts_;
+  std::map<std::size_t, SessionId> session_of_;  ///< the last one
+  std::map<SessionId, Time> quiet_;              ///< since when
   std::set<std::pair<SessionId, std::size_t>> wanted_;
   std::set<std::pair<SessionId, std::size_t>> lost_;
   std::set<SessionId> ended_;
+  std::set<SessionId> dropped_;
   std::set<SessionId> broken_;
   bool amnesia_ = false;
   std::vector<std::array<Counter, kCounters>> counters_;

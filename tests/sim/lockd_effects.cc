@@ -12,10 +12,9 @@ constexpr Duration kWriteRetry = milliseconds(100);
 }  // namespace
 
 void LockdNode::perform(lockd::Effects effects) {
-  for (auto& effect : effects) {
+  for (const auto& effect : effects)
     if (const auto* record = std::get_if<lockd::Record>(&effect)) judge_decision(record->changes);
-    effects_.push_back(std::move(effect));
-  }
+  effects_.add(std::move(effects));
   drain();
 }
 
@@ -27,7 +26,7 @@ bool LockdNode::deposed() const {
 void LockdNode::drain() {
   if (draining_) return;
   draining_ = true;
-  while (!effects_.empty() && !writing_ && !halted_ && !frozen()) {
+  while (effects_.has_next() && !halted_ && !frozen()) {
     if (crash_in_ > 0 && --crash_in_ == 0) {
       halted_ = true;
       world_.in({}, nullptr, [this] { crash(); });
@@ -40,11 +39,19 @@ void LockdNode::drain() {
       world_.in({}, this, [this] { drain(); });
       break;
     }
-    const lockd::Effect effect = std::move(effects_.front());
-    effects_.pop_front();
-    std::visit([this](const auto& one) { perform_one(one); }, effect);
+    const auto effect = effects_.next();
+    std::visit([this](const auto& one) { perform_one(one); }, *effect);
   }
   draining_ = false;
+  write_next();
+}
+
+// Everything at once, as lockd does, or record by record: a crash in between finds more.
+void LockdNode::write_next() {
+  if (writing_ || halted_ || frozen() || !effects_.has_changes()) return;
+  auto changes = effects_.take_changes(world_.rng.chance(0.5) ? 1 : SIZE_MAX);
+  judge_record(changes);
+  write(std::move(changes));
 }
 
 void LockdNode::perform_one(const lockd::SendReply& effect) {
@@ -116,7 +123,6 @@ void LockdNode::perform_one(const lockd::Greet& effect) {
   }
   by_session_[welcome.session] = connection;
   by_connection_[connection->id] = welcome.session;
-  heard(welcome.session);
   if (welcome.reclaim) {
     heard_[welcome.session].reclaim.clear();
     heard_[welcome.session].reclaiming = true;
@@ -162,8 +168,8 @@ void LockdNode::judge_decision(const lockd::StoreChanges& changes) {
     } else if (const auto* end = std::get_if<lockd::EndSessionRecord>(&change)) {
       const auto at = heard_.find(end->session);
       const Instant last = at == heard_.end() ? started_ : at->second.last;
-      const bool excused =
-          judge_.was_broken(end->session) || (at != heard_.end() && at->second.reclaiming);
+      const bool excused = judge_.was_broken(end->session) || judge_.is_quiet(end->session) ||
+                           (at != heard_.end() && at->second.reclaiming);
       if (!excused && now() - last < Duration(scenario_.options.lease_ttl))
         world_.violation("I6 courtesy", fmt::format("lockd ends session {:x}, whose lease is not "
                                                     "over",
@@ -182,15 +188,12 @@ void LockdNode::judge_record(const lockd::StoreChanges& changes) {
                   end->session.value & 0xffff);
       judge_.ended(end->session);
     } else if (const auto* drop = std::get_if<lockd::DropSession>(&change)) {
-      if (!deposed()) judge_.dropped(drop->session);
+      if (!deposed()) judge_.dropping(drop->session);
     }
   }
 }
 
-void LockdNode::perform_one(const lockd::Record& effect) {
-  judge_record(effect.changes);
-  write(effect.changes);
-}
+void LockdNode::perform_one(const lockd::Record&) {}  // the queue keeps them
 
 void LockdNode::write(lockd::StoreChanges changes) {
   writing_ = true;
@@ -206,8 +209,15 @@ void LockdNode::write(lockd::StoreChanges changes) {
       });
       return;
     }
+    for (const auto& change : *kept)
+      if (const auto* put = std::get_if<lockd::PutSession>(&change))
+        judge_.recorded(put->record.session, put->record.quiet);
     writing_ = false;
+    effects_.written();
     drain();
+    for (const auto& change : *kept)
+      if (const auto* drop = std::get_if<lockd::DropSession>(&change); drop && !deposed())
+        judge_.dropped(drop->session);
     if (core_ != nullptr) schedule_tick();
   });
 }

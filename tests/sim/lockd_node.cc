@@ -9,6 +9,14 @@ namespace {
 constexpr Duration kOpenRetry = milliseconds(200);
 constexpr std::uint64_t kWallStart = 1'700'000'000;
 
+/// What it said did not count: it must say Hello first.
+bool sends_away(const lockd::Effects& effects, SessionId session) {
+  return std::any_of(effects.begin(), effects.end(), [&](const lockd::Effect& effect) {
+    const auto* away = std::get_if<lockd::Disconnect>(&effect);
+    return away != nullptr && away->session == session;
+  });
+}
+
 }  // namespace
 
 LockdNode::LockdNode(World& world, const Scenario& scenario, std::size_t index, Network& network,
@@ -77,6 +85,8 @@ void LockdNode::opened(StoreModel::Opened opened) {
   lease_ = opened.lease;
   world_.note("lockd {}: serves, epoch {}, {} known sessions", index_, opened.recovered.epoch.value,
               opened.recovered.sessions.size());
+  for (const auto& record : opened.recovered.sessions)
+    judge_.recorded(record.session, record.quiet);
   core_ = std::make_unique<lockd::Coordinator>(scenario_.options, opened.recovered, started_);
   overtakes_ = 0;
   queue_.clear();
@@ -188,8 +198,12 @@ void LockdNode::handle(const ConnectionPtr& connection, const Hello& hello) {
     byte = static_cast<std::uint8_t>(world_.rng.next());
   fresh.address = "10.0.0." + std::to_string(connection->mount);
   greeting_[connection->id] = connection;
-  if (hello.resume) heard(hello.resume->session);
-  perform(core_->hello(hello, fresh, lockd::ConnectionId{connection->id}, now()));
+  auto effects = core_->hello(hello, fresh, lockd::ConnectionId{connection->id}, now());
+  // Now, not when it is told: its lease counts from here.
+  for (const auto& effect : effects)
+    if (const auto* greet = std::get_if<lockd::Greet>(&effect))
+      if (const auto* welcome = std::get_if<Welcome>(&greet->answer)) heard(welcome->session);
+  perform(std::move(effects));
 }
 
 void LockdNode::heard(SessionId session) {
@@ -204,26 +218,29 @@ void LockdNode::handle(const ConnectionPtr& connection, const Request& request) 
   const auto at = by_connection_.find(connection->id);
   if (at == by_connection_.end()) return;
   const SessionId session = at->second;
-  heard(session);
+  const bool grace = core_->status().grace;
+  auto effects = core_->request(session, request, now());
+  if (!sends_away(effects, session)) heard(session);
   const auto* lock = std::get_if<LockRequest>(&request.command);
   const bool holder =
       lock != nullptr && judge_.holds(session, lock->owner, {file_of(lock->file), lock->space});
-  const bool fresh = queue_.arrived(session, request, holder, core_->status().grace, now());
+  const bool fresh = queue_.arrived(session, request, holder, grace, now());
   world_.note("lockd {}: session {:x} asks {} (kind {}){}", index_, session.value & 0xffff,
               request.number.value, request.command.index(), fresh ? "" : ", again");
   if (lock != nullptr && fresh) {
     judge_.wants(session, *lock);
     if (lock->space == LockSpace::kFlock) judge_.released(session, *lock);
   }
-  perform(core_->request(session, request, now()));
+  perform(std::move(effects));
 }
 
 void LockdNode::handle(const ConnectionPtr& connection, const Renew& renew) {
   const auto at = by_connection_.find(connection->id);
   if (at == by_connection_.end()) return;
   const SessionId session = at->second;
-  heard(session);
-  perform(core_->renew(session, renew, now()));
+  auto effects = core_->renew(session, renew, now());
+  if (!sends_away(effects, session)) heard(session);
+  perform(std::move(effects));
 }
 
 void LockdNode::handle(const ConnectionPtr& connection, const Goodbye&) {

@@ -1,8 +1,9 @@
 #pragma once
-/// A holdfast-lockd: the real Coordinator in a model of its shell (lockd/server). Performs effects
-/// in order; whatever follows a Record waits for the store.
+/// A holdfast-lockd: the real Coordinator and the real EffectQueue in a model of its shell
+/// (lockd/server).
 
 #include "lockd/core/coordinator.h"
+#include "lockd/core/effect_queue.h"
 #include "tests/sim/clock.h"
 #include "tests/sim/judge.h"
 #include "tests/sim/network.h"
@@ -10,7 +11,6 @@
 #include "tests/sim/scenario.h"
 #include "tests/sim/store_model.h"
 
-#include <deque>
 #include <map>
 #include <memory>
 #include <unordered_map>
@@ -74,6 +74,7 @@ class LockdNode final : public Process, public Listener {
   [[nodiscard]] bool deposed() const;
   void judge_decision(const lockd::StoreChanges& changes);
   void judge_record(const lockd::StoreChanges& changes);
+  void write_next();
   void write(lockd::StoreChanges changes);
 
   void heard(SessionId session);
@@ -104,7 +105,7 @@ class LockdNode final : public Process, public Listener {
   Duration paused_{};
   Time tick_at_{};
 
-  std::deque<lockd::Effect> effects_;
+  lockd::EffectQueue effects_;
   bool writing_ = false;
   std::uint64_t crash_in_ = 0;
   std::uint64_t freeze_in_ = 0;

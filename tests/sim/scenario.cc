@@ -76,6 +76,22 @@ void add_edge_condition(Scenario& scenario, Rng& rng, Time at) {
             milliseconds(300));
 }
 
+// A mount is away until it is known to be quiet, comes back, and is cut off again, for less than
+// its lease, while lockd restarts: it is quiet no more, and must be waited for.
+void add_quiet_condition(Scenario& scenario, Rng& rng) {
+  const Duration ttl = scenario.options.lease_ttl;
+  const std::size_t mount = rng.index(scenario.mounts);
+  const Duration quiet =
+      ttl + Duration(scenario.write_life) + Duration(scenario.options.storage_delay);
+  const Time at = rng.up_to(scenario.chaos_until / 3);
+  const Time back = at + quiet + rng.up_to(seconds(2));
+  add_fault(scenario, rng, at, FaultKind::kPartition, mount, back - at);
+  const Time again = back + milliseconds(500) + rng.up_to(seconds(2));
+  add_fault(scenario, rng, again, FaultKind::kPartition, mount, rng.between(ttl / 2, ttl));
+  add_fault(scenario, rng, again + rng.up_to(milliseconds(200)), FaultKind::kCrashLockd, 0,
+            milliseconds(300));
+}
+
 void add_faults(Scenario& scenario, Rng& rng, const Choice& choice) {
   const Duration ttl = scenario.options.lease_ttl;
   const std::uint64_t count = rng.below(12);
@@ -106,6 +122,8 @@ void add_faults(Scenario& scenario, Rng& rng, const Choice& choice) {
     add_fault(scenario, rng, at + scenario.leader_ttl, FaultKind::kCutConnection, rng.index(64),
               {});
   }
+  Rng own(scenario.seed ^ 0x901e7ULL);
+  if (own.chance(0.25)) add_quiet_condition(scenario, own);
   std::sort(scenario.faults.begin(), scenario.faults.end(),
             [](const Fault& a, const Fault& b) { return a.at < b.at; });
 }
@@ -132,6 +150,7 @@ Scenario make_scenario(std::uint64_t seed, const Choice& choice) {
   options.storage_delay = rng.pick({milliseconds(100), milliseconds(1'000), milliseconds(2'000)});
   options.courtesy_max =
       rng.chance(0.8) ? milliseconds(std::chrono::hours(24)) : options.lease_ttl * 3;
+  options.idle_max = options.lease_ttl;
   options.fence_retry = milliseconds(3'000);
   options.reclaim_max = milliseconds(10'000);
   using lockd::FenceStep;

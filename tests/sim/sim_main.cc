@@ -33,6 +33,10 @@ constexpr std::array kMutations{
     Named{"late-grant-honoured", Mutation::kLateGrantHonoured},
     Named{"deposed-leader-renews", Mutation::kDeposedLeaderRenews},
     Named{"reclaim-unanswered-unlock", Mutation::kReclaimUnansweredUnlock},
+    Named{"quiet-too-early", Mutation::kQuietTooEarly},
+    Named{"quiet-kept", Mutation::kQuietKept},
+    Named{"grant-passes-loss", Mutation::kGrantPassesLoss},
+    Named{"welcome-passes-record", Mutation::kWelcomePassesRecord},
 };
 
 struct Arguments {

@@ -29,6 +29,14 @@ enum class Mutation : std::uint8_t {
   kDeposedLeaderRenews,
   /// The mount reclaims what an unanswered unlock may have freed already.
   kReclaimUnansweredUnlock,
+  /// A session is recorded as quiet when its lease is over, before its last write has taken effect.
+  kQuietTooEarly,
+  /// A quiet session that is back is quiet in the store still.
+  kQuietKept,
+  /// What was lost is given to others before the loss is on stable storage.
+  kGrantPassesLoss,
+  /// A session is welcomed before it is on stable storage.
+  kWelcomePassesRecord,
   /// The mount goes on with a lockd that is older than one it has seen.
   kOldEpochAccepted,
 };

@@ -78,6 +78,10 @@ inline StoreChanges sample_changes(std::uint64_t step) {
   for (std::uint64_t i = 0; i < count; ++i) {
     SessionRecord record = sample_session(1 + random() % 8);
     record.pid += static_cast<std::uint32_t>(step);
+    record.quiet = static_cast<Quiet>(random() % 3);
+    record.breaks.everything = random() % 8 == 0;
+    for (auto files = random() % 4; files > 1 && !record.breaks.everything; --files)
+      record.breaks.files.insert(FileKey{random(), ~std::uint64_t{step} - files});
     const LossNumber number{1 + random() % 5};
     switch (random() % 8) {
       case 0:
@@ -109,9 +113,12 @@ inline std::string text_of(const Recovered& recovered) {
   std::string out =
       fmt::format("empty={} ttl={}\n", recovered.empty, recovered.lease_ttl_max.count());
   for (const SessionRecord& one : recovered.sessions) {
-    out += fmt::format("{:x} {} {} {} {} {} {} {} {} {}", one.session.value, one.secret, one.volume,
-                       one.volume_name, one.node, one.mountpoint, one.pid, one.address,
-                       one.write_life.count(), one.ended);
+    out += fmt::format("{:x} {} {} {} {} {} {} {} {} {} {} {}", one.session.value, one.secret,
+                       one.volume, one.volume_name, one.node, one.mountpoint, one.pid, one.address,
+                       one.write_life.count(), one.ended, static_cast<int>(one.quiet),
+                       one.breaks.everything);
+    for (const FileKey& file : one.breaks.files)
+      out += fmt::format(" break {:x} {:x}", file.fileid, file.handle_hash);
     for (const FileLoss& loss : one.losses) {
       out += fmt::format(" loss {} {:x} {:x}", loss.number.value, loss.file.fileid,
                          loss.file.handle_hash);

@@ -191,6 +191,37 @@ TEST_F(SqliteStoreFile, ANewerFormatIsRefused) {
   EXPECT_THAT(said, HasSubstr("a newer holdfast-lockd wrote it"));
 }
 
+// As format 1 was: without two columns, and without them in the sums.
+TEST_F(SqliteStoreFile, FormatOneIsReadAndBecomesFormatTwo) {
+  std::unique_ptr<SqliteFile> file;
+  ASSERT_TRUE(start(path, file));
+  const SessionRecord old = sample_session(3);
+  const FileLoss loss{{3}, {1, 2}};
+  ASSERT_TRUE(file->write({PutSession{old}, PutLoss{old.session, loss}}));
+  file.reset();
+  run_sql(
+      "ALTER TABLE sessions DROP COLUMN quiet; ALTER TABLE sessions DROP COLUMN breaks;"
+      "PRAGMA user_version = 1");
+  const auto read = start(path, file);
+  ASSERT_TRUE(read) << refusal(read);
+  ASSERT_EQ(read->sessions.size(), 1u);
+  EXPECT_EQ(read->sessions[0].node, old.node);
+  EXPECT_EQ(read->sessions[0].quiet, Quiet::kNo);
+  EXPECT_EQ(read->sessions[0].losses, std::vector{loss});
+  SessionRecord quiet = old;
+  quiet.quiet = Quiet::kFenced;
+  quiet.breaks.files.insert(FileKey{9, ~std::uint64_t{0}});
+  ASSERT_TRUE(file->write({PutSession{quiet}}));
+  file.reset();
+  EXPECT_EQ(Sqlite(path).number("PRAGMA user_version"), 2);
+  const auto again = start(path);
+  ASSERT_TRUE(again) << refusal(again);
+  EXPECT_EQ(again->sessions[0].quiet, Quiet::kFenced);
+  EXPECT_EQ(again->sessions[0].breaks, quiet.breaks);
+  run_sql("UPDATE sessions SET quiet = 0");
+  EXPECT_THAT(refusal(start(path)), HasSubstr("the record of session"));
+}
+
 TEST_F(SqliteStoreFile, AChangedRecordIsNamed) {
   std::unique_ptr<SqliteFile> file;
   ASSERT_TRUE(start(path, file));

@@ -39,6 +39,13 @@ inline Options plain_options() {
   options.storage_delay = 0ms;
   return options;
 }
+/// With those of fencing.
+inline Options real_options() {
+  Options options;
+  options.lease_ttl = 10s;
+  options.storage_delay = 2s;
+  return options;
+}
 /// A life without a past.
 inline Recovered nothing_before() {
   return {.epoch = Epoch{7}, .empty = false, .lease_ttl_max = 0ms, .sessions = {}};

@@ -1,5 +1,5 @@
-// Nothing leaves before the records ahead of it are durable; nothing waits without a reason.
-#include "lockd/server/effect_queue.h"
+// Which effects wait for which records; everything else leaves at once.
+#include "lockd/core/effect_queue.h"
 
 #include <utility>
 #include <vector>
@@ -11,70 +11,109 @@ namespace {
 
 class EffectQueueTest : public ::testing::Test {
  protected:
-  static Effect end(std::uint64_t session) { return EndSession{{session}}; }
-  static Effect record(std::uint64_t session) { return Record{{DropSession{{session}}}}; }
-  static std::vector<std::uint64_t> sessions(const StoreChanges& changes) {
+  static SessionRecord session(std::uint64_t id) {
+    SessionRecord record;
+    record.session = {id};
+    return record;
+  }
+  static Effect say(std::uint64_t to, std::uint64_t what) {
+    return SendReply{{to}, {RequestNumber{what}, Done{}}};
+  }
+  static Effect welcome(std::uint64_t to) {
+    Welcome welcome;
+    welcome.session = {to};
+    return Greet{ConnectionId{to}, welcome};
+  }
+  static Effect refuse(std::uint64_t connection) {
+    return Greet{ConnectionId{connection}, HelloRefused{}};
+  }
+  static Effect opens(std::uint64_t id) { return Record{{PutSession{session(id)}}}; }
+  static Effect drops(std::uint64_t id) { return Record{{DropSession{{id}}}}; }
+  static Effect loses(std::uint64_t id) { return Record{{PutLoss{{id}, {{1}, {1, 1}}}}}; }
+  static Effect ends(std::uint64_t id) { return Record{{EndSessionRecord{{id}}}}; }
+
+  /// Request numbers of replies, and 1000 + connection of greetings, in the order they leave.
+  std::vector<std::uint64_t> leaving() {
     std::vector<std::uint64_t> out;
-    for (const StoreChange& change : changes)
-      out.push_back(std::get<DropSession>(change).session.value);
+    while (const auto effect = queue.next()) {
+      if (const auto* reply = std::get_if<SendReply>(&*effect))
+        out.push_back(reply->reply.number.value);
+      if (const auto* greet = std::get_if<Greet>(&*effect))
+        out.push_back(1000 + greet->connection.value);
+    }
     return out;
   }
-
-  std::vector<std::uint64_t> performed;
-  int woken = 0;
-  std::function<void()> while_performing = [] {};
-  EffectQueue queue{[this](const Effect& effect) {
-                      performed.push_back(std::get<EndSession>(effect).session.value);
-                      while_performing();
-                    },
-                    [this] { ++woken; }};
+  void write(std::size_t records_max = SIZE_MAX) {
+    EXPECT_FALSE(queue.take_changes(records_max).empty());
+    queue.written();
+  }
+  EffectQueue queue;
   using Ids = std::vector<std::uint64_t>;
 };
 
-TEST_F(EffectQueueTest, WithoutRecordsEverythingHappensAtOnce) {
-  queue.add({end(1), end(2)});
-  EXPECT_EQ(performed, (Ids{1, 2}));
-  EXPECT_EQ(woken, 0);
+TEST_F(EffectQueueTest, WithoutRecordsEverythingLeavesAtOnceInItsOrder) {
+  queue.add({say(1, 1), say(2, 2), refuse(3)});
+  queue.add({say(1, 4)});
+  EXPECT_FALSE(queue.has_changes());
+  EXPECT_EQ(leaving(), (Ids{1, 2, 1003, 4}));
 }
 
-TEST_F(EffectQueueTest, WhatFollowsARecordWaitsUntilItIsDurable) {
-  queue.add({end(1), record(7), end(2)});
-  queue.add({end(3)});
-  EXPECT_EQ(performed, Ids{1});
-  EXPECT_EQ(woken, 1);
-  EXPECT_EQ(sessions(queue.take_changes()), Ids{7});
-  EXPECT_EQ(performed, Ids{1}) << "being written is not written";
+TEST_F(EffectQueueTest, AWelcomeWaitsForItsSessionAndWhatFollowsStaysBehindIt) {
+  queue.add({opens(7), welcome(7), say(7, 1)});
+  queue.add({say(7, 2)});
+  EXPECT_EQ(leaving(), Ids{});
+  EXPECT_EQ(queue.take_changes().size(), 1u);
+  EXPECT_EQ(leaving(), Ids{}) << "being written is not written";
   queue.written();
-  EXPECT_EQ(performed, (Ids{1, 2, 3}));
+  EXPECT_EQ(leaving(), (Ids{1007, 1, 2}));
   EXPECT_EQ(queue.waiting(), 0u);
 }
 
+// A slow disk used to slow all locks behind the opening of a session.
+TEST_F(EffectQueueTest, OthersPassASessionThatOpensOrGoes) {
+  queue.add({opens(7), welcome(7)});
+  queue.add({drops(8), say(1, 1)});
+  queue.add({Record{{Settled{}}}, Record{{DropLosses{{1}, {3}}}}, say(1, 2), refuse(2)});
+  EXPECT_EQ(leaving(), (Ids{1, 2, 1002}));
+}
+
+TEST_F(EffectQueueTest, NothingPassesALossOrAnEnd) {
+  for (const Effect& record : {loses(8), ends(8)}) {
+    queue.add({say(1, 1), record, say(1, 2)});
+    queue.add({refuse(3)});
+    EXPECT_EQ(leaving(), Ids{1});
+    queue.add({opens(9), welcome(9), say(2, 4)});
+    write(1);
+    EXPECT_EQ(leaving(), (Ids{2, 1003, 4}));
+    write();
+    EXPECT_EQ(leaving(), Ids{1009});
+  }
+}
+
+TEST_F(EffectQueueTest, AWelcomeBehindALossStaysBeforeWhatFollowsIt) {
+  queue.add({opens(7), welcome(7), loses(8), say(7, 1), say(2, 2)});
+  write(1);
+  EXPECT_EQ(leaving(), Ids{1007});
+  write();
+  EXPECT_EQ(leaving(), (Ids{1, 2}));
+}
+
 TEST_F(EffectQueueTest, RecordsThatComeDuringAWriteAreWrittenTogetherAfterIt) {
-  queue.add({record(7), end(1)});
-  EXPECT_EQ(sessions(queue.take_changes()), Ids{7});
-  queue.add({record(8), end(2)});
-  queue.add({record(9), end(3)});
-  EXPECT_EQ(woken, 2) << "once for each batch";
+  queue.add({opens(7)});
+  EXPECT_EQ(queue.take_changes().size(), 1u);
+  queue.add({opens(8), welcome(8)});
+  queue.add({opens(9), welcome(9)});
   queue.written();
-  EXPECT_EQ(performed, Ids{1});
-  EXPECT_EQ(sessions(queue.take_changes()), (Ids{8, 9}));
+  EXPECT_EQ(leaving(), Ids{});
+  EXPECT_EQ(queue.take_changes().size(), 2u);
   queue.written();
-  EXPECT_EQ(performed, (Ids{1, 2, 3}));
+  EXPECT_EQ(leaving(), (Ids{1008, 1009}));
 }
 
 TEST_F(EffectQueueTest, ARecordOfNothingHoldsNothingUp) {
-  queue.add({Record{}, end(1)});
-  EXPECT_EQ(performed, Ids{1});
-  EXPECT_EQ(woken, 0);
-}
-
-TEST_F(EffectQueueTest, EffectsOfEffectsComeAfterWhatIsThereAlready) {
-  bool once = true;
-  while_performing = [&] {
-    if (std::exchange(once, false)) queue.add({end(9)});
-  };
-  queue.add({end(1), end(2)});
-  EXPECT_EQ(performed, (Ids{1, 2, 9}));
+  queue.add({Record{}, welcome(1)});
+  EXPECT_FALSE(queue.has_changes());
+  EXPECT_EQ(leaving(), Ids{1001});
 }
 
 }  // namespace

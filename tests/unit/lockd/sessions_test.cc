@@ -211,5 +211,26 @@ TEST(Limited, EachLimitHasItsError) {
   EXPECT_TRUE(refused(d.ask(two, query(kA, kX, byte(0))), LockErrc::kTooManyRequests));
 }
 
+TEST(VolumeNames, OneNameIsOneVolumeForAsLongAsAnySessionHasIt) {
+  Driver d;
+  const auto say_hello = [&](std::uint64_t id, std::uint8_t volume, const std::string& name) {
+    Hello hello = Driver::hello_of(volume);
+    hello.volume_name = name;
+    const auto effects = d.core.hello(hello, {SessionId{id}, {}, {}}, ConnectionId{id}, d.now());
+    d.absorb(effects);
+    return std::holds_alternative<Welcome>(greeting(effects));
+  };
+  EXPECT_TRUE(say_hello(1, 1, "nas:/export"));
+  EXPECT_TRUE(say_hello(2, 1, "nas:/export"));
+  EXPECT_FALSE(say_hello(3, 2, "nas:/export"));
+  EXPECT_TRUE(say_hello(4, 2, "nas:/other"));
+  d.goodbye(SessionId{1});
+  EXPECT_FALSE(say_hello(5, 2, "nas:/export"));
+  d.goodbye(SessionId{2});
+  EXPECT_TRUE(say_hello(6, 2, "nas:/export"));
+  EXPECT_TRUE(say_hello(7, 1, ""));
+  EXPECT_TRUE(say_hello(8, 2, "")) << "without a name nothing is compared";
+}
+
 }  // namespace
 }  // namespace holdfast::lockd::test

@@ -220,6 +220,24 @@ TEST_F(ClientReclaimTest, AnInterruptedWeakeningRequestIsAskedAgainAndCancelled)
   EXPECT_EQ(files_lost().size(), 1u);
 }
 
+// Found by the simulator (I1): told at once that it was interrupted, the caller went on with an
+// exclusive lock of which the new life of lockd knew the shared half.
+TEST_F(ClientReclaimTest, AWeakeningRequestInterruptedAfterTheRestartWaitsForItsVerdict) {
+  hold(lock(1, LockMode::kExclusive, 0, 30));
+  const CallId id = call(lock(1, LockMode::kShared, 10, 40));
+  restart();
+  const auto again = requests();
+  ASSERT_EQ(again.size(), 1u);
+  take(core.interrupt(id));
+  EXPECT_FALSE(outcome_of(id));
+  const auto cancels = requests();
+  ASSERT_EQ(cancels.size(), 1u);
+  EXPECT_EQ(std::get<CancelRequest>(cancels[0].command).target, again[0].number);
+  reply(1, Refused{LockErrc::kInterrupted});
+  EXPECT_EQ(error_of(id), LockErrc::kInterrupted);
+  EXPECT_EQ(files_lost(), std::vector<FileKey>{kFile});
+}
+
 TEST_F(ClientReclaimTest, AWaitingUpgradeKeepsWhatItHas) {
   hold(lock(1, LockMode::kShared, 0, 10));
   call(lock(1, LockMode::kExclusive, 0, 10));

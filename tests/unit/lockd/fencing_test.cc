@@ -1,17 +1,10 @@
-// Leases that run out, fencing, restarts: what is given away, when, and what was recorded before.
+// Leases that run out and fencing: what is given away, when, and what was recorded before.
 #include "tests/unit/lockd/driver.h"
 
 #include <gmock/gmock.h>
 
 namespace holdfast::lockd::test {
 namespace {
-
-Options real_options() {
-  Options options;
-  options.lease_ttl = 10s;
-  options.storage_delay = 2s;
-  return options;
-}
 
 struct FencingTest : testing::Test {
   Driver d{real_options()};
@@ -66,7 +59,7 @@ TEST_F(FencingTest, NobodyWantsItSoItIsKeptAndGoesOn) {
   d.ask(one, lock(kA, kX, byte(0)));
   pass_without(one, 60s);
   EXPECT_EQ(d.core.status().courtesy, 1U);
-  EXPECT_TRUE(records.empty());
+  EXPECT_EQ(records.size(), 1U) << "only that it is quiet";
   const auto back = std::get<Welcome>(greeting(resume(one)));
   EXPECT_EQ(back.session, one);
   EXPECT_TRUE(back.losses.empty());
@@ -76,9 +69,83 @@ TEST_F(FencingTest, NobodyWantsItSoItIsKeptAndGoesOn) {
 
 TEST_F(FencingTest, ARenewalOnTheOpenConnectionRevivesToo) {
   d.ask(one, lock(kA, kX, byte(0)));
-  pass_without(one, 20s);
+  pass_without(one, 14s);
   d.renew(one);
   EXPECT_EQ(d.core.status().courtesy, 0U);
+}
+
+TEST_F(FencingTest, WhoCannotWriteAnyMoreIsRecordedAsQuietAndMustSayHello) {
+  d.ask(one, lock(kA, kX, byte(0)));
+  pass_without(one, 14s);
+  EXPECT_TRUE(records.empty()) << "a write of it may still take effect";
+  d.pass(1s);
+  recorded(d.last);
+  ASSERT_EQ(records.size(), 1U);
+  EXPECT_EQ(std::get<PutSession>(records[0]).record.session, one);
+  EXPECT_EQ(std::get<PutSession>(records[0]).record.quiet, Quiet::kWaited);
+  EXPECT_EQ(all_of<Disconnect>(d.last).size(), 1U);
+  d.renew(two);
+  // An answer to a renewal waits for no record, and this one would have to.
+  const auto effects = d.core.renew(one, {}, d.now());
+  EXPECT_FALSE(renewed(effects));
+  EXPECT_EQ(all_of<Disconnect>(effects).size(), 1U);
+  EXPECT_TRUE(
+      all_of<SendReply>(d.core.request(one, {RequestNumber{2}, {}, unlock(kA, byte(0))}, d.now()))
+          .empty());
+  const auto back = resume(one);
+  ASSERT_EQ(back.size(), 3U) << "record, welcome, the reply it has not acknowledged";
+  EXPECT_EQ(std::get<PutSession>(std::get<Record>(back[0]).changes.at(0)).record.quiet, Quiet::kNo);
+  EXPECT_TRUE(std::holds_alternative<Greet>(back[1]));
+  d.renew(one);
+}
+
+// It would count towards sessions_max for a day.
+TEST_F(FencingTest, AFencedSessionThatHasNothingLeftEndsAfterAMinute) {
+  d.ask(one, lock(kA, kX, byte(0)));
+  d.send(two, lock(kA, kX, byte(0), Wait::kYes));
+  pass_without(one, 74s);
+  EXPECT_TRUE(d.ended.empty());
+  pass_without(one, 1s);
+  EXPECT_THAT(d.ended, testing::ElementsAre(one));
+  EXPECT_TRUE(std::holds_alternative<DropSession>(records.back()));
+  EXPECT_EQ(std::get<HelloRefused>(greeting(resume(one))).errc, LockErrc::kSessionLost);
+}
+
+TEST_F(FencingTest, AFencedSessionThatIsBackWithinAMinuteGoesOnWithWhatItWaitsFor) {
+  d.ask(one, lock(kA, kX, byte(0)));
+  d.ask(two, lock(kB, kX, byte(0), Wait::kNo, kOther));
+  const auto waits = d.send(one, lock(kA, kX, byte(0), Wait::kYes, kOther));
+  d.send(two, lock(kA, kX, byte(0), Wait::kYes));
+  pass_without(one, 70s);
+  EXPECT_TRUE(d.ended.empty());
+  resume(one);
+  d.ask(two, unlock(kB, byte(0), kOther));
+  EXPECT_TRUE(granted(d.answer(one, waits)));
+  pass_without(two, 5s);
+  EXPECT_TRUE(d.ended.empty());
+}
+
+TEST_F(FencingTest, AFurtherLossLeavesAFencedSessionItsMinute) {
+  d.ask(one, lock(kA, kX, byte(0)));
+  d.ask(one, lock(kA, kX, byte(0), Wait::kNo, kOther));
+  d.send(two, lock(kA, kX, byte(0), Wait::kYes));
+  pass_without(one, 100s);
+  EXPECT_TRUE(d.ended.empty()) << "it has something";
+  EXPECT_TRUE(granted(d.ask(two, lock(kA, kX, byte(0), Wait::kYes, kOther))));
+  pass_without(one, 59s);
+  EXPECT_TRUE(d.ended.empty());
+  pass_without(one, 1s);
+  EXPECT_THAT(d.ended, testing::ElementsAre(one));
+}
+
+TEST_F(FencingTest, AFencedSessionThatKeepsSomethingIsRecordedAsFenced) {
+  d.ask(one, lock(kA, kX, byte(0)));
+  d.ask(one, lock(kA, kX, byte(0), Wait::kNo, kOther));
+  d.send(two, lock(kA, kX, byte(0), Wait::kYes));
+  pass_without(one, 15s);
+  ASSERT_EQ(records.size(), 2U);
+  EXPECT_TRUE(std::holds_alternative<PutLoss>(records[0]));
+  EXPECT_EQ(std::get<PutSession>(records[1]).record.quiet, Quiet::kFenced);
 }
 
 TEST_F(FencingTest, AConflictIsRecordedThenWaitedOutThenGranted) {
@@ -124,6 +191,7 @@ TEST_F(FencingTest, WhoComesBackLosesOnlyWhatWasGivenAway) {
 TEST_F(FencingTest, AFencedSessionGivesFurtherFilesAwayAtOnceButRecordsThem) {
   d.ask(one, lock(kA, kX, byte(0)));
   d.ask(one, lock(kA, kX, byte(0), Wait::kNo, kOther));
+  d.ask(one, lock(kA, kX, byte(0), Wait::kNo, kShm));
   pass_without(one, 11s);
   d.ask(two, lock(kA, kX, byte(0)));
   pass_without(one, 5s);
@@ -247,6 +315,7 @@ TEST_F(FencingTest, ADatabaseIsLostWithItsWalIndex) {
   LockRequest shm = lock(kA, kX, byte(120), Wait::kNo, kShm);
   shm.wal_database = kFile;
   d.ask(one, lock(kA, kS, byte(0x40000002)));
+  d.ask(one, lock(kA, kX, byte(0), Wait::kNo, kOther));
   ASSERT_TRUE(granted(d.ask(one, shm)));
   pass_without(one, 12s);
   EXPECT_TRUE(refused(d.ask(two, lock(kA, kS, byte(0x40000002))), LockErrc::kWalOwnedElsewhere));
@@ -271,225 +340,6 @@ TEST_F(FencingTest, AMountThatRemembersMoreThanTheStoreStopsEverything) {
             LockErrc::kStaleLockd);
   EXPECT_TRUE(d.core.status().stale);
   EXPECT_FALSE(granted(d.ask(two, lock(kA, kX, byte(9)))));
-}
-
-// ---- Restart
-
-SessionRecord record_of(SessionId session) {
-  SessionRecord record;
-  record.session = session;
-  record.secret = Driver::secret_of(session);
-  record.volume[0] = 1;
-  record.volume_name = "nas:/export1";
-  record.address = "10.0.0.1";
-  record.write_life = 3s;
-  return record;
-}
-Recovered with(std::vector<SessionRecord> sessions) {
-  return {.epoch = Epoch{8}, .empty = false, .lease_ttl_max = 10s, .sessions = std::move(sessions)};
-}
-HeldLock held(OwnerId owner, LockMode mode, ByteRange range, FileKey file = kFile) {
-  HeldLock lock;
-  lock.file = file;
-  lock.owner = owner;
-  lock.handle = HandleId{owner.value};
-  lock.mode = mode;
-  lock.range = range;
-  return lock;
-}
-
-struct RestartTest : testing::Test {
-  const SessionId one{1001};
-  const SessionId two{1002};
-  std::optional<Driver> d;
-
-  void start(std::vector<SessionRecord> sessions) {
-    d.emplace(real_options(), with(std::move(sessions)));
-  }
-  Welcome resume(SessionId session) {
-    Hello hello = Driver::hello_of();
-    hello.write_life = 3s;
-    hello.resume = ResumeSession{session, Driver::secret_of(session), {}};
-    const auto effects = d->core.hello(hello, {SessionId{99}, {}, "10.0.0.1"},
-                                       ConnectionId{++connections}, d->now());
-    d->absorb(effects);
-    const auto answer = greeting(effects);
-    EXPECT_TRUE(std::holds_alternative<Welcome>(answer));
-    return std::holds_alternative<Welcome>(answer) ? std::get<Welcome>(answer) : Welcome{};
-  }
-  void reclaim(SessionId session, std::vector<HeldLock> locks) {
-    d->absorb(d->core.reclaim(
-        session, {.locks = std::move(locks), .wal_databases = {}, .last = true}, d->now()));
-  }
-  std::uint64_t connections = 0;
-};
-
-TEST_F(RestartTest, WhoIsBackHasItsLocksAndOthersWaitForThem) {
-  start({record_of(one), record_of(two)});
-  EXPECT_TRUE(resume(one).reclaim);
-  reclaim(one, {held(kA, kX, byte(0))});
-  EXPECT_TRUE(d->core.status().grace);
-  EXPECT_TRUE(resume(two).reclaim);
-  reclaim(two, {});
-  EXPECT_FALSE(d->core.status().grace) << "all are back";
-  EXPECT_TRUE(refused(d->ask(two, lock(kA, kX, byte(0))), LockErrc::kWouldBlock));
-  EXPECT_TRUE(granted(d->ask(two, lock(kA, kX, byte(1)))));
-}
-
-TEST_F(RestartTest, NothingIsGrantedWhileSomebodyIsMissing) {
-  start({record_of(one), record_of(two)});
-  resume(one);
-  reclaim(one, {});
-  const auto w = d->send(one, lock(kA, kX, byte(0)));
-  const SessionId fresh = d->open();
-  const auto v = d->send(fresh, lock(kA, kX, byte(5)));
-  for (int i = 0; i < 14; ++i) {
-    d->pass(1s);
-    d->renew(one);
-    d->renew(fresh);
-    EXPECT_FALSE(d->answer(one, w)) << i;
-    EXPECT_FALSE(d->answer(fresh, v)) << i;
-  }
-  d->pass(1s);  // lease, write life and storage delay are over
-  EXPECT_TRUE(granted(d->answer(one, w)));
-  EXPECT_TRUE(granted(d->answer(fresh, v)));
-  EXPECT_THAT(d->ended, testing::ElementsAre(two));
-}
-
-TEST_F(RestartTest, WaitersKeepTheirOldOrder) {
-  start({record_of(one), record_of(two)});
-  resume(one);
-  reclaim(one, {});
-  resume(two);
-  LockRequest second = lock(kA, kX, byte(0), Wait::kYes);
-  second.place = QueuePlace{Epoch{7}, 12};
-  const auto late = d->send(one, second);
-  reclaim(two, {held(kB, kX, byte(0))});
-  // Grace is over now; a placed request after it is an ordinary one, so begin again with both.
-  EXPECT_FALSE(d->answer(one, late));
-
-  start({record_of(one), record_of(two), record_of(SessionId{1003})});
-  const SessionId three{1003};
-  resume(one);
-  reclaim(one, {});
-  resume(two);
-  reclaim(two, {});
-  const auto newcomer = d->send(two, lock(kC, kX, byte(0), Wait::kYes));
-  const auto after = d->send(one, second);
-  LockRequest first = second;
-  first.place = QueuePlace{Epoch{7}, 11};
-  const auto before = d->send(two, first);
-  resume(three);
-  reclaim(three, {held(kB, kX, byte(0))});
-  EXPECT_FALSE(d->answer(two, before));
-  d->ask(three, unlock(kB, byte(0)));
-  EXPECT_TRUE(granted(d->answer(two, before)));
-  EXPECT_FALSE(d->answer(one, after));
-  d->ask(two, unlock(kA, byte(0)));
-  EXPECT_TRUE(granted(d->answer(one, after)));
-  EXPECT_FALSE(d->answer(two, newcomer));
-}
-
-// RFC 8881 section 8.4.3, first edge condition: lost before the restart.
-TEST_F(RestartTest, WhatWasLostCannotBeReclaimed) {
-  SessionRecord loser = record_of(one);
-  loser.losses.push_back({LossNumber{1}, kFile});
-  start({loser, record_of(two)});
-  const Welcome back = resume(one);
-  ASSERT_EQ(back.losses.size(), 1U);
-  reclaim(one, {held(kA, kX, byte(0)), held(kA, kX, byte(0), kOther)});
-  resume(two);
-  reclaim(two, {held(kA, kX, byte(0))});
-  d->pass(5s);  // the fence of the loss is waited out again
-  EXPECT_FALSE(d->core.status().grace);
-  EXPECT_EQ(d->core.list_locks(d->now(), 10).locks.size(), 2U);
-}
-
-// The second: missed one grace period, tries in the next.
-TEST_F(RestartTest, WhoMissedAGracePeriodIsRecordedAndRefused) {
-  start({record_of(one)});
-  d->pass(10s);
-  bool ended = false;
-  for (const Record& record : all_of<Record>(d->last))
-    for (const StoreChange& change : record.changes)
-      ended = ended || std::holds_alternative<EndSessionRecord>(change);
-  EXPECT_TRUE(ended);
-  SessionRecord struck = record_of(one);
-  struck.ended = true;
-  start({struck});
-  Hello hello = Driver::hello_of();
-  hello.resume = ResumeSession{one, Driver::secret_of(one), {}};
-  EXPECT_EQ(std::get<HelloRefused>(
-                greeting(d->core.hello(hello, {SessionId{9}, {}, {}}, ConnectionId{1}, d->now())))
-                .errc,
-            LockErrc::kSessionLost);
-  EXPECT_TRUE(d->core.status().grace) << "it may still write";
-  d->pass(5s);
-  EXPECT_FALSE(d->core.status().grace);
-}
-
-TEST_F(RestartTest, ConflictingReclaimsAreALossForTheSecond) {
-  start({record_of(one), record_of(two)});
-  resume(one);
-  reclaim(one, {held(kA, kX, byte(0))});
-  resume(two);
-  const auto effects = d->core.reclaim(
-      two,
-      {.locks = {held(kA, kX, byte(0)), held(kA, kX, byte(1))}, .wal_databases = {}, .last = true},
-      d->now());
-  d->absorb(effects);
-  const auto sent = all_of<Send>(effects);
-  ASSERT_EQ(sent.size(), 1U);
-  EXPECT_EQ(std::get<Reclaimed>(sent[0].message).losses.size(), 1U);
-  EXPECT_EQ(d->core.list_locks(d->now(), 10).locks.size(), 1U);
-}
-
-TEST_F(RestartTest, AnEmptyStoreWaitsOutWhoeverMayHaveALease) {
-  Recovered empty = with({});
-  empty.empty = true;
-  d.emplace(real_options(), empty);
-  const SessionId fresh = d->open();
-  const auto w = d->send(fresh, lock(kA, kX, byte(0)));
-  for (int i = 0; i < 16; ++i) {
-    d->pass(1s);
-    d->renew(fresh);
-    EXPECT_FALSE(d->answer(fresh, w)) << i;
-  }
-  d->pass(1s);
-  EXPECT_TRUE(granted(d->answer(fresh, w)));
-  const auto records = all_of<Record>(d->last);
-  ASSERT_EQ(records.size(), 1U);
-  EXPECT_TRUE(std::holds_alternative<Settled>(records[0].changes.at(0)));
-}
-
-TEST_F(RestartTest, ACancelReachesARequestThatWaitsForTheEndOfGrace) {
-  start({record_of(one), record_of(two)});
-  resume(one);
-  reclaim(one, {});
-  const auto w = d->send(one, lock(kA, kX, byte(0), Wait::kYes));
-  d->ask(one, CancelRequest{w});
-  EXPECT_TRUE(refused(d->answer(one, w), LockErrc::kInterrupted));
-}
-
-TEST_F(RestartTest, AReclaimThatBreaksOffBeginsAgain) {
-  start({record_of(one), record_of(two)});
-  resume(one);
-  d->absorb(d->core.reclaim(
-      one, {.locks = {held(kA, kX, byte(0))}, .wal_databases = {}, .last = false}, d->now()));
-  EXPECT_TRUE(resume(one).reclaim);
-  reclaim(one, {held(kA, kX, byte(3))});
-  resume(two);
-  reclaim(two, {});
-  EXPECT_TRUE(granted(d->ask(two, lock(kA, kX, byte(0)))));
-  EXPECT_TRUE(refused(d->ask(two, lock(kA, kX, byte(3))), LockErrc::kWouldBlock));
-}
-
-TEST_F(RestartTest, TokensGrowOverRestarts) {
-  Driver before;
-  const SessionId session = before.open();
-  const auto old = std::get<Granted>(*before.ask(session, lock(kA, kX, byte(0)))).token;
-  start({});
-  EXPECT_GT(std::get<Granted>(*d->ask(d->open(), lock(kA, kX, byte(0)))).token, old);
 }
 
 }  // namespace
