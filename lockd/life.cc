@@ -52,8 +52,14 @@ std::unique_ptr<Store> Lives::make_store() {
   const auto executor = loop_.get_executor();
   if (settings_.etcd) {
     ++identity_->life;
+    EtcdEvents events{.waits = [this](const std::string& why) { door_->say(why); },
+                      .leads = [this] { door_->close(); },
+                      .lost =
+                          [this, life = identity_->life](const std::string& why) {
+                            if (life == identity_->life) deposed(why);
+                          }};
     return std::make_unique<EtcdStore>(executor, *settings_.etcd, wall_seconds(), *identity_,
-                                       [this](const std::string& why) { deposed(why); });
+                                       std::move(events));
   }
   if (settings_.store == kMemoryStore) {
     log::warn("lockd.no_stable_storage",
@@ -79,6 +85,11 @@ asio::awaitable<int> Lives::run(std::function<void(const wire::StartFailure&)> c
 
 asio::awaitable<std::optional<wire::StartFailure>> Lives::live_once() {
   over_.clear();
+  door_.emplace(loop_.get_executor());
+  if (settings_.etcd && settings_.server.admin_path) {
+    auto opened = door_->open(*settings_.server.admin_path);
+    if (!opened) co_return opened.error();
+  }
   Server server(loop_.get_executor(), settings_.server, make_store());
   give_up_.emplace();
   std::optional<wire::StartFailure> failure;
@@ -93,6 +104,7 @@ asio::awaitable<std::optional<wire::StartFailure>> Lives::live_once() {
   co_await opened.wait();
   give_up_.reset();
   if (!failure) co_await over_.wait();
+  co_await door_->stop();
   co_await server.stop();
   co_return failure;
 }

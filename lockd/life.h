@@ -5,6 +5,7 @@
 /// Thread: the loop's. No two lives overlap: what a deposed one has not said is never said.
 
 #include "holdfast/task/event.h"
+#include "lockd/server/standby_door.h"
 #include "lockd/settings.h"
 #include "lockd/store/etcd/location.h"
 
@@ -41,6 +42,7 @@ class Lives {
   boost::asio::signal_set signals_;
   std::optional<EtcdIdentity> identity_;
   // Of the life that is:
+  std::optional<StandbyDoor> door_;  // with replicas, until it leads
   task::Event over_;
   std::optional<boost::asio::cancellation_signal> give_up_;  // while it opens
   bool stopping_ = false;

@@ -180,11 +180,10 @@ asio::awaitable<std::invoke_result_t<Work>> perform(Work work) {
 }  // namespace
 
 EtcdStore::EtcdStore(asio::any_io_executor executor, EtcdOptions options,
-                     std::uint64_t wall_seconds, EtcdIdentity identity,
-                     std::function<void(std::string)> on_lost)
-    : executor_(executor) {
-  auto posted = [executor, on_lost = std::move(on_lost)](std::string why) {
-    asio::post(executor, [on_lost, why = std::move(why)] { on_lost(why); });
+                     std::uint64_t wall_seconds, EtcdIdentity identity, EtcdEvents events)
+    : executor_(executor), events_(std::move(events)) {
+  auto posted = [executor, lost = events_.lost](std::string why) {
+    asio::post(executor, [lost, why = std::move(why)] { lost(why); });
   };
   worker_ = std::make_unique<Worker>(std::move(options), wall_seconds, std::move(identity),
                                      std::move(posted));
@@ -210,13 +209,17 @@ asio::awaitable<Store::Opened> EtcdStore::open(milliseconds lease_ttl) {
     if (why != waits_for) {
       log::info("lockd.standby", "store={} reason=\"{}\"", worker.options.location.text, why);
       waits_for = why;
+      events_.waits(why);
     }
     co_await sleep(executor_, pause);
   }
   for (;;) {
     auto beginning = perform([&worker] { return worker.begin_life(); });
     auto began = co_await asio::co_spawn(worker.thread, std::move(beginning), asio::use_awaitable);
-    if (auto* recovered = std::get_if<Recovered>(&began)) co_return std::move(*recovered);
+    if (auto* recovered = std::get_if<Recovered>(&began)) {
+      events_.leads();
+      co_return std::move(*recovered);
+    }
     std::optional<wire::StartFailure> failure;
     if (const auto* refused = std::get_if<wire::StartFailure>(&began)) failure = *refused;
     const auto* error = std::get_if<EtcdError>(&began);

@@ -17,14 +17,24 @@
 
 namespace holdfast::lockd {
 
+/// What the owner is told, on the loop. None may be called once the store is destroyed: the owner
+/// outlives it, or makes them do nothing.
+struct EtcdEvents {
+  /// open() waits; again when the reason changes.
+  std::function<void(const std::string& why)> waits;
+  /// open() leads and is about to return.
+  std::function<void()> leads;
+  /// Once: this one does not lead any more. authority_until() has passed; the owner ends the server
+  /// and opens a new one. From then on write() does not return.
+  std::function<void(const std::string& why)> lost;
+};
+
 class EtcdStore final : public Store {
  public:
   /// `identity`: of this process; each store that it makes gets a `life` of its own, and the former
-  /// one is closed. `on_lost` is called on the loop, once, when this one does not lead any more: by
-  /// then authority_until() has passed, and the owner ends the server and opens a new one. From
-  /// then on write() does not return.
+  /// one is closed.
   EtcdStore(boost::asio::any_io_executor executor, EtcdOptions options, std::uint64_t wall_seconds,
-            EtcdIdentity identity, std::function<void(std::string why)> on_lost);
+            EtcdIdentity identity, EtcdEvents events);
   ~EtcdStore() override;
 
   /// As SqliteStore::create_settled(). Blocks.
@@ -38,6 +48,7 @@ class EtcdStore final : public Store {
  private:
   struct Worker;
   boost::asio::any_io_executor executor_;
+  EtcdEvents events_;
   std::unique_ptr<Worker> worker_;
 };
 

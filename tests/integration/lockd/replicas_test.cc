@@ -1,7 +1,9 @@
 // Two lockd processes on a real etcd: killed, frozen, stopped, and everything started anew.
+#include "cli/admin/admin.h"
 #include "tests/integration/lockd/replicas_fixture.h"
 
 #include <csignal>
+#include <sstream>
 
 #include <gmock/gmock.h>
 
@@ -115,6 +117,26 @@ TEST(Replicas, AStandbyStopsWhenToldTo) {
   pair.standby().signal(SIGTERM);
   EXPECT_EQ(pair.standby().wait(), 0);
   EXPECT_EQ(pair.active().said(" lockd.deposed "), 0u);
+}
+
+TEST(Replicas, AStandbyTellsWhoAsksItThatItIsOne) {
+  ReplicaPair pair({});
+  std::ostringstream out;
+  std::ostringstream errors;
+  const cli::AdminOptions standby{.sockets = {pair.standby().admin_path()}, .json = false};
+  EXPECT_EQ(cli::run_locks(standby, out, errors), 1);
+  EXPECT_EQ(out.str(), "");
+  EXPECT_THAT(errors.str(), ::testing::MatchesRegex("holdfast: the lockd at .*/lockd.sock is a "
+                                                    "standby: the active one is .*:[0-9]+\n"));
+  const cli::AdminOptions both{.sockets = {pair.standby().admin_path(), pair.active().admin_path()},
+                               .json = false};
+  EXPECT_EQ(cli::run_sessions(both, out, errors), 0);
+  EXPECT_THAT(out.str(), ::testing::HasSubstr("no sessions"));
+  // The path is free for the server when it is its turn.
+  pair.active().signal(SIGTERM);
+  pair.active().wait();
+  pair.standby().wait_leading();
+  EXPECT_EQ(cli::run_locks(standby, out, errors), 0);
 }
 
 TEST(Replicas, EverythingRestartedAtOnceLosesNothing) {

@@ -40,11 +40,14 @@ class StoreContract : public ::testing::TestWithParam<Kind> {
     }
     if (!etcd()) etcd() = std::make_unique<support::EtcdCluster>();
     const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
+    const EtcdEvents events{
+        .waits = [](const std::string&) {},
+        .leads = [] {},
+        .lost = [](const std::string& why) { ADD_FAILURE() << "deposed: " << why; }};
     EtcdOptions options;
     options.location = *parse_etcd(etcd()->url(std::string("/") + test->name()));
-    return std::make_unique<EtcdStore>(
-        loop_.executor(), options, wall_seconds, fresh_etcd_identity(),
-        [](const std::string& why) { ADD_FAILURE() << "deposed: " << why; });
+    return std::make_unique<EtcdStore>(loop_.executor(), options, wall_seconds,
+                                       fresh_etcd_identity(), events);
   }
   Recovered life(const std::vector<StoreChanges>& writes, std::uint64_t wall_seconds = 0,
                  milliseconds lease_ttl = kTtl) {

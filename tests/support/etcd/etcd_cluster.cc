@@ -187,6 +187,16 @@ void EtcdCluster::wait_healthy() const {
   }
 }
 
+void EtcdCluster::put(const std::string& key, const std::string& value) const {
+  const std::string command =
+      fmt::format("ETCDCTL_API=3 etcdctl --endpoints=127.0.0.1:{} put '{}' >/dev/null",
+                  members_.front()->client_port(), key);
+  std::FILE* pipe = ::popen(command.c_str(), "w");
+  if (pipe == nullptr) throw std::runtime_error("popen failed");
+  std::fwrite(value.data(), 1, value.size(), pipe);
+  if (::pclose(pipe) != 0) throw std::runtime_error(command);
+}
+
 std::string EtcdCluster::ctl(const std::vector<std::string>& arguments) const {
   std::string command = fmt::format("ETCDCTL_API=3 etcdctl --endpoints=127.0.0.1:{}",
                                     members_.front()->client_port());

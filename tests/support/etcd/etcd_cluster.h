@@ -71,6 +71,8 @@ class EtcdCluster {
   void wait_healthy() const;
   /// Runs etcdctl with these arguments (API 3) and returns what it prints; throws if it fails.
   std::string ctl(const std::vector<std::string>& arguments) const;
+  /// Any bytes.
+  void put(const std::string& key, const std::string& value) const;
 
  private:
   std::filesystem::path directory_;
