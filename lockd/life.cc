@@ -86,10 +86,7 @@ asio::awaitable<int> Lives::run(std::function<void(const wire::StartFailure&)> c
 asio::awaitable<std::optional<wire::StartFailure>> Lives::live_once() {
   over_.clear();
   door_.emplace(loop_.get_executor());
-  if (settings_.etcd && settings_.server.admin_path) {
-    auto opened = door_->open(*settings_.server.admin_path);
-    if (!opened) co_return opened.error();
-  }
+  if (settings_.etcd) open_door();
   Server server(loop_.get_executor(), settings_.server, make_store());
   give_up_.emplace();
   std::optional<wire::StartFailure> failure;
@@ -107,6 +104,20 @@ asio::awaitable<std::optional<wire::StartFailure>> Lives::live_once() {
   co_await door_->stop();
   co_await server.stop();
   co_return failure;
+}
+
+void Lives::open_door() {
+  std::vector<wire::Address> addresses = settings_.server.listen;
+  if (settings_.server.admin_path) {
+    addresses.emplace_back(wire::UnixAddress{*settings_.server.admin_path});
+  }
+  for (const wire::Address& address : addresses) {
+    const auto* tcp = std::get_if<wire::TcpAddress>(&address);
+    const bool chosen_later = tcp != nullptr && tcp->port == 0;
+    if (chosen_later || door_->open(address)) continue;
+    log::info("lockd.standby_closed", "address={} meaning=\"cannot listen there now\"",
+              wire::to_string(address));
+  }
 }
 
 void Lives::listen_for_signals() {

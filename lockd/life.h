@@ -32,6 +32,7 @@ class Lives {
  private:
   [[nodiscard]] std::unique_ptr<Store> make_store();
   boost::asio::awaitable<std::optional<wire::StartFailure>> live_once();
+  void open_door();
   void listen_for_signals();
   void deposed(const std::string& why);
   void end_life();

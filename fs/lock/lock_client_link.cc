@@ -84,7 +84,8 @@ asio::awaitable<wire::Started> LockClient::start() {
     if (!failure) continue;
     const auto errc = core_.refusal() ? core_.refusal()->errc : LockErrc::kBadRequest;
     const bool starting = !unreachable_ && errc == LockErrc::kStarting;
-    const bool standby = !unreachable_ && errc == LockErrc::kStandby;
+    // One that cannot be reached beside one that is a standby: in the middle of a fail-over.
+    const bool standby = errc == LockErrc::kStandby;
     const auto patience = standby ? std::max<Duration>(options_.start_patience, kStandbyPatience)
                                   : Duration(options_.start_patience);
     const bool patient =
@@ -101,7 +102,8 @@ asio::awaitable<wire::Started> LockClient::start() {
 }
 
 std::optional<wire::StartFailure> LockClient::start_failure() const {
-  if (unreachable_) {
+  const bool standby = core_.refusal() && core_.refusal()->errc == LockErrc::kStandby;
+  if (unreachable_ && !standby) {
     return wire::StartFailure{
         .code = *unreachable_,
         .what = fmt::format("cannot reach lockd at {}: {}", where(), unreachable_->message()),

@@ -1,8 +1,5 @@
 #include "lockd/server/standby_door.h"
 
-#include "holdfast/base/log.h"
-
-#include <cerrno>
 #include <utility>
 
 namespace asio = boost::asio;
@@ -19,24 +16,18 @@ asio::awaitable<void> run_writer(std::shared_ptr<wire::Connection> connection) {
 StandbyDoor::StandbyDoor(asio::any_io_executor executor)
     : executor_(executor), reason_("it has just started"), group_(executor) {}
 
-wire::Started StandbyDoor::open(const std::string& path) {
-  auto opened = wire::Acceptor::open(executor_, wire::UnixAddress{path}, wire::StreamOptions{});
-  if (!opened) {
-    return wire::StartFailure{
-        .code = opened.error(),
-        .what = fmt::format("cannot listen on unix:{}: {}", path, opened.error().message()),
-        .hint = to_errno(opened.error()) == EADDRINUSE
-                    ? "another holdfast-lockd listens there already: give --admin another path"
-                    : "give --admin a path in a directory that this user may write to"};
-  }
-  acceptor_ = *std::move(opened);
-  group_.spawn("standby.accept", accept_loop(acceptor_));
-  return boost::system::in_place_value;
+bool StandbyDoor::open(const wire::Address& address) {
+  auto opened = wire::Acceptor::open(executor_, address, wire::StreamOptions{});
+  if (!opened) return false;
+  acceptors_.push_back(*std::move(opened));
+  group_.spawn("standby.accept", accept_loop(acceptors_.back()));
+  return true;
 }
 
 void StandbyDoor::close() {
-  if (acceptor_) acceptor_->close();
-  acceptor_.reset();
+  for (const auto& one : acceptors_)
+    one->close();
+  acceptors_.clear();
   for (const ConnectionPtr& one : connections_)
     one->close();
 }
@@ -62,7 +53,7 @@ asio::awaitable<void> StandbyDoor::accept_loop(std::shared_ptr<wire::Acceptor> a
 
 asio::awaitable<void> StandbyDoor::answer(ConnectionPtr connection) {
   const auto at = connections_.insert(connections_.end(), connection);
-  const auto filled = co_await connection->fill();
+  const auto filled = co_await connection->fill();  // nobody is kept longer than close()
   if (filled) {
     HelloRefused refused;
     refused.errc = LockErrc::kStandby;

@@ -1,19 +1,21 @@
 #pragma once
-/// The admin socket of a lockd that is not the active one: whatever is asked is refused with
-/// kStandby and one line about who is active, instead of a connection that nobody takes.
+/// The addresses of a lockd that is not the active one: whatever is asked there is refused with
+/// kStandby and one line about who is active. A mount that starts or comes back in the middle of a
+/// fail-over so knows that waiting is worth it, and people what they ask.
 ///
-/// Thread: the executor's thread only. close() before the server binds the same path; stop() has
-/// returned before destruction.
+/// Thread: the executor's thread only. close() before the server binds the same addresses; stop()
+/// has returned before destruction.
 
 #include "holdfast/task/group.h"
 #include "holdfast/wire/codec.h"
 #include "holdfast/wire/connection.h"
-#include "holdfast/wire/start_failure.h"
 #include "holdfast/wire/stream.h"
 
 #include <list>
 #include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -24,7 +26,8 @@ class StandbyDoor {
  public:
   explicit StandbyDoor(boost::asio::any_io_executor executor);
 
-  [[nodiscard]] wire::Started open(const std::string& path);
+  /// False: cannot listen there, as the server will say when it is its turn.
+  bool open(const wire::Address& address);
   /// What is answered from now on.
   void say(std::string reason) { reason_ = std::move(reason); }
   /// Takes nobody any more, and leaves the path free.
@@ -41,7 +44,7 @@ class StandbyDoor {
   boost::asio::any_io_executor executor_;
   wire::Codec codec_;
   std::string reason_;
-  std::shared_ptr<wire::Acceptor> acceptor_;  // shared with accept_loop(), which may end later
+  std::vector<std::shared_ptr<wire::Acceptor>> acceptors_;  // shared with accept_loop()
   std::list<ConnectionPtr> connections_;
   task::Group group_;
 };

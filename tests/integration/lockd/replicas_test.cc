@@ -112,6 +112,18 @@ TEST(Replicas, ACleanStopHandsOverAtOnceAndEndsNoSession) {
   EXPECT_TRUE(holder.heard.empty());
 }
 
+TEST(Replicas, AMountThatStartsInTheMiddleOfAFailOverWaitsForIt) {
+  ReplicaPair pair({});
+  DrivenLoop loop;
+  pair.active().signal(SIGKILL);
+  pair.active().wait();
+  const std::vector<wire::Address> dead_last{pair.standby().address(), pair.active().address()};
+  EXPECT_EQ(pair.standby().said(" lockd.leading "), 0u);
+  TestMount mount(loop, dead_last);
+  EXPECT_EQ(pair.standby().said(" lockd.leading "), 1u);
+  EXPECT_TRUE(loop.finish(mount.lock(1, LockMode::kExclusive)));
+}
+
 TEST(Replicas, AStandbyStopsWhenToldTo) {
   ReplicaPair pair({});
   pair.standby().signal(SIGTERM);
