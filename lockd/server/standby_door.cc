@@ -32,6 +32,13 @@ void StandbyDoor::close() {
     one->close();
 }
 
+std::vector<wire::Address> StandbyDoor::listening() const {
+  std::vector<wire::Address> out;
+  for (const auto& one : acceptors_)
+    out.push_back(one->address());
+  return out;
+}
+
 asio::awaitable<void> StandbyDoor::stop() {
   close();
   group_.cancel();
@@ -58,6 +65,7 @@ asio::awaitable<void> StandbyDoor::answer(ConnectionPtr connection) {
     HelloRefused refused;
     refused.errc = LockErrc::kStandby;
     refused.reason = reason_;
+    ++answered_;
     static_cast<void>(connection->send(ServerMessage(refused)));
     connection->close_after_writing();
     co_await connection->wait_closed();

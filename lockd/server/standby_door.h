@@ -11,6 +11,7 @@
 #include "holdfast/wire/connection.h"
 #include "holdfast/wire/stream.h"
 
+#include <cstdint>
 #include <list>
 #include <memory>
 #include <string>
@@ -33,6 +34,8 @@ class StandbyDoor {
   /// Takes nobody any more, and leaves the path free.
   void close();
   [[nodiscard]] boost::asio::awaitable<void> stop();
+  [[nodiscard]] std::uint64_t answered() const { return answered_; }
+  [[nodiscard]] std::vector<wire::Address> listening() const;
 
  private:
   using ConnectionPtr = std::shared_ptr<wire::Connection>;  // shared by its reader and its writer
@@ -44,6 +47,7 @@ class StandbyDoor {
   boost::asio::any_io_executor executor_;
   wire::Codec codec_;
   std::string reason_;
+  std::uint64_t answered_ = 0;
   std::vector<std::shared_ptr<wire::Acceptor>> acceptors_;  // shared with accept_loop()
   std::list<ConnectionPtr> connections_;
   task::Group group_;
