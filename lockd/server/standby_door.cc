@@ -49,7 +49,8 @@ asio::awaitable<void> StandbyDoor::accept_loop(std::shared_ptr<wire::Acceptor> a
   for (;;) {
     auto stream = co_await acceptor->accept();
     if (!stream) co_return;  // closed; or out of descriptors: then nobody is told why
-    if (connections_.size() >= kConnectionsMax) continue;
+    // Who asks does so at once: the oldest is one that only connected.
+    if (connections_.size() >= kConnectionsMax) connections_.front()->close();
     auto connection = std::make_shared<wire::Connection>(executor_, *std::move(stream), codec_,
                                                          wire::ConnectionLimits{});
     connection->set_frame_size_max(wire::kFirstFrameSizeMax);

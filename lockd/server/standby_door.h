@@ -42,7 +42,7 @@ class StandbyDoor {
   boost::asio::awaitable<void> accept_loop(std::shared_ptr<wire::Acceptor> acceptor);
   boost::asio::awaitable<void> answer(ConnectionPtr connection);
 
-  static constexpr std::size_t kConnectionsMax = 64;  // beyond it, one is closed at once
+  static constexpr std::size_t kConnectionsMax = 64;  // beyond it, the oldest is closed
 
   boost::asio::any_io_executor executor_;
   wire::Codec codec_;

@@ -205,9 +205,10 @@ asio::awaitable<Store::Opened> EtcdStore::open(milliseconds lease_ttl) {
         co_await asio::co_spawn(worker.thread, std::move(looking), asio::use_awaitable);
     if (const auto* failure = std::get_if<wire::StartFailure>(&look)) co_return *failure;
     if (std::holds_alternative<Leadership::Leads>(look)) break;
-    const std::string& why = std::get<Leadership::Waits>(look).why;
+    const auto& [why, detail] = std::get<Leadership::Waits>(look);
     if (why != waits_for) {
-      log::info("lockd.standby", "store={} reason=\"{}\"", worker.options.location.text, why);
+      log::info("lockd.standby", "store={} reason=\"{}\"{}", worker.options.location.text, why,
+                detail.empty() ? "" : fmt::format(" detail=\"{}\"", detail));
       waits_for = why;
       events_.waits(why);
     }

@@ -64,7 +64,7 @@ Leadership::Look Leadership::campaign(EtcdClient& client) {
     if (answer.error().kind != EtcdError::Kind::kUnreachable) {
       return etcd_refused(options_.location, answer.error());
     }
-    return Waits{fmt::format("etcd does not answer: {}", answer.error().text)};
+    return Waits{"etcd does not answer", answer.error().text};
   }
   const pb::KeyValue* key = only(*answer, 0);
   if (const pb::KeyValue* meta_key = only(*answer, 1)) {
@@ -99,7 +99,7 @@ Leadership::Look Leadership::campaign(EtcdClient& client) {
     seen_ = put;
     seen_at_ = now;
   }
-  if (now - seen_at_ < ttl) return Waits{fmt::format("the active one is {}", who)};
+  if (now - seen_at_ < ttl) return Waits{fmt::format("the active one is {}", who), {}};
   return take_over(client, put == 0 ? std::nullopt : std::optional(put));
 }
 
@@ -124,12 +124,12 @@ Leadership::Look Leadership::take_over(EtcdClient& client, std::optional<std::in
     if (answer.error().kind != EtcdError::Kind::kUnreachable) {
       return etcd_refused(options_.location, answer.error());
     }
-    return Waits{fmt::format("etcd does not answer: {}", answer.error().text)};
+    return Waits{"etcd does not answer", answer.error().text};
   }
   // It may have been carried out twice (EtcdClient): then the second time our own value is there.
   const pb::KeyValue* there = answer->succeeded() ? nullptr : only(*answer, 0);
   if (!answer->succeeded() && (there == nullptr || there->value() != value_)) {
-    return Waits{"another one was faster"};
+    return Waits{"another one was faster", {}};
   }
   led_since(sent);
   beating_ = std::thread([this] { beat(); });

@@ -36,7 +36,8 @@ class Leadership {
 
   struct Leads {};
   struct Waits {
-    std::string why;
+    std::string why;     ///< the same as long as nothing changes
+    std::string detail;  ///< may change each time: which member said what
   };
   /// One look, and one try if the time has come. Call it again and again, a small part of the time
   /// to live apart.
