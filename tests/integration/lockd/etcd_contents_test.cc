@@ -3,6 +3,7 @@
 #include "lockd/store/etcd/rows.h"
 #include "tests/integration/lockd/store_fixture.h"
 #include "tests/support/etcd/etcd_cluster.h"
+#include "tests/support/etcd/tcp_gate.h"
 #include "tests/support/lock/driven_loop.h"
 
 #include <optional>
@@ -155,6 +156,40 @@ TEST_F(EtcdContents, AWriteOfADeposedLeaderIsNotCarriedOut) {
   ASSERT_TRUE(next) << next.error().what;
   ASSERT_EQ(next->sessions.size(), 1u);
   EXPECT_EQ(next->sessions[0].session, sample_session(1).session);
+}
+
+// The first copy of a write is on its way while the second one, through another address of etcd,
+// and a later write are carried out. Then it arrives.
+TEST_F(EtcdContents, AWriteThatArrivesLateChangesNothing) {
+  support::TcpGate gate(etcd()->member(0).client_port());
+  EtcdOptions options;
+  options.location = *parse_etcd(fmt::format("etcd://127.0.0.1:{},127.0.0.1:{}{}", gate.port(),
+                                             etcd()->member(0).client_port(), prefix));
+  const EtcdEvents events{.waits = [](const std::string&) {},
+                          .leads = [] {},
+                          .lost = [this](const std::string& why) { lost = why; }};
+  EtcdStore store(loop.executor(), options, 0, fresh_etcd_identity(), events);
+  ASSERT_TRUE(loop.run(store.open(kTtl)));
+  SessionRecord record = sample_session(1);
+  gate.keep(800ms);  // less than a call waits for its answer
+  ASSERT_TRUE(loop.run(store.write({PutSession{record}})));
+  record.address = "198.51.100.7";
+  ASSERT_TRUE(loop.run(store.write({PutSession{record}})));
+  const auto revision = [&] {  // of the last put of meta
+    const std::string fields = etcd()->ctl({"get", key("meta"), "-w", "fields"});
+    const auto at = fields.find("\"ModRevision\"");
+    return fields.substr(at, fields.find('\n', at) - at);
+  };
+  const std::string before = revision();
+  gate.deliver();
+  std::this_thread::sleep_for(500ms);
+  EXPECT_EQ(revision(), before) << "the late copy was carried out";
+  EXPECT_FALSE(lost) << *lost;
+  loop.run(store.close());
+  const auto next = life();
+  ASSERT_TRUE(next) << next.error().what;
+  ASSERT_EQ(next->sessions.size(), 1u);
+  EXPECT_EQ(next->sessions[0].address, "198.51.100.7");
 }
 
 TEST_F(EtcdContents, AuthorityIsLessThanWhatOthersWait) {

@@ -48,7 +48,24 @@ TcpGate::~TcpGate() {
   }
 }
 
-bool TcpGate::pass(int from, int to) const {
+void TcpGate::keep(std::chrono::milliseconds within) {
+  keep_until_ = std::chrono::steady_clock::now() + within;
+}
+
+void TcpGate::keep_what_comes() {
+  std::array<char, 65536> room;
+  const bool still = std::chrono::steady_clock::now() < keep_until_.load();
+  for (Relay& one : relays_) {
+    const ssize_t got = ::recv(one.a, room.data(), room.size(), MSG_DONTWAIT);
+    if (got > 0 && still) one.kept.append(room.data(), static_cast<std::size_t>(got));
+    if (deliver_) {
+      (void)!::send(one.b, one.kept.data(), one.kept.size(), MSG_NOSIGNAL);
+      one.kept.clear();
+    }
+  }
+}
+
+bool TcpGate::pass(int from, int to) {
   std::array<char, 65536> room;
   const ssize_t got = ::recv(from, room.data(), room.size(), MSG_DONTWAIT);
   if (got <= 0) return false;
@@ -56,7 +73,15 @@ bool TcpGate::pass(int from, int to) const {
 }
 
 void TcpGate::run() {
+  const auto keeps = [this] {
+    return keep_until_.load() != std::chrono::steady_clock::time_point{};
+  };
   while (!end_) {
+    if (keeps()) {
+      keep_what_comes();
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      continue;
+    }
     if (shut_) {
       std::this_thread::sleep_for(std::chrono::milliseconds(kTurnMs));
       continue;
@@ -66,7 +91,7 @@ void TcpGate::run() {
       wanted.push_back({one.a, POLLIN, 0});
       wanted.push_back({one.b, POLLIN, 0});
     }
-    if (::poll(wanted.data(), wanted.size(), kTurnMs) <= 0 || shut_) continue;
+    if (::poll(wanted.data(), wanted.size(), kTurnMs) <= 0 || shut_ || keeps()) continue;
     std::size_t at = 1;
     for (auto it = relays_.begin(); it != relays_.end(); at += 2) {
       const bool goes_on = (wanted[at].revents == 0 || pass(it->a, it->b)) &&
@@ -84,7 +109,7 @@ void TcpGate::run() {
     const int a = ::accept4(listening_, nullptr, nullptr, SOCK_CLOEXEC);
     const int b = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (::connect(b, reinterpret_cast<const sockaddr*>(&target), sizeof target) == 0) {
-      relays_.push_back({a, b});
+      relays_.push_back({a, b, {}});
     } else {
       ::close(a);
       ::close(b);
