@@ -1,22 +1,19 @@
-// holdfast-lockd: one loop, one server. The parts are wired here and nowhere else.
+// holdfast-lockd: command line, files and the loop. Its parts are wired in life.cc.
 #include "holdfast/base/log.h"
-#include "lockd/server/identity.h"
-#include "lockd/server/server.h"
+#include "lockd/life.h"
 #include "lockd/settings.h"
-#include "lockd/store/memory_store.h"
+#include "lockd/store/etcd/etcd_store.h"
 #include "lockd/store/sqlite_store.h"
 
 #include <csignal>
 #include <filesystem>
 #include <iostream>
-#include <memory>
 #include <string>
+#include <utility>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/signal_set.hpp>
+#include <boost/asio/use_future.hpp>
 
 namespace asio = boost::asio;
 namespace lockd = holdfast::lockd;
@@ -39,99 +36,55 @@ void make_default_directories(const lockd::Settings& settings) {
   }
 }
 
-std::unique_ptr<lockd::Store> make_store(const lockd::Settings& settings,
-                                         const asio::any_io_executor& executor) {
-  if (settings.store == lockd::kMemoryStore) {
-    holdfast::log::warn("lockd.no_stable_storage",
-                        "meaning=\"a restart takes all locks from their holders\"");
-    return std::make_unique<lockd::MemoryStore>(std::make_shared<lockd::Contents>(),
-                                                lockd::wall_seconds());
-  }
-  return std::make_unique<lockd::SqliteStore>(executor, settings.store, lockd::wall_seconds());
-}
-
-int complain(const holdfast::wire::StartFailure& failure) {
+void complain(const holdfast::wire::StartFailure& failure) {
   std::cerr << "holdfast-lockd: " << failure.what << '\n';
   if (!failure.hint.empty()) std::cerr << "hint: " << failure.hint << '\n';
-  return lockd::kExitStart;
 }
 
-std::string fence_text(const lockd::Options& options) {
-  std::string out;
-  for (const lockd::FenceStep step : options.fence) {
-    if (!out.empty()) out += ',';
-    out += step == lockd::FenceStep::kWaitOut ? "wait-out" : "command";
-  }
-  return out;
-}
-
-void announce(const lockd::Server& server, const lockd::ServerOptions& options) {
-  std::string addresses;
-  for (const auto& address : server.listening()) {
-    if (!addresses.empty()) addresses += ',';
-    addresses += holdfast::wire::to_string(address);
-  }
-  const lockd::Options& core = options.coordinator;
-  // What a wait-out takes from the last renewal on, for a mount with the usual write_life.
-  const auto bound = core.lease_ttl + core.write_life_default + core.storage_delay;
-  holdfast::log::info("lockd.started",
-                      "addresses={} epoch={} lease_ttl_ms={} fence={} wait_out_ms={} grace={}",
-                      addresses, server.epoch().value, core.lease_ttl.count(), fence_text(core),
-                      bound.count(), server.coordinator().status().grace ? "yes" : "no");
-}
-
-int serve(const lockd::Settings& settings) {
-  asio::io_context loop(1);
+int serve(lockd::Settings settings) {
   make_default_directories(settings);
-  lockd::Server server(loop.get_executor(), settings.server,
-                       make_store(settings, loop.get_executor()));
-  int exit_code = lockd::kExitClean;
-  bool serving = false;
-  asio::cancellation_signal give_up;
-  asio::signal_set signals(loop, SIGTERM, SIGINT);
-  signals.async_wait([&](const boost::system::error_code& error, int number) {
-    if (error) return;
-    holdfast::log::info("lockd.stopping", "signal={}", number);
-    if (!serving) return give_up.emit(asio::cancellation_type::terminal);
-    asio::co_spawn(loop, server.stop(), [](std::exception_ptr) {});
-  });
-  const auto opened = [&](std::exception_ptr thrown, holdfast::wire::Started started) {
-    if (thrown) return signals.cancel();  // given up
-    if (!started) {
-      exit_code = complain(started.error());
-      return signals.cancel();
-    }
-    serving = true;
-    announce(server, settings.server);
-  };
-  asio::co_spawn(loop, server.open(), asio::bind_cancellation_slot(give_up.slot(), opened));
+  asio::io_context loop(1);
+  lockd::Lives lives(loop, std::move(settings));
+  auto exit_code = asio::co_spawn(loop, lives.run(&complain), asio::use_future);
   loop.run();
-  if (exit_code == lockd::kExitClean) holdfast::log::info("lockd.stopped", "");
-  return exit_code;
+  return exit_code.get();
 }
 
-int create_store(const std::string& path) {
-  if (auto created = lockd::SqliteStore::create_settled(path); !created) {
-    return complain(created.error());
+int create_store(const lockd::Settings& settings) {
+  const auto created = settings.etcd ? lockd::EtcdStore::create_settled(*settings.etcd)
+                                     : lockd::SqliteStore::create_settled(settings.store);
+  if (!created) {
+    complain(created.error());
+    return lockd::kExitStart;
   }
-  std::cout << "created " << path << ": the first holdfast-lockd with it serves at once\n";
+  std::cout << "created " << settings.store
+            << ": the first holdfast-lockd with it serves at once\n";
   return lockd::kExitClean;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  const lockd::Parsed parsed = lockd::parse_command_line(argc, argv);
+  lockd::Parsed parsed = lockd::parse_command_line(argc, argv);
   if (!parsed.settings) return parsed.exit_code;
-  holdfast::log::configure(parsed.settings->log);
+  lockd::Settings& settings = *parsed.settings;
+  holdfast::log::configure(settings.log);
   // A file size limit is an error of the store (setrlimit(2), RLIMIT_FSIZE), not our death.
   std::signal(SIGXFSZ, SIG_IGN);
   try {
-    if (parsed.settings->new_volume) {
-      make_default_directories(*parsed.settings);
-      return create_store(parsed.settings->store);
+    if (settings.etcd) {
+      auto secrets = lockd::read_secrets(settings.etcd_access);
+      if (!secrets) {
+        complain(secrets.error());
+        return lockd::kExitStart;
+      }
+      settings.etcd->secrets = *std::move(secrets);
     }
-    return serve(*parsed.settings);
+    if (settings.new_volume) {
+      make_default_directories(settings);
+      return create_store(settings);
+    }
+    return serve(std::move(settings));
   } catch (const std::exception& error) {
     std::cerr << "holdfast-lockd: " << error.what() << '\n';
     return lockd::kExitStart;

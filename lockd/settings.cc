@@ -27,6 +27,9 @@ struct Texts {
   std::string fence;
   std::vector<std::string> fence_command;
   double fence_timeout = 30;
+  double leader_ttl = 3;
+  double etcd_compact = 3600;
+  EtcdAccess etcd;
   std::string log_format = "text";
   std::string log_level = "info";
 };
@@ -57,6 +60,26 @@ void describe_fencing(CLI::App& app, Texts& texts) {
       ->capture_default_str();
 }
 
+void describe_replicas(CLI::App& app, Texts& texts) {
+  app.add_option("--leader-ttl", texts.leader_ttl,
+                 "etcd: seconds after which a standby takes over from an active lockd that is "
+                 "silent (1 to 60); it stops acting before")
+      ->check(CLI::Range(1.0, 60.0))
+      ->capture_default_str();
+  app.add_option("--etcd-ca", texts.etcd.ca,
+                 "etcd over TLS: certificate (PEM) of who signed etcd's");
+  app.add_option("--etcd-cert", texts.etcd.cert, "Our own certificate (PEM), if etcd asks for one");
+  app.add_option("--etcd-key", texts.etcd.key, "Its key (PEM)");
+  app.add_option("--etcd-user", texts.etcd.user, "User, where etcd's authentication is on");
+  app.add_option("--etcd-password-file", texts.etcd.password_file,
+                 "File whose first line is the user's password");
+  app.add_option("--etcd-compact", texts.etcd_compact,
+                 "etcd: every so many seconds the active lockd has it forget old versions of all "
+                 "keys; 0: never, something else does")
+      ->check(CLI::Range(0.0, 30.0 * 86400))
+      ->capture_default_str();
+}
+
 void describe_options(CLI::App& app, Texts& texts) {
   app.set_version_flag("--version", std::string("holdfast-lockd ") + HOLDFAST_VERSION);
   app.add_option("--listen", texts.listen,
@@ -71,8 +94,10 @@ void describe_options(CLI::App& app, Texts& texts) {
       ->check(CLI::Range(double{kLeaseTtlMin}, double{kLeaseTtlMax}))
       ->capture_default_str();
   app.add_option("--store", texts.store,
-                 "File that remembers sessions over a restart; on a local disk. memory: = none, "
-                 "for trials: a restart takes all locks from their holders")
+                 "Remembers sessions over a restart: a file on a local disk, or "
+                 "etcd://HOST:PORT[,HOST:PORT...][/PREFIX], shared by several lockds of which one "
+                 "is active. memory: = none, for trials: a restart takes all locks from their "
+                 "holders")
       ->capture_default_str();
   app.add_flag("--new-volume", texts.new_volume,
                "Create the store and exit. States that no mount has used any lockd with these "
@@ -85,6 +110,7 @@ void describe_options(CLI::App& app, Texts& texts) {
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}))
       ->capture_default_str();
   describe_fencing(app, texts);
+  describe_replicas(app, texts);
   app.set_config("--config", "", "File of lines key=value, the keys being the options above");
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.footer(
@@ -136,6 +162,33 @@ std::string take_fencing(const Texts& texts, ServerOptions& server) {
   return {};
 }
 
+// What is wrong, or nothing.
+std::string take_store(const Texts& texts, Settings& settings) {
+  settings.store = texts.store;
+  settings.new_volume = texts.new_volume;
+  const EtcdAccess& etcd = texts.etcd;
+  if (etcd.cert.empty() != etcd.key.empty()) return "--etcd-cert and --etcd-key go together";
+  if (etcd.ca.empty() && !etcd.cert.empty()) return "--etcd-cert: needs --etcd-ca";
+  if (etcd.user.empty() != etcd.password_file.empty()) {
+    return "--etcd-user and --etcd-password-file go together";
+  }
+  if (texts.store.starts_with(kEtcdScheme)) {
+    auto location = parse_etcd(texts.store);
+    if (!location) return "--store " + texts.store + ": " + location.error();
+    settings.etcd.emplace();
+    settings.etcd->location = *std::move(location);
+    settings.etcd->leader_ttl = seconds(texts.leader_ttl);
+    settings.etcd->compact_every = std::chrono::seconds(static_cast<long>(texts.etcd_compact));
+    settings.etcd_access = etcd;
+    return {};
+  }
+  if (!etcd.ca.empty() || !etcd.user.empty()) return "--etcd-...: --store does not name an etcd";
+  if (texts.store != kMemoryStore && !texts.store.starts_with('/')) {
+    return "--store: '" + texts.store + "' is no absolute path";
+  }
+  return {};
+}
+
 }  // namespace
 
 Parsed parse_command_line(int argc, const char* const* argv) {
@@ -169,12 +222,10 @@ Parsed parse_command_line(int argc, const char* const* argv) {
     }
     server.admin_path = texts.admin;
   }
-  if (texts.store != kMemoryStore && !texts.store.starts_with('/')) {
-    std::cerr << "holdfast-lockd: --store: '" << texts.store << "' is no absolute path\n";
+  if (const std::string wrong = take_store(texts, settings); !wrong.empty()) {
+    std::cerr << "holdfast-lockd: " << wrong << '\n';
     return {.settings = std::nullopt, .exit_code = kExitUsage};
   }
-  settings.store = texts.store;
-  settings.new_volume = texts.new_volume;
   server.coordinator.lease_ttl = seconds(texts.lease_ttl);
   server.coordinator.storage_delay = seconds(texts.storage_delay);
   server.coordinator.courtesy_max = seconds(texts.courtesy_max);

@@ -3,6 +3,7 @@
 
 #include "holdfast/base/log.h"
 #include "lockd/server/server.h"
+#include "lockd/store/etcd/location.h"
 
 #include <optional>
 #include <string>
@@ -22,7 +23,9 @@ inline constexpr int kExitUsage = 2;
 struct Settings {
   ServerOptions server;
   log::Options log;
-  std::string store = kDefaultStore;  ///< a path, or kMemoryStore
+  std::string store = kDefaultStore;  ///< a path, kMemoryStore, or what `etcd` was made of
+  std::optional<EtcdOptions> etcd;    ///< without its secrets: they are in `etcd_access`
+  EtcdAccess etcd_access;
   /// Create the store as one that knows that there is nothing to know, and exit.
   bool new_volume = false;
 };

@@ -22,11 +22,16 @@ std::optional<std::vector<List>> collect(const AdminOptions& options, const Clie
   const auto sockets = sockets_to_ask(options, errors);
   if (sockets.empty()) return std::nullopt;
   std::vector<List> lists;
+  bool standby = false;
   for (const std::string& path : sockets) {
     auto answer = ask(path, question);
     auto* list = answer ? std::get_if<List>(&*answer) : nullptr;
     if (list != nullptr) {
       lists.push_back(std::move(*list));
+      continue;
+    }
+    if (answer && said_standby(path, *answer, errors)) {
+      standby = true;
       continue;
     }
     const ErrorCode why = answer ? make_error_code(wire::WireErrc::kOutOfPlace) : answer.error();
@@ -36,7 +41,7 @@ std::optional<std::vector<List>> collect(const AdminOptions& options, const Clie
     if (to_errno(why) == EACCES) errors << "hint: run this as root\n";
   }
   if (!lists.empty()) return lists;
-  if (!given) errors << "holdfast: no lockd answers on this machine\n";
+  if (!given && !standby) errors << "holdfast: no lockd answers on this machine\n";
   return std::nullopt;
 }
 

@@ -41,6 +41,7 @@ std::optional<Answer> ask_for(const std::string& socket, const ClientMessage& qu
   auto answer = ask(socket, question);
   if (answer) {
     if (auto* wanted = std::get_if<Answer>(&*answer)) return std::move(*wanted);
+    if (said_standby(socket, *answer, errors)) return std::nullopt;
   }
   errors << fmt::format("holdfast: cannot ask lockd at {}: {}\n", socket,
                         answer ? "unexpected answer" : answer.error().message());

@@ -94,6 +94,13 @@ Result<ServerMessage> ask(const std::string& path, const ClientMessage& question
   return answering.get();
 }
 
+bool said_standby(const std::string& path, const ServerMessage& answer, std::ostream& errors) {
+  const auto* refused = std::get_if<HelloRefused>(&answer);
+  if (refused == nullptr || refused->errc != LockErrc::kStandby) return false;
+  errors << fmt::format("holdfast: the lockd at {} is a standby: {}\n", path, refused->reason);
+  return true;
+}
+
 std::vector<std::string> sockets_to_ask(const AdminOptions& options, std::ostream& errors) {
   auto sockets = options.sockets.empty() ? local_sockets() : options.sockets;
   if (sockets.empty()) {

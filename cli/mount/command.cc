@@ -21,7 +21,8 @@ void register_mount(CLI::App& app, int& exit_code) {
   command->add_option("mountpoint", arguments->mountpoint, "An existing directory")->required();
   command
       ->add_option("-o,--options", arguments->options,
-                   "lockd=HOST[:PORT]|unix:PATH|embedded (required), ro, soft, timeo=, port=, "
+                   "lockd=HOST[:PORT][/HOST[:PORT]...]|unix:PATH|embedded (required), ro, soft, "
+                   "timeo=, port=, "
                    "mountport=, rsize=, wsize=, nconnect=, volume_id=UUID, lockd_wait=SECONDS, "
                    "log=PATH|journal|stderr, debug, [no]allow_other, nosuid, nodev, noexec")
       ->type_name("OPTION,...")

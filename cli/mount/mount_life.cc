@@ -135,8 +135,8 @@ class Life {
 
   asio::awaitable<Done> begin_locks(VolumeId volume) {
     fs::LockClientOptions options;
-    if (const auto* address = std::get_if<wire::Address>(&*settings_.options.lockd)) {
-      options.addresses = {*address};
+    if (const auto* shared = std::get_if<SharedLockd>(&*settings_.options.lockd)) {
+      options.addresses = *shared;
     } else {
       auto embedded = co_await EmbeddedServer::open(io_.get_executor(), volume);
       if (!embedded) co_return embedded.error();

@@ -29,7 +29,8 @@ boost::system::result<MountSettings, Failure> settings_from(const MountArguments
   if (arguments.read_only) settings.options.read_only = true;
   if (!settings.options.lockd)
     return Failure{kExitUsage, "who decides about locks? -o lockd= is missing",
-                   "-o lockd=HOST[:PORT] names the holdfast-lockd that all nodes share; "
+                   "-o lockd=HOST[:PORT] names the holdfast-lockd that all nodes share "
+                   "(HOST1/HOST2: its replicas); "
                    "-o lockd=embedded suffices if only this node uses the volume"};
   if (auto* directory = std::get_if<DirectorySource>(&settings.source))
     directory->path = absolute_path(directory->path);  // the daemon's working directory is /

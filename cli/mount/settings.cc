@@ -48,11 +48,27 @@ Done parse_lockd(std::string_view value, MountOptions& options) {
     options.lockd = EmbeddedLockd{};
     return {};
   }
-  auto address = wire::parse_address(value);
-  if (!address)
-    return Failure{kExitUsage, fmt::format("-o lockd={}: {}", value, address.error().what),
-                   "give HOST, HOST:PORT, unix:/path or embedded"};
-  options.lockd = LockdChoice(*address);
+  // A slash between addresses: a comma ends the option, and no host or port has a slash in it. The
+  // path of a unix socket has: it stands alone.
+  const auto bad = [&](std::string_view why) {
+    return Failure{kExitUsage, fmt::format("-o lockd={}: {}", value, why),
+                   "give HOST, HOST:PORT, several of them with a slash between them, unix:/path or "
+                   "embedded"};
+  };
+  SharedLockd all;
+  for (std::string_view rest = value;;) {
+    const bool path = rest.starts_with("unix:");
+    const auto end = path ? rest.size() : std::min(rest.find('/'), rest.size());
+    const std::string_view one = rest.substr(0, end);
+    auto address = wire::parse_address(one);
+    if (!address) return bad(address.error().what);
+    if (one == "embedded" || (path && !all.empty())) return bad("only HOST:PORT has replicas");
+    if (std::find(all.begin(), all.end(), *address) != all.end()) return bad("one is there twice");
+    all.push_back(*address);
+    if (end == rest.size()) break;
+    rest.remove_prefix(end + 1);
+  }
+  options.lockd = LockdChoice(std::move(all));
   return {};
 }
 

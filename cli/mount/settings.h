@@ -20,7 +20,9 @@ namespace holdfast::cli {
 
 /// lockd inside the mount's own process: for volumes that one node uses.
 struct EmbeddedLockd {};
-using LockdChoice = std::variant<EmbeddedLockd, wire::Address>;
+/// A holdfast-lockd that all nodes share, and its replicas: tried in this order. At least one.
+using SharedLockd = std::vector<wire::Address>;
+using LockdChoice = std::variant<EmbeddedLockd, SharedLockd>;
 
 /// -o log=…
 struct LogTarget {

@@ -26,6 +26,7 @@ constexpr std::chrono::milliseconds kGoodbyeMax{1'000};
 constexpr std::chrono::milliseconds kReplicaPatience{1'500};
 // How long start() waits for one of the standbys to become the active one, at least.
 constexpr std::chrono::seconds kStandbyPatience{15};
+constexpr std::chrono::milliseconds kStandbyBackoffMax{1'000};
 
 asio::awaitable<void> sleep(asio::any_io_executor executor, std::chrono::nanoseconds duration) {
   asio::steady_timer timer(executor, duration);
@@ -84,7 +85,8 @@ asio::awaitable<wire::Started> LockClient::start() {
     if (!failure) continue;
     const auto errc = core_.refusal() ? core_.refusal()->errc : LockErrc::kBadRequest;
     const bool starting = !unreachable_ && errc == LockErrc::kStarting;
-    const bool standby = !unreachable_ && errc == LockErrc::kStandby;
+    // One that cannot be reached beside one that is a standby: in the middle of a fail-over.
+    const bool standby = errc == LockErrc::kStandby;
     const auto patience = standby ? std::max<Duration>(options_.start_patience, kStandbyPatience)
                                   : Duration(options_.start_patience);
     const bool patient =
@@ -101,7 +103,8 @@ asio::awaitable<wire::Started> LockClient::start() {
 }
 
 std::optional<wire::StartFailure> LockClient::start_failure() const {
-  if (unreachable_) {
+  const bool standby = core_.refusal() && core_.refusal()->errc == LockErrc::kStandby;
+  if (unreachable_ && !standby) {
     return wire::StartFailure{
         .code = *unreachable_,
         .what = fmt::format("cannot reach lockd at {}: {}", where(), unreachable_->message()),
@@ -236,7 +239,8 @@ asio::awaitable<void> LockClient::converse(std::unique_ptr<wire::Stream> stream)
       if (told_all && core_.has_more_to_say()) {
         group_.spawn("lockd.reclaim", tell_all(connection));
       }
-      if (entitled()) {  // welcomed: the next failure starts a new count
+      // Welcomed: the next failure starts a new count. Refused, the lease may run all the same.
+      if (entitled() && !dropped_) {
         attempted_.set();
         welcomed_ = true;
         failures_ = refusals_ = 0;
@@ -270,7 +274,9 @@ asio::awaitable<void> LockClient::back_off(std::optional<DropConnection> dropped
   // Half to all of it: mounts that lost lockd together come back apart.
   const double share = std::uniform_real_distribution<double>(0.5, 1.0)(jitter_);
   const auto delay = std::chrono::duration_cast<std::chrono::nanoseconds>(backoff_ * share);
-  backoff_ = std::min(backoff_ * 2, options_.backoff_max);
+  // All are standbys or silent: one of them is about to take over.
+  const bool standby = core_.refusal() && core_.refusal()->errc == LockErrc::kStandby;
+  backoff_ = std::min(backoff_ * 2, standby ? kStandbyBackoffMax : options_.backoff_max);
   co_await sleep(executor_, delay);
 }
 

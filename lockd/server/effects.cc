@@ -41,6 +41,8 @@ const char* what_to_do(int number) {
     case EACCES:
     case EPERM:
       return "make the store's storage writable again; mounts that are connected go on";
+    case EHOSTUNREACH:
+      return "see whether etcd runs and has a quorum; without it this lockd stops acting";
     default:
       return "repair the store's storage (see the kernel's log); mounts that are connected go on, "
              "but none is welcomed and nothing is given away";

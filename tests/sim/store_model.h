@@ -1,7 +1,7 @@
 #pragma once
 /// lockd's stable storage: atomic writes that become durable some time later, or fail with their
-/// outcome unknown. With several lockds it also knows who leads (as etcd does): a write of one that
-/// does not is refused.
+/// outcome unknown. With several lockds it also knows who leads (lockd/store/etcd/leadership.h): a
+/// write of one that does not is refused.
 
 #include "lockd/core/records.h"
 #include "tests/sim/world.h"

@@ -1,9 +1,13 @@
 // lockd's store: what it keeps, and what it refuses to serve from.
+#include "lockd/store/etcd/etcd_store.h"
 #include "lockd/store/memory_store.h"
 #include "lockd/store/sqlite.h"
 #include "lockd/store/sqlite_store.h"
 #include "tests/integration/lockd/store_fixture.h"
+#include "tests/support/etcd/etcd_cluster.h"
 #include "tests/support/lock/driven_loop.h"
+
+#include <array>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -17,15 +21,33 @@ using namespace testing;
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
 
+enum class Kind { kMemory, kSqlite, kEtcd };
+
 // The same promises for every implementation: `make` builds a store for a next life of lockd over
 // the same stable storage.
-class StoreContract : public ::testing::TestWithParam<bool> {
+class StoreContract : public ::testing::TestWithParam<Kind> {
  protected:
+  static void TearDownTestSuite() { etcd().reset(); }
+
   std::unique_ptr<Store> make(std::uint64_t wall_seconds = 0) {
-    if (GetParam()) {
-      return std::make_unique<SqliteStore>(loop_.executor(), directory_ / "store", wall_seconds);
+    switch (GetParam()) {
+      case Kind::kMemory:
+        return std::make_unique<MemoryStore>(memory_, wall_seconds);
+      case Kind::kSqlite:
+        return std::make_unique<SqliteStore>(loop_.executor(), directory_ / "store", wall_seconds);
+      case Kind::kEtcd:
+        break;
     }
-    return std::make_unique<MemoryStore>(memory_, wall_seconds);
+    if (!etcd()) etcd() = std::make_unique<support::EtcdCluster>();
+    const auto* test = ::testing::UnitTest::GetInstance()->current_test_info();
+    const EtcdEvents events{
+        .waits = [](const std::string&) {},
+        .leads = [] {},
+        .lost = [](const std::string& why) { ADD_FAILURE() << "deposed: " << why; }};
+    EtcdOptions options;
+    options.location = *parse_etcd(etcd()->url(std::string("/") + test->name()));
+    return std::make_unique<EtcdStore>(loop_.executor(), options, wall_seconds,
+                                       fresh_etcd_identity(), events);
   }
   Recovered life(const std::vector<StoreChanges>& writes, std::uint64_t wall_seconds = 0,
                  milliseconds lease_ttl = kTtl) {
@@ -41,13 +63,23 @@ class StoreContract : public ::testing::TestWithParam<bool> {
   }
 
  private:
+  // One for all tests, each with a prefix of its own.
+  static std::unique_ptr<support::EtcdCluster>& etcd() {
+    static std::unique_ptr<support::EtcdCluster> cluster;
+    return cluster;
+  }
   Directory directory_;
   std::shared_ptr<Contents> memory_ = std::make_shared<Contents>();
   support::DrivenLoop loop_;
 };
 
-INSTANTIATE_TEST_SUITE_P(Stores, StoreContract, ::testing::Bool(),
-                         [](const auto& which) { return which.param ? "Sqlite" : "Memory"; });
+std::string name_of(const ::testing::TestParamInfo<Kind>& which) {
+  constexpr std::array kNames{"Memory", "Sqlite", "Etcd"};
+  return kNames.at(static_cast<std::size_t>(which.param));
+}
+
+INSTANTIATE_TEST_SUITE_P(Stores, StoreContract,
+                         ::testing::Values(Kind::kMemory, Kind::kSqlite, Kind::kEtcd), name_of);
 
 TEST_P(StoreContract, EpochsGrowAndAreNeverBelowTheWallClock) {
   EXPECT_EQ(life({}, 1000).epoch.value, 1000u);

@@ -20,9 +20,11 @@ using support::unlock_request;
 /// A started client that writes down what its listener hears.
 class TestMount {
  public:
-  TestMount(support::DrivenLoop& loop, const wire::Address& address) : loop_(loop) {
+  TestMount(support::DrivenLoop& loop, const wire::Address& address)
+      : TestMount(loop, std::vector<wire::Address>{address}) {}
+  TestMount(support::DrivenLoop& loop, std::vector<wire::Address> addresses) : loop_(loop) {
     fs::LockClientOptions options;
-    options.addresses = {address};
+    options.addresses = std::move(addresses);
     options.node = "test";
     client = std::make_unique<fs::LockClient>(loop.executor(), options);
     client->listen({.suspended = [this] { heard.emplace_back("suspended"); },

@@ -1,4 +1,5 @@
 // The lock client while lockd is away, and when it comes back as another.
+#include "lockd/server/standby_door.h"
 #include "tests/integration/wire/lock_client_fixture.h"
 #include "tests/support/lock/lockd_process.h"
 
@@ -93,6 +94,24 @@ TEST(LockClientOutage, SuspendsByItselfAtTheDeadlineAndResumesWithItsLocks) {
   TestMount other(loop, lockd.address());
   EXPECT_FALSE(loop.finish(other.lock(1, LockMode::kShared))) << "the lock is still held";
   EXPECT_TRUE(loop.finish(mount.unlock(1)));
+}
+
+TEST(LockClientOutage, StandbysAreAskedMoreAndMoreSeldomThoughTheLeaseRuns) {
+  InProcessLockd lockd;
+  DrivenLoop loop;
+  lockd::StandbyDoor door(loop.executor());
+  ASSERT_TRUE(door.open(wire::TcpAddress{"127.0.0.1", 0}));
+  {
+    TestMount mount(loop, {lockd.address(), door.listening().front()});
+    lockd.kill();
+    loop.drive(3s);
+    EXPECT_TRUE(mount.client->entitled());
+    EXPECT_GE(door.answered(), 1u);
+    EXPECT_LE(door.answered(), 10u) << "0.1, 0.2, 0.4, 0.8, 1 s, half of it random";
+    lockd.start();
+    EXPECT_TRUE(loop.finish(mount.lock(1, LockMode::kExclusive))) << "and goes on";
+  }
+  loop.run(door.stop());
 }
 
 TEST(LockClientOutage, AKilledLockdLosesNoAnswerAcrossConnectionCuts) {

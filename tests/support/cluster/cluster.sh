@@ -68,10 +68,10 @@ nfs_start() { on_node srv "$cluster_nfs/ganesha" start "$CLUSTER/export" "$CLUST
 nfs_restart() { on_node srv "$cluster_nfs/ganesha" restart "$CLUSTER/nfs"; }
 nfs_kill() { "$cluster_nfs/ganesha" kill9 "$CLUSTER/nfs"; }
 
-node_mount() {  # node_mount a|b [extra -o options]
+node_mount() {  # node_mount a|b [extra -o options]; CLUSTER_LOCKDS: replicas instead of the cluster's own lockd
   local node=$1
   on_node "$node" "$bin/holdfast" mount "10.77.0.1:/export" "$CLUSTER/$node" \
-    -o "lockd=10.77.0.1:$LOCKD_PORT,log=$CLUSTER/log/$node.log${2:+,$2}"
+    -o "lockd=${CLUSTER_LOCKDS:-10.77.0.1:$LOCKD_PORT},log=$CLUSTER/log/$node.log${2:+,$2}"
 }
 
 # Looks into the table only: stat of a dead mount would hang.

@@ -18,7 +18,7 @@ TEST(MountSettings, ReadsEveryOption) {
       "volume_id=f81d4fae-7dec-4d0d-a765-00a0c91e6bf6,lockd_wait=30,log=/var/log/x,debug,ro,"
       "allow_other,nosuid,nodev,noexec,vers=3");
   ASSERT_TRUE(options.lockd);
-  EXPECT_EQ(std::get<wire::Address>(*options.lockd), wire::Address(wire::TcpAddress{"nas", 7000}));
+  EXPECT_EQ(std::get<SharedLockd>(*options.lockd), SharedLockd{(wire::TcpAddress{"nas", 7000})});
   EXPECT_EQ(options.port, 2050);
   EXPECT_EQ(options.mountport, 0);
   EXPECT_EQ(options.rsize, 65536U);
@@ -37,10 +37,17 @@ TEST(MountSettings, ReadsEveryOption) {
 
 TEST(MountSettings, KnowsTheThreeKindsOfLockd) {
   EXPECT_TRUE(std::holds_alternative<EmbeddedLockd>(*parsed("lockd=embedded").lockd));
-  EXPECT_EQ(std::get<wire::Address>(*parsed("lockd=unix:/run/x.sock").lockd),
-            wire::Address(wire::UnixAddress{"/run/x.sock"}));
-  EXPECT_EQ(std::get<wire::Address>(*parsed("lockd=nas").lockd),
-            wire::Address(wire::TcpAddress{"nas", wire::kDefaultPort}));
+  EXPECT_EQ(std::get<SharedLockd>(*parsed("lockd=unix:/run/x.sock").lockd),
+            SharedLockd{wire::UnixAddress{"/run/x.sock"}});
+  EXPECT_EQ(std::get<SharedLockd>(*parsed("lockd=nas").lockd),
+            SharedLockd{(wire::TcpAddress{"nas", wire::kDefaultPort})});
+}
+
+TEST(MountSettings, ReplicasOfLockdAreSeparatedBySlashes) {
+  const SharedLockd expected{wire::TcpAddress{"a", wire::kDefaultPort},
+                             wire::TcpAddress{"10.0.0.2", 7000}, wire::TcpAddress{"fd00::3", 7001}};
+  EXPECT_EQ(std::get<SharedLockd>(*parsed("lockd=a/10.0.0.2:7000/[fd00::3]:7001,ro").lockd),
+            expected);
 }
 
 TEST(MountSettings, IgnoresWhatIsMeantForMountAndSystemd) {
@@ -57,9 +64,12 @@ TEST(MountSettings, TheLastOneCounts) {
 }
 
 TEST(MountSettings, RefusesUnknownAndMalformedOptions) {
-  for (const char* text : {"nolock", "lokd=x", "lockd=", "lockd=nas:0x", "port=x", "port=70000",
-                           "rsize=1", "rsize=99999999", "nconnect=9", "timeo=0", "volume_id=1234",
-                           "log=relative", "vers=4", "remount", "remount,ro"}) {
+  for (const char* text :
+       {"nolock",    "lokd=x",         "lockd=",         "lockd=nas:0x",     "lockd=a/",
+        "lockd=/a",  "lockd=a//b",     "lockd=a/a:7680", "lockd=a/embedded", "lockd=a/unix:/x",
+        "port=x",    "port=70000",     "rsize=1",        "rsize=99999999",   "nconnect=9",
+        "timeo=0",   "volume_id=1234", "log=relative",   "vers=4",           "remount",
+        "remount,ro"}) {
     MountOptions options;
     const auto done = parse_options(text, UnknownOptions::kRefuse, options);
     ASSERT_FALSE(done) << text;

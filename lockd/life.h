@@ -1,0 +1,52 @@
+#pragma once
+/// The lives of one holdfast-lockd: a server is opened, serves, and ends by a signal; or, with
+/// replicas, because another lockd became the active one: then the next life waits for its turn.
+///
+/// Thread: the loop's. No two lives overlap: what a deposed one has not said is never said.
+
+#include "holdfast/task/event.h"
+#include "lockd/server/standby_door.h"
+#include "lockd/settings.h"
+#include "lockd/store/etcd/location.h"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include <boost/asio/awaitable.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+
+namespace holdfast::lockd {
+
+class Lives {
+ public:
+  Lives(boost::asio::io_context& loop, Settings settings);
+
+  /// Returns kExitClean after SIGTERM or SIGINT. A failure to start is given to `complain` and
+  /// returns kExitStart.
+  boost::asio::awaitable<int> run(std::function<void(const wire::StartFailure&)> complain);
+
+ private:
+  [[nodiscard]] std::unique_ptr<Store> make_store();
+  boost::asio::awaitable<std::optional<wire::StartFailure>> live_once();
+  void open_door();
+  void listen_for_signals();
+  void deposed(const std::string& why);
+  void end_life();
+  void announce(const Server& server) const;
+
+  boost::asio::io_context& loop_;
+  Settings settings_;
+  boost::asio::signal_set signals_;
+  std::optional<EtcdIdentity> identity_;
+  // Of the life that is:
+  std::optional<StandbyDoor> door_;  // with replicas, until it leads
+  task::Event over_;
+  std::optional<boost::asio::cancellation_signal> give_up_;  // while it opens
+  bool stopping_ = false;
+};
+
+}  // namespace holdfast::lockd
