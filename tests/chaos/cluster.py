@@ -43,12 +43,12 @@ def go_on(process):
 class Cluster:
     """One lockd with a store in a file. `Replicas` has more of them."""
     others = []  # namespaces beside those of the mounts
-    title = "one lockd"
 
     def __init__(self, bin_dir, top, name, nodes, ttl):
         self.bin = pathlib.Path(bin_dir).resolve()
         self.top = pathlib.Path(top)
         self.name, self.nodes, self.ttl = name, list(nodes), ttl
+        self.title, self.index = name, 0
         self.log = self.top / "log"
         self.export = self.top / "export"
         self.socket = str(self.top / "lockd.sock")
@@ -214,8 +214,16 @@ class Cluster:
 
     def daemons(self):
         """(what, process number) of each that runs."""
-        found = [("mount", process) for process in list(self.mounts.values())] + [("lockd", self.lockd)]
+        found = [("mount", process) for process in list(self.mounts.values())] + self.lockd_processes()
         return [(what, process.pid) for what, process in found if process and process.poll() is None]
+
+    def ended(self):
+        """Violations: daemons that are gone though nobody killed them."""
+        found = [(f"mount {node}", process) for node, process in self.mounts.items()] + self.lockd_processes()
+        return [f"O6: {what} has ended by itself, exit code {process.poll()}" for what, process in found if process and process.poll() is not None]
+
+    def lockd_processes(self):
+        return [("lockd", self.lockd)]
 
     # -- looking
     def ask(self, what):

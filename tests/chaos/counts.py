@@ -28,5 +28,10 @@ def choose(rng, kinds, made):
     return rng.choices(kinds, weights)[0]
 
 
+def share(kinds, made):
+    """How much of what is wanted of these is done, 0 to 1."""
+    return sum(min(1.0, made.get(kind, 0) / WANTED[kind]) for kind in kinds) / len(kinds)
+
+
 def reached(made):
     return all(made.get(kind, 0) >= wanted for kind, wanted in WANTED.items())

@@ -9,13 +9,13 @@ import traceback
 
 import counts
 import replica_faults
-from cluster import go_on, stop
+from cluster import Broken, go_on, stop
 
 HERE = pathlib.Path(__file__).resolve().parent
 LIVENESS_S = 60          # a healed mount that does nothing for so long, with nothing wrong near it, is dead
 NODE_KINDS = ["mount killed", "mount stopped", "mount stopped at a send", "client-lockd cut", "client-NFS cut", "wall clock jump"]
 SERVER_KINDS = ["lockd killed", "lockd stopped", "NFS server killed", "all at once", "wall clock jump"]
-RESTART_KINDS = ["lockd killed", "lockd stopped"]
+CALM_KINDS = ["lockd killed", "lockd stopped", "NFS server killed", "all at once"]
 # Not begun if the load ends sooner than that.
 ROOM_S = {"all at once": 15, "replicas restarted": 15, "NFS server killed": 10, "etcd quorum cut": 10}
 
@@ -81,6 +81,13 @@ class Injector:
     def others_active(self, key):
         with self.mutex:
             return any(other is not key for other in self.active)
+
+    def all_known_live(self):
+        """No dead mount is among the sessions that lockd knows: one that does not come back would prolong the grace."""
+        try:
+            return all(session["connected"] for session in self.cluster.ask("sessions"))
+        except (Broken, subprocess.TimeoutExpired):
+            return False
 
     # -- faults of a node
     def node_fault(self, rng, node, kind):
@@ -159,11 +166,14 @@ class Injector:
         if kind == "lockd killed":
             away = rng.choice([0, 0, rng.uniform(0, 1), rng.uniform(0, 2 * ttl)])
 
+            figures = {}
+
             def action():
+                figures["all_known_live"] = self.all_known_live()
                 cluster.lockd_kill()
                 self.nap(away)
                 cluster.lockd_start()
-            return self.fault(kind, "srv", f"away {away:.1f} s", action, cluster.nodes)
+            return self.fault(kind, "srv", f"away {away:.1f} s", action, cluster.nodes, figures=figures)
         if kind == "lockd stopped":
             seconds = skewed(rng, 0.5 * ttl, 3 * ttl)
 

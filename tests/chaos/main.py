@@ -26,6 +26,7 @@ from tally import Tally
 NODES = ["a", "b", "c"]
 SCRIPTS = ["app", "dead", "frozen", "e1", "e2"]
 PROGRESS_S = 30
+LIVES = 4  # of a cluster that breaks
 OURS = ("holdfast", "holdfast-lockd", "holdfast-guard", "ganesha.nfsd", "etcd")
 
 
@@ -45,13 +46,15 @@ class Run:
 
     # -- parts, each a thread
     def guarded(self, name, cluster, body):
-        """`body`, with the cluster up; down whatever happens."""
+        """`body`, with the cluster up; down whatever happens. Did it work?"""
         try:
             cluster.up()
             self.memory.clusters.append(cluster)
             body()
+            return True
         except Exception:
             self.tally.broke(f"{name}: {traceback.format_exc()}")
+            return False
         finally:
             if cluster in self.memory.clusters:
                 self.memory.clusters.remove(cluster)
@@ -64,15 +67,19 @@ class Run:
         top.mkdir()
         return top
 
-    def rounds(self, kind, until, calm_of):
-        name = "replicas" if kind is Replicas else "single"
-        cluster = kind(self.options.bin, self.place(name), f"{name[0]}{os.getpid()}", NODES, self.options.lease_ttl)
-        rounds = Rounds(cluster, self.tally, self.options, self.evidence, self.interrupted, say)
-        self.guarded(name, cluster, lambda: rounds.until(until, calm_of))
+    def rounds(self, kind, until, index=0):
+        """A cluster that breaks is replaced: the run goes on, but it is no clean one."""
+        for life in range(LIVES):
+            name = f"{'replicas' if kind is Replicas else 'lockd'}-{index}" + (f"-{life}" if life else "")
+            cluster = kind(self.options.bin, self.place(name), f"{name[0]}{os.getpid()}x{index}{life}", NODES, self.options.lease_ttl)
+            cluster.title, cluster.index = name, index
+            rounds = Rounds(cluster, self.tally, self.options, self.evidence, self.interrupted, say)
+            if self.guarded(name, cluster, lambda: rounds.until(until)) or self.interrupted.is_set() or time.monotonic() > until - 60:
+                return
 
     def scripted(self, index, until, names):
         cluster = Cluster(self.options.bin, self.place(f"scripted-{index}"), f"x{os.getpid()}x{index}", ["a", "b"], self.options.lease_ttl)
-        cluster.title = f"scripted {index}"
+        cluster.title = f"scripted-{index}"
         script = Scripted(cluster, f"{self.options.seed}/{index}", say, self.tally)
 
         def body():
@@ -86,28 +93,26 @@ class Run:
         parts, soak = self.options.only, self.options.soak
         begin, length = time.monotonic(), self.options.minutes * 60
         until = begin + length
-        third = (lambda number: number % 3 == 1) if soak else (lambda number: number % 2 == 1)
         found = []
         scripts = [p for p in SCRIPTS if p in parts or "scripted" in parts]
         if scripts:
             # Most of their time is waiting for leases: several side by side.
             found += [threading.Thread(target=self.scripted, args=[i, until, scripts]) for i in range(self.options.scripts)]
-        mix, restarts, leader = "mix" in parts, "restarts" in parts, "leader" in parts
+        single, leader = "mix" in parts or "restarts" in parts, "leader" in parts
         if leader and not etcd_is_here():
             self.tally.note(["no etcd here: nothing was done with replicas"])
             leader = False
-        calm_of = third if mix and restarts else lambda number: restarts
-        if soak or not leader or not (mix or restarts):
-            if mix or restarts:
-                found.append(threading.Thread(target=self.rounds, args=[Cluster, until, calm_of]))
+        if soak or not (single and leader):
+            if single:
+                found += [threading.Thread(target=self.rounds, args=[Cluster, until, i]) for i in range(self.options.clusters)]
             if leader:
-                found.append(threading.Thread(target=self.rounds, args=[Replicas, until, third]))
+                found.append(threading.Thread(target=self.rounds, args=[Replicas, until]))
         else:  # a slice: one after the other, on a machine that has other things to do
-            half = begin + length / 2
+            half = begin + length * 0.6
 
             def both():
-                self.rounds(Cluster, half, calm_of)
-                self.rounds(Replicas, until, lambda number: True)
+                self.rounds(Cluster, half)
+                self.rounds(Replicas, until)
             found.append(threading.Thread(target=both))
         return found
 
@@ -176,15 +181,17 @@ def options_of():
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 1_000_000))
     parser.add_argument("--minutes", type=float, default=None)
     parser.add_argument("--soak", action="store_true")
-    parser.add_argument("--only", default="scripted,mix,restarts,leader")
+    parser.add_argument("--only", default="scripted,mix,leader")
     parser.add_argument("--lease-ttl", type=int, default=3)
     parser.add_argument("--scripts", type=int, default=2, help="scripted clusters side by side")
+    parser.add_argument("--clusters", type=int, default=1, help="clusters with one lockd under load side by side (with --soak)")
     parser.add_argument("--workers", type=int, default=3, help="writers of each kind of load, for each cluster")
     parser.add_argument("--round-seconds", type=int, default=120)
     parser.add_argument("--report", metavar="DIR", help="report.json, report.md, and the evidence of violations")
     parser.add_argument("--json")
     options = parser.parse_args()
     options.only = options.only.split(",")
+    options.calm = "restarts" in options.only and "mix" not in options.only
     options.stop_file = os.environ.get("CHAOS_STOP_FILE", "/nonexistent")
     if options.minutes is None:
         options.minutes = 24 * 60 if options.soak else 3

@@ -6,6 +6,7 @@ from replicas import LEADER_TTL
 
 KINDS = ["leader killed", "leader stopped", "leader-etcd cut", "etcd quorum cut", "replicas restarted"]
 SERVER_KINDS = KINDS + ["NFS server killed", "all at once", "wall clock jump"]
+CALM_KINDS = KINDS + ["NFS server killed", "all at once"]
 FAIL_OVER_KINDS = ["leader killed", "leader stopped", "leader-etcd cut"]
 TAKEN_OVER_S = 30
 
@@ -30,7 +31,7 @@ def fail_over(injector, at, patience=TAKEN_OVER_S):
 
 def noted(injector, kind, detail, action, shortest=0.0):
     """`action` returns (how long the fault lasted or None, seconds without service or None)."""
-    figures = {}
+    figures = {"all_known_live": injector.all_known_live()}
 
     def inner():
         lasted, figures["fail_over_s"] = action()

@@ -15,8 +15,6 @@ def etcd_is_here():
 
 
 class Replicas(Cluster):
-    title = "replicas"
-
     def __init__(self, bin_dir, top, name, nodes, ttl, members=3):
         super().__init__(bin_dir, top, name, nodes, ttl)
         self.lockds = {"l1": None, "l2": None}
@@ -90,9 +88,8 @@ class Replicas(Cluster):
     def admin_socket(self):
         return self.socket_of(self.must_lead())
 
-    def ended(self):
-        """Replicas that are gone though nobody killed them."""
-        return [name for name, process in self.lockds.items() if process is not None and process.poll() is not None]
+    def lockd_processes(self):
+        return [("replica", process) for process in list(self.lockds.values())]
 
     # -- faults
     def coordinators(self):
@@ -112,7 +109,3 @@ class Replicas(Cluster):
 
     def lockd_kill(self):
         raise Broken("no single lockd here")
-
-    def daemons(self):
-        found = [("mount", p) for p in list(self.mounts.values())] + [("replica", p) for p in list(self.lockds.values())]
-        return [(what, p.pid) for what, p in found if p and p.poll() is None]

@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import time
 
+import counts
 import injector as faults
 import oracles
 import replica_faults
@@ -21,7 +22,7 @@ EVIDENCE_MAX = 5      # rounds whose evidence is kept
 
 
 class Rounds:
-    """All rounds on one cluster. `evidence`: where it goes; `calm`: no faults but those of the coordinator."""
+    """All rounds on one cluster. `evidence`: where it goes; `calm`: no faults but those of the servers, each alone."""
 
     def __init__(self, cluster, tally, options, evidence, interrupted, say):
         self.cluster, self.tally, self.options = cluster, tally, options
@@ -51,25 +52,55 @@ class Rounds:
         }
 
     def kinds(self, calm):
+        """(those of the servers, those of the nodes)"""
         replicated = isinstance(self.cluster, Replicas)
-        if calm:
-            return (replica_faults.FAIL_OVER_KINDS if replicated else faults.RESTART_KINDS), []
-        return (replica_faults.SERVER_KINDS if replicated else faults.SERVER_KINDS), faults.NODE_KINDS
+        if not calm:
+            return (replica_faults.SERVER_KINDS if replicated else faults.SERVER_KINDS), faults.NODE_KINDS
+        if replicated:
+            return (replica_faults.CALM_KINDS if self.options.soak else replica_faults.FAIL_OVER_KINDS), []
+        return faults.CALM_KINDS, []
+
+    def calm(self, number):
+        """By turns; in every third round whichever is behind."""
+        if self.options.calm or not self.options.soak:
+            return self.options.calm or isinstance(self.cluster, Replicas)
+        made = self.tally.made()
+        turn = (number + self.cluster.index + isinstance(self.cluster, Replicas)) % 3
+        return turn == 1 or turn == 2 and counts.share(self.kinds(True)[0], made) < counts.share(faults.NODE_KINDS, made)
 
     def run(self, number, seconds, calm):
         cluster = self.cluster
-        seed = (self.options.seed * 1000 + number) * 2 + isinstance(cluster, Replicas)
-        self.say(f"{cluster.title}, round {number}: seed {seed}, {seconds} s{', faults of the coordinator only' if calm else ''}")
+        seed = (self.options.seed * 1000 + number) * 10 + cluster.index * 2 + isinstance(cluster, Replicas)
+        self.say(f"{cluster.title}, round {number}: seed {seed}, {seconds} s{', faults of the servers only' if calm else ''}")
         shutil.rmtree(cluster.top / "keep", ignore_errors=True)
+        self.found, self.children = [], []
+        whole = False
+        try:
+            broken = self.judged(number, seed, seconds, calm)
+            whole = True
+        finally:
+            found = [f"{cluster.title}, round {number} (seed {seed}): {what}" for what in self.found]
+            self.tally.violation(found)
+            self.tidy(number, found, whole)
+        self.tally.add_load(rounds=1)
+        for what in broken:
+            self.tally.broke(what)
+        if broken:
+            raise Broken("a fault could not be made or healed")
+
+    def judged(self, number, seed, seconds, calm):
+        """What could not be made or healed; violations go to self.found."""
+        cluster, found = self.cluster, self.found
         serving = cluster.serving()
         before = (serving, cluster.descriptors(serving))
         probes = {node: Probe(cluster, node) for node in cluster.nodes}
-        found = []
+        self.children += [probe.process for probe in probes.values()]
         for node, probe in probes.items():
             if probe.wait_success(0, 60) is None:
                 raise Broken(f"mount {node} does not work at the start of round {number}")
         tap = Tap(cluster, str(number))
         load = self.load(number, seed, seconds)
+        self.children += [tap.process, *load.values()]
         time.sleep(BEGIN_S)
         maker = faults.Injector(cluster, probes, seed, self.say, self.tally)
         maker.run(seconds - BEGIN_S - END_S, *self.kinds(calm), self.interrupted)
@@ -78,7 +109,7 @@ class Rounds:
             if probe.wait_success(last, BACK_AFTER_LAST_S) is None:
                 found.append(f"O6: mount {node} does nothing {BACK_AFTER_LAST_S} s after the last fault")
         self.tally.take_records(maker.records)
-        found += maker.violations + oracles.orphan_waiters(cluster)
+        found += maker.violations + cluster.ended() + oracles.orphan_waiters(cluster)
         for mode, process in load.items():
             found += self.verdict(mode, process)
         for node, probe in probes.items():
@@ -91,14 +122,7 @@ class Rounds:
         left, notes = oracles.leftovers(cluster, before)
         found += left
         self.tally.note([f"{cluster.title}, round {number}: {note}" for note in notes])
-        found = [f"{cluster.title}, round {number} (seed {seed}): {what}" for what in found]
-        self.tally.violation(found)
-        self.tidy(number, found)
-        self.tally.add_load(rounds=1)
-        for what in maker.broken:
-            self.tally.broke(what)
-        if maker.broken:
-            raise Broken("a fault could not be made or healed")
+        return maker.broken
 
     def verdict(self, mode, process):
         """What torture says, O1-O4; its histories stay with the evidence."""
@@ -122,9 +146,11 @@ class Rounds:
         self.tally.add_tap(len(changes), judged, journals, dropped)
         return violations
 
-    def tidy(self, number, found):
-        """The work files go through the export itself; evidence stays if there is a violation."""
-        if found and self.kept < EVIDENCE_MAX:
+    def tidy(self, number, found, whole):
+        """The work files go through the export itself; evidence stays if there is a violation, or the round broke."""
+        for process in self.children if not whole else []:
+            process.kill()
+        if (found or not whole) and self.kept < EVIDENCE_MAX:
             self.kept += 1
             self.keep(f"round-{number}", found)
         for work in self.cluster.export.glob("holdfast-torture-*"):
@@ -133,7 +159,7 @@ class Rounds:
             tap.unlink()
 
     def keep(self, name, found):
-        to = self.evidence / self.cluster.title.replace(" ", "-") / name
+        to = self.evidence / self.cluster.title / name
         to.mkdir(parents=True, exist_ok=True)
         (to / "violations.txt").write_text("\n".join(found) + "\n")
         for part in ("log", "keep", "export"):
@@ -143,12 +169,11 @@ class Rounds:
             shutil.copy(file, to)
         self.say(f"evidence: {to}")
 
-    def until(self, end, calm_of):
-        """Rounds until `end`; `calm_of`: number -> bool."""
+    def until(self, end):
         number = 0
         while not self.interrupted.is_set():
             seconds = int(min(self.options.round_seconds, end - time.monotonic() - 12))
             if seconds < 30:
                 return
-            self.run(number, seconds, calm_of(number))
+            self.run(number, seconds, self.calm(number))
             number += 1

@@ -70,13 +70,16 @@ class Tally:
                 self.figure(f"{kind}: time without service", record["fail_over_s"])
                 if alone:
                     self.figure(f"{kind}, alone: time without service", record["fail_over_s"])
+                    if record["all_known_live"]:
+                        self.figure(f"{kind}, alone, all mounts live: time without service", record["fail_over_s"])
             if record.get("back_s") is None:
                 continue
             self.figure(f"{kind}: end of fault to first success", record["back_s"])
             if alone:
                 self.figure(f"{kind}, alone: to first success", record["back_s"])
                 if kind == "lockd killed" and record["detail"] == "away 0.0 s":
-                    self.figure("lockd killed and restarted at once, alone: pause", record["pause_s"])
+                    who = "all mounts live" if record["all_known_live"] else "a dead mount known"
+                    self.figure(f"lockd restarted at once, alone, {who}: pause", record["pause_s"])
 
     def progress(self):
         made = self.made()
