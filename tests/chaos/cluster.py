@@ -186,6 +186,10 @@ class Cluster:
     def lockd_option(self):
         return f"10.77.0.1:{PORT}"
 
+    def lockd_address(self):
+        """HOST PORT of one that listens."""
+        return ["10.77.0.1", str(PORT)]
+
     def mount_kill(self, node):
         self.end(self.mounts[node])
 

@@ -16,6 +16,7 @@ WANTED = {
     "NFS server killed": 100,
     "all at once": 50,
     "wall clock jump": 20,
+    "hostile clients": 20,
     "E1": 100,
     "E2": 100,
 }

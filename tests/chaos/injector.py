@@ -14,7 +14,7 @@ from cluster import Broken, go_on, stop
 HERE = pathlib.Path(__file__).resolve().parent
 LIVENESS_S = 60          # a healed mount that does nothing for so long, with nothing wrong near it, is dead
 NODE_KINDS = ["mount killed", "mount stopped", "mount stopped at a send", "client-lockd cut", "client-NFS cut", "wall clock jump"]
-SERVER_KINDS = ["lockd killed", "lockd stopped", "NFS server killed", "all at once", "wall clock jump"]
+SERVER_KINDS = ["lockd killed", "lockd stopped", "NFS server killed", "all at once", "wall clock jump", "hostile clients"]
 CALM_KINDS = ["lockd killed", "lockd stopped", "NFS server killed", "all at once"]
 # Not begun if the load ends sooner than that.
 ROOM_S = {"all at once": 15, "replicas restarted": 15, "NFS server killed": 10, "etcd quorum cut": 10}
@@ -161,6 +161,8 @@ class Injector:
             return replica_faults.make(self, rng, kind)
         if kind == "all at once":
             return self.all_at_once(rng)
+        if kind == "hostile clients":
+            return self.hostile_clients(rng)
         if kind == "wall clock jump":
             return self.clock_fault(rng, rng.choice(cluster.coordinators()), cluster.nodes)
         if kind == "lockd killed":
@@ -189,6 +191,18 @@ class Injector:
             cluster.nfs_kill()
             cluster.nfs_restart()
         self.fault(kind, "srv", "restarted at once", action, cluster.nodes)
+
+    def hostile_clients(self, rng):
+        seconds, seed = rng.uniform(2, 6), rng.random()
+
+        def action():
+            peers = [self.cluster.spawn(node, f"hostile-{node}", [sys.executable, HERE / "hostile.py", f"{seed}/{node}"] + self.cluster.lockd_address())
+                     for node in self.cluster.nodes]
+            lasted = self.nap(seconds)
+            for peer in peers:
+                self.cluster.end(peer)
+            return lasted
+        self.fault("hostile clients", "srv", f"on every node, {seconds:.1f} s", action, self.cluster.nodes, 1.0)
 
     def all_at_once(self, rng):
         cluster = self.cluster

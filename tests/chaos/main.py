@@ -99,8 +99,8 @@ class Run:
             # Most of their time is waiting for leases: several side by side.
             found += [threading.Thread(target=self.scripted, args=[i, until, scripts]) for i in range(self.options.scripts)]
         single, leader = "mix" in parts or "restarts" in parts, "leader" in parts
-        if leader and not etcd_is_here():
-            self.tally.note(["no etcd here: nothing was done with replicas"])
+        if leader and not etcd_is_here(self.options.bin):
+            self.tally.note(["no etcd here, or a lockd without it: nothing was done with replicas"])
             leader = False
         if soak or not (single and leader):
             if single:

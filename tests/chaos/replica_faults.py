@@ -5,7 +5,7 @@ from cluster import go_on, stop
 from replicas import LEADER_TTL
 
 KINDS = ["leader killed", "leader stopped", "leader-etcd cut", "etcd quorum cut", "replicas restarted"]
-SERVER_KINDS = KINDS + ["NFS server killed", "all at once", "wall clock jump"]
+SERVER_KINDS = KINDS + ["NFS server killed", "all at once", "wall clock jump", "hostile clients"]
 CALM_KINDS = KINDS + ["NFS server killed", "all at once"]
 FAIL_OVER_KINDS = ["leader killed", "leader stopped", "leader-etcd cut"]
 TAKEN_OVER_S = 30

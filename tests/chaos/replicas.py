@@ -1,6 +1,8 @@
 """A cluster whose coordinator is two lockds on etcd, each in a network namespace of its own, and so each member of etcd."""
+import pathlib
 import re
 import shutil
+import subprocess
 
 from cluster import ETCD_PEER_PORT, ETCD_PORT, PORT, Broken, Cluster, go_on, wait_for
 
@@ -10,8 +12,10 @@ LEADER_TTL = 3
 LEADER_PATIENCE_S = 60
 
 
-def etcd_is_here():
-    return shutil.which("etcd") is not None
+def etcd_is_here(bin_dir):
+    """etcd, and a lockd that was built with it."""
+    usage = subprocess.run([pathlib.Path(bin_dir) / "holdfast-lockd", "--help"], capture_output=True, text=True).stdout
+    return shutil.which("etcd") is not None and "etcd" in usage
 
 
 class Replicas(Cluster):
@@ -60,6 +64,9 @@ class Replicas(Cluster):
 
     def lockd_option(self):
         return "/".join(f"{self.address(name)}:{PORT}" for name in self.lockds)
+
+    def lockd_address(self):
+        return [self.address(self.must_lead()), str(PORT)]
 
     def state(self, name):
         """(state, epoch) by its log, None if it does not run."""
