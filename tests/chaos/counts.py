@@ -23,9 +23,13 @@ WANTED = {
 WHEN_REACHED = 0.02  # of what is wanted: what has its count is still made now and then
 
 
-def choose(rng, kinds, made):
-    """One of `kinds`, the likelier the more of it is missing: the table fills evenly. `made`: kind -> how often so far."""
-    weights = [max(WANTED[kind] - made.get(kind, 0), WHEN_REACHED * WANTED[kind]) for kind in kinds]
+FAVOUR = 3
+
+
+def choose(rng, kinds, made, favoured=()):
+    """One of `kinds`, the likelier the more of it is missing: the table fills evenly. `made`: kind -> how often so far;
+    `favoured`: those that cannot be made elsewhere."""
+    weights = [max(WANTED[kind] - made.get(kind, 0), WHEN_REACHED * WANTED[kind]) * (FAVOUR if kind in favoured else 1) for kind in kinds]
     return rng.choices(kinds, weights)[0]
 
 

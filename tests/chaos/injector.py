@@ -258,7 +258,7 @@ class Injector:
                 with self.places[place]:
                     if self.stopping.is_set():
                         return
-                    kind = counts.choose(rng, fitting, self.tally.made())
+                    kind = counts.choose(rng, fitting, self.tally.made(), replica_faults.KINDS)
                     if place == "srv":
                         self.server_fault(rng, kind)
                     else:

@@ -191,6 +191,11 @@ class Planner(unittest.TestCase):
             self.assertAlmostEqual(made[kind] / counts.WANTED[kind], 0.5, delta=0.2, msg=kind)
         self.assertFalse(counts.reached(made))
 
+    def test_what_only_one_cluster_can_make_comes_first_there(self):
+        rng, kinds = random.Random(1), ["leader killed", "NFS server killed"]
+        found = [counts.choose(rng, kinds, {}, ["leader killed"]) for _ in range(400)]
+        self.assertAlmostEqual(found.count("leader killed"), 300, delta=40)
+
     def test_what_is_missing_comes(self):
         made = dict(counts.WANTED, **{"all at once": 10})
         kinds = list(counts.WANTED)

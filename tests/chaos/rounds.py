@@ -61,12 +61,15 @@ class Rounds:
         return faults.CALM_KINDS, []
 
     def calm(self, number):
-        """By turns; in every third round whichever is behind."""
+        """By turns; in every third round whichever is behind, and whichever alone is missing."""
         if self.options.calm or not self.options.soak:
             return self.options.calm or isinstance(self.cluster, Replicas)
         made = self.tally.made()
+        servers, nodes = counts.share(self.kinds(True)[0], made), counts.share(faults.NODE_KINDS, made)
+        if (servers < 1) != (nodes < 1):
+            return servers < 1
         turn = (number + self.cluster.index + isinstance(self.cluster, Replicas)) % 3
-        return turn == 1 or turn == 2 and counts.share(self.kinds(True)[0], made) < counts.share(faults.NODE_KINDS, made)
+        return turn == 1 or turn == 2 and servers < nodes
 
     def run(self, number, seconds, calm):
         cluster = self.cluster
