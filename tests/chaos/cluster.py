@@ -11,6 +11,7 @@ import time
 REPO = pathlib.Path(__file__).resolve().parents[2]
 NFS = REPO / "tests/support/nfs"
 PORT = 7680
+ETCD_PORT, ETCD_PEER_PORT = 2379, 2380
 MOUNT_PATIENCE_S = 90
 
 
@@ -30,18 +31,29 @@ def wait_for(condition, seconds, what, nap=0.02):
         time.sleep(nap)
 
 
+def stop(process):
+    process.send_signal(signal.SIGSTOP)
+
+
+def go_on(process):
+    if process and process.poll() is None:
+        process.send_signal(signal.SIGCONT)
+
+
 class Cluster:
+    """One lockd with a store in a file. `Replicas` has more of them."""
+    others = []  # namespaces beside those of the mounts
+
     def __init__(self, bin_dir, top, name, nodes, ttl):
         self.bin = pathlib.Path(bin_dir).resolve()
         self.top = pathlib.Path(top)
         self.name, self.nodes, self.ttl = name, list(nodes), ttl
+        self.title, self.index = name, 0
         self.log = self.top / "log"
         self.export = self.top / "export"
         self.socket = str(self.top / "lockd.sock")
         self.lockd = None
         self.mounts = {}
-        help_text = subprocess.run([self.bin / "holdfast-lockd", "--help"], capture_output=True, text=True).stdout
-        self.has_store = "--store" in help_text
 
     # -- building and taking down
     def up(self):
@@ -50,12 +62,13 @@ class Cluster:
         os.chmod(self.top, 0o755)
         os.chmod(self.export, 0o1777)
         (self.export / "probe").mkdir(exist_ok=True)
-        self.run([NFS / "testnet", "up", self.name] + self.nodes)
-        for node in self.nodes:
-            self.nft(node, "add table inet chaos")
+        self.run([NFS / "testnet", "up", self.name] + self.nodes + self.others)
+        for node in self.nodes + self.others:
+            rules = ["add table inet chaos"]
             for way, hook in [("out", "output"), ("in", "input")]:
-                for peer in ["lockd", "nfs"]:
-                    self.nft(node, f"add chain inet chaos {peer}_{way} {{ type filter hook {hook} priority 0 ; }}")
+                for peer in ["lockd", "nfs", "etcd", "all"]:
+                    rules.append(f"add chain inet chaos {peer}_{way} {{ type filter hook {hook} priority 0 ; }}")
+            self.nft(node, "\n".join(rules))
         self.ns_run("srv", [NFS / "ganesha", "start", self.export, self.top / "nfs", "--owner", str(os.getpid())])
         self.lockd_start()
         for node in self.nodes:
@@ -63,9 +76,7 @@ class Cluster:
 
     def down(self):
         for node in self.nodes:
-            process = self.mounts.get(node)
-            if process and process.poll() is None:
-                process.send_signal(signal.SIGCONT)
+            go_on(self.mounts.get(node))
             self.heal(node, "lockd", quiet=True)
             self.heal(node, "nfs", quiet=True)
         for node in self.nodes:
@@ -74,9 +85,7 @@ class Cluster:
             if self.mounted(node):
                 subprocess.run(["umount", "-l", self.at(node)], capture_output=True)
             self.end(self.mounts.get(node))
-        if self.lockd and self.lockd.poll() is None:
-            self.lockd.send_signal(signal.SIGCONT)
-        self.end(self.lockd)
+        self.coordinators_down()
         subprocess.run([NFS / "ganesha", "stop", self.top / "nfs"], capture_output=True)
         subprocess.run([NFS / "testnet", "down", self.name], capture_output=True)
 
@@ -85,6 +94,13 @@ class Cluster:
         if process and process.poll() is None:
             process.kill()
             process.wait()
+
+    def coordinators(self):
+        return ["lockd"]
+
+    def coordinators_down(self):
+        go_on(self.lockd)
+        self.end(self.lockd)
 
     # -- helpers
     def at(self, node):
@@ -124,14 +140,13 @@ class Cluster:
     # -- parts
     def spawn(self, node, who, command):
         with open(self.log / f"{who}.log", "ab") as log:
+            # A session of its own: ^C ends the run in order, not its parts.
             return subprocess.Popen(self.in_ns(node, command), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                    env=self.environment(who))
+                                    env=self.environment(who), start_new_session=True)
 
     def lockd_start(self):
         command = [self.bin / "holdfast-lockd", "--listen", f"10.77.0.1:{PORT}", "--admin", self.socket,
-                   "--lease-ttl", str(self.ttl)]
-        if self.has_store:
-            command += ["--store", self.top / "lockd.db"]
+                   "--lease-ttl", str(self.ttl), "--store", self.top / "lockd.db"]
         if os.path.exists(self.socket):
             os.unlink(self.socket)
         self.lockd = self.spawn("srv", "lockd", command)
@@ -157,7 +172,7 @@ class Cluster:
         while True:
             process = self.spawn(node, node, [
                 self.bin / "holdfast", "mount", "-f", "10.77.0.1:/export", self.at(node),
-                "-o", f"lockd=10.77.0.1:{PORT},lockd_wait=60,log={self.log}/{node}.log"])
+                "-o", f"lockd={self.lockd_option()},lockd_wait=60,log={self.log}/{node}.log"])
             self.mounts[node] = process
             while process.poll() is None and not self.mounted(node) and now() < until:
                 time.sleep(0.02)
@@ -168,6 +183,13 @@ class Cluster:
                 raise Broken(f"mount of {node}: not within {MOUNT_PATIENCE_S} s, see {self.log}/{node}.log")
             time.sleep(0.2)
 
+    def lockd_option(self):
+        return f"10.77.0.1:{PORT}"
+
+    def lockd_address(self):
+        """HOST PORT of one that listens."""
+        return ["10.77.0.1", str(PORT)]
+
     def mount_kill(self, node):
         self.end(self.mounts[node])
 
@@ -176,23 +198,52 @@ class Cluster:
             self.run(["umount", "-l", self.at(node)])
 
     def cut(self, node, peer, way="both"):
-        port = f"{PORT}" if peer == "lockd" else "{ 111, 2049, 20048 }"
+        """All packets to (`out`) or from (`in`) that peer's ports are dropped; peer "all": everything but loopback."""
+        port = {"lockd": f"{PORT}", "nfs": "{ 111, 2049, 20048 }", "etcd": f"{ETCD_PORT}"}.get(peer)
         if way in ("both", "out"):
-            self.nft(node, f"add rule inet chaos {peer}_out tcp dport {port} drop")
+            self.nft(node, f"add rule inet chaos {peer}_out " + (f"tcp dport {port} drop" if port else "oifname != lo drop"))
         if way in ("both", "in"):
-            self.nft(node, f"add rule inet chaos {peer}_in tcp sport {port} drop")
+            self.nft(node, f"add rule inet chaos {peer}_in " + (f"tcp sport {port} drop" if port else "iifname != lo drop"))
 
     def heal(self, node, peer, quiet=False):
         for way in ["out", "in"]:
             self.nft(node, f"flush chain inet chaos {peer}_{way}", quiet)
 
+    # -- faults of the coordinator, as others see it (Replicas: all replicas)
+    def coordinators_kill(self):
+        self.lockd_kill()
+
+    def coordinators_start(self):
+        self.lockd_start()
+
+    def daemons(self):
+        """(what, process number) of each that runs."""
+        found = [("mount", process) for process in list(self.mounts.values())] + self.lockd_processes()
+        return [(what, process.pid) for what, process in found if process and process.poll() is None]
+
+    def ended(self):
+        """Violations: daemons that are gone though nobody killed them."""
+        found = [(f"mount {node}", process) for node, process in self.mounts.items()] + self.lockd_processes()
+        return [f"O6: {what} has ended by itself, exit code {process.poll()}" for what, process in found if process and process.poll() is not None]
+
+    def lockd_processes(self):
+        return [("lockd", self.lockd)]
+
     # -- looking
     def ask(self, what):
-        done = subprocess.run([self.bin / "holdfast", what, "--socket", self.socket, "--json"], capture_output=True,
+        done = subprocess.run([self.bin / "holdfast", what, "--socket", self.admin_socket(), "--json"], capture_output=True,
                               text=True, timeout=30)
         if done.returncode != 0:
             raise Broken(f"holdfast {what}: {done.stderr}")
         return json.loads(done.stdout)[what]
 
-    def descriptors(self, process):
+    def admin_socket(self):
+        return self.socket
+
+    def serving(self):
+        """The lockd that serves."""
+        return self.lockd
+
+    @staticmethod
+    def descriptors(process):
         return len(os.listdir(f"/proc/{process.pid}/fd"))

@@ -1,10 +1,12 @@
-"""Chaos: rounds of load and faults on one cluster, scripted scenarios on another beside it. See `run` for the usage."""
+"""Chaos: rounds of load and faults on a cluster with one lockd and on one with replicas, scripted scenarios on others
+beside them. See `run` for the usage."""
 import argparse
 import json
 import os
 import pathlib
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -13,17 +15,19 @@ import time
 import traceback
 
 import counts
-import injector as faults
-import oracles
 import report
-from cluster import REPO, Broken, Cluster
-from probe import Probe
-from scripted import Scripted, Tap
+from cluster import REPO, Cluster
+from memory import Memory
+from replicas import Replicas, etcd_is_here
+from rounds import Rounds
+from scripted import Scripted
+from tally import Tally
 
 NODES = ["a", "b", "c"]
-JOURNALS = ["DELETE", "TRUNCATE", "PERSIST"]
-ROUND_S = 120
-BACK_AFTER_LAST_S = 30
+SCRIPTS = ["app", "dead", "frozen", "e1", "e2"]
+PROGRESS_S = 30
+LIVES = 4  # of a cluster that breaks
+OURS = ("holdfast", "holdfast-lockd", "holdfast-guard", "ganesha.nfsd", "etcd")
 
 
 def say(text):
@@ -33,209 +37,130 @@ def say(text):
 class Run:
     def __init__(self, options):
         self.options = options
-        self.faults, self.figures = {}, {}
-        self.violations, self.broken, self.notes = [], [], []
-        self.operations = self.attempts = self.rounds = 0
-        self.tap = {"changes": 0, "judged": 0, "dropped": 0}
-        self.mutex = threading.Lock()
-        self.begin = time.monotonic()
+        self.tally = Tally(say)
+        self.memory = Memory()
+        self.interrupted = threading.Event()
+        self.over = threading.Event()
+        self.evidence = pathlib.Path(options.report) / "evidence" if options.report else pathlib.Path(f"{options.top}-evidence")
         self.revision = subprocess.run(["git", "-C", REPO, "describe", "--always", "--dirty"], capture_output=True, text=True).stdout.strip()
 
-    def count(self, kind, alone=None, n=1):
-        with self.mutex:
-            entry = self.faults.setdefault(kind, {"count": 0})
-            entry["count"] += n
-            if alone is not None:
-                entry["alone"] = entry.get("alone", 0) + int(alone)
-
-    def figure(self, name, value):
-        with self.mutex:
-            self.figures.setdefault(name, []).append(value)
-
-    def add_tap(self, changes, judged, dropped):
-        with self.mutex:
-            self.tap["changes"] += changes
-            self.tap["judged"] += judged
-            self.tap["dropped"] += dropped or 0
-
-    def reached(self):
-        return all(self.faults.get(kind, {"count": 0})["count"] >= wanted for kind, wanted in counts.WANTED.items())
-
-    # -- one round: load, faults, then quiet and the verdicts
-    def torture(self, cluster, mode, dirs, seed, seconds, *more):
-        keep = cluster.top / "keep" / mode
-        keep.mkdir(parents=True)
-        command = [cluster.bin / "holdfast", "torture", "--mode", mode, "--seed", str(seed), "--seconds", str(seconds),
-                   "--workers", "3", "--kill-every", "1500", "--patience", "120", "--tolerate-remounts", "--json",
-                   "--keep", keep, *more, *dirs]
-        log = open(cluster.log / f"torture-{mode}.log", "ab")
-        return subprocess.Popen([str(c) for c in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
-
-    def round(self, cluster, number, seconds, server_kinds, node_kinds):
-        seed = self.options.seed * 1000 + number
-        say(f"round {number}: seed {seed}, {seconds} s")
-        shutil.rmtree(cluster.top / "keep", ignore_errors=True)
-        descriptors = cluster.descriptors(cluster.lockd)
-        probes = {node: Probe(cluster, node) for node in NODES}
-        for node, probe in probes.items():
-            if probe.wait_success(0, 30) is None:
-                raise Broken(f"mount {node} does not work at the start of round {number}")
-        tap = Tap(cluster, str(number))
-        dirs = [cluster.at(node) for node in NODES]
-        journal = JOURNALS[number % 3]
-        load = {
-            "exclusion": self.torture(cluster, "exclusion", dirs, seed, seconds),
-            "bank": self.torture(cluster, "bank", dirs, seed + 1, seconds, "--journal", journal),
-            "wal": self.torture(cluster, "wal", [cluster.at("c")], seed + 2, seconds),
-        }
-        time.sleep(6)  # they create their files undisturbed
-        maker = faults.Injector(cluster, probes, seed, say)
-        # The last fault has to be over before the load ends: what it does then is what is judged.
-        maker.run(seconds - 6 - 25, server_kinds, node_kinds)
-        last = time.monotonic()
-        for node, probe in probes.items():
-            if probe.wait_success(last, BACK_AFTER_LAST_S) is None:
-                self.violations.append(f"O6: mount {node} does nothing {BACK_AFTER_LAST_S} s after the last fault")
-        self.take_records(maker)
-        self.violations += oracles.orphan_waiters(cluster)
-        for mode, process in load.items():
-            self.verdict(cluster, number, mode, process)
-        for node, probe in probes.items():
-            if not probe.stop():
-                self.violations.append(f"O6: the probe of {node} cannot be ended")
-            probe.look()
-            self.attempts += len(probe.good)
-        changes, dropped = tap.stop()
-        self.judge_tap(cluster, changes, dropped)
-        self.violations += oracles.stay_blocked()
-        found, notes = oracles.leftovers(cluster, descriptors)
-        self.violations += found
-        self.notes += [f"round {number}: {note}" for note in notes]
-        self.broken += maker.broken
-        self.rounds += 1
-        self.tidy(cluster)
-        if maker.broken:
-            raise Broken("a fault could not be made or healed")
-
-    def take_records(self, maker):
-        self.violations += maker.violations
-        for record in maker.records:
-            self.count(record["kind"], record["alone"])
-            if record.get("back_s") is not None:
-                self.figure(f"{record['kind']}: end of fault to first success", record["back_s"])
-                if record["alone"]:
-                    self.figure(f"{record['kind']}, alone: to first success", record["back_s"])
-                    if record["kind"] == "lockd killed" and record["detail"] == "away 0.0 s":
-                        self.figure("lockd killed and restarted at once, alone: pause", record["pause_s"])
-
-    def verdict(self, cluster, number, mode, process):
-        """What torture says, O1-O4; its histories stay with the evidence."""
-        try:
-            output = process.communicate(timeout=400)[0]
-            result = json.loads(output)["modes"][0]
-        except (subprocess.TimeoutExpired, ValueError, KeyError, IndexError) as error:
-            process.kill()
-            raise Broken(f"torture {mode}: no verdict ({error!r}), exit {process.poll()}, see {cluster.log}/torture-{mode}.log")
-        self.operations += result["operations"]
-        self.count("application killed", n=result["faults"])
-        for violation in result["violations"]:
-            self.violations.append(f"round {number}, {mode}: {violation['what']} | {violation['where']} | {violation['evidence']}")
-
-    def judge_tap(self, cluster, changes, dropped):
-        judged = 0
-        for mode in ("exclusion", "bank"):
-            found, n = oracles.late_writes(changes, cluster.top / "keep" / mode, cluster.export, mode, NODES)
-            self.violations += found
-            judged += n
-        self.add_tap(len(changes), judged, dropped)
-
-    def tidy(self, cluster):
-        """The work files go through the export itself; evidence stays if there is a violation."""
-        if self.violations and self.options.keep:
-            shutil.copytree(cluster.top / "keep", pathlib.Path(self.options.keep) / f"round-{self.rounds}", dirs_exist_ok=True)
-        for work in cluster.export.glob("holdfast-torture-*"):
-            shutil.rmtree(work)
-
-    # -- parts
-    def rounds_until(self, cluster, until, parts):
-        number = 0
-        restarts = [("lockd killed", 1)]
-        while True:
-            left = until - time.monotonic()
-            seconds = int(min(ROUND_S, left - 30))
-            if seconds < 50 or (self.options.soak and self.reached()):
-                return
-            if parts == ["restarts"] or ("restarts" in parts and number % 4 == 1):
-                self.round(cluster, number, min(seconds, 70), restarts, [])
-            else:
-                self.round(cluster, number, seconds, faults.SERVER_FAULTS, faults.NODE_FAULTS)
-            number += 1
-            if self.broken:
-                return
-
-    def scripted(self, index, until, plan):
-        top = pathlib.Path(self.options.top) / f"scripted-{index}"
-        top.mkdir()
-        cluster = Cluster(self.options.bin, top, f"s{os.getpid()}x{index}", ["a", "b"], self.options.lease_ttl)
-        script = Scripted(cluster, f"{self.options.seed}/{index}", say)
+    # -- parts, each a thread
+    def guarded(self, name, cluster, body):
+        """`body`, with the cluster up; down whatever happens. Did it work?"""
         try:
             cluster.up()
-            script.run(until - time.monotonic() - 15, plan)
-            self.add_tap(script.tapped["changes"], script.tapped["judged"], script.tapped["dropped"])
+            self.memory.clusters.append(cluster)
+            body()
+            return True
         except Exception:
-            with self.mutex:
-                self.broken.append(f"scripted: {traceback.format_exc()}")
+            self.tally.broke(f"{name}: {traceback.format_exc()}")
+            return False
         finally:
-            with self.mutex:
-                self.violations += script.violations
-            for kind, n in script.counts.items():
-                self.count(kind, n=n)
-            for name, values in script.figures.items():
-                for value in values:
-                    self.figure(name, value)
-            self.keep_logs(cluster, f"scripted-{index}")
+            if cluster in self.memory.clusters:
+                self.memory.clusters.remove(cluster)
+            if self.options.report and (self.tally.broken or self.tally.violations):
+                shutil.copytree(cluster.log, self.evidence / f"logs-{name}", dirs_exist_ok=True)
             cluster.down()
 
-    def keep_logs(self, cluster, name):
-        if self.options.keep:
-            shutil.copytree(cluster.log, pathlib.Path(self.options.keep) / name, dirs_exist_ok=True)
+    def place(self, name):
+        top = pathlib.Path(self.options.top) / name
+        top.mkdir()
+        return top
+
+    def rounds(self, kind, until, index=0):
+        """A cluster that breaks is replaced: the run goes on, but it is no clean one."""
+        for life in range(LIVES):
+            name = f"{'replicas' if kind is Replicas else 'lockd'}-{index}" + (f"-{life}" if life else "")
+            cluster = kind(self.options.bin, self.place(name), f"{name[0]}{os.getpid()}x{index}{life}", NODES, self.options.lease_ttl)
+            cluster.title, cluster.index = name, index
+            rounds = Rounds(cluster, self.tally, self.options, self.evidence, self.interrupted, say)
+            if self.guarded(name, cluster, lambda: rounds.until(until)) or self.interrupted.is_set() or time.monotonic() > until - 60:
+                return
+
+    def scripted(self, index, until, names):
+        cluster = Cluster(self.options.bin, self.place(f"scripted-{index}"), f"x{os.getpid()}x{index}", ["a", "b"], self.options.lease_ttl)
+        cluster.title = f"scripted-{index}"
+        script = Scripted(cluster, f"{self.options.seed}/{index}", say, self.tally)
+
+        def body():
+            script.run(until - 10, names, self.interrupted)
+            self.tally.add_tap(script.tapped["changes"], script.tapped["judged"], 0, script.tapped["dropped"])
+            if script.violations:
+                Rounds(cluster, self.tally, self.options, self.evidence, self.interrupted, say).keep("scripted", script.violations)
+        self.guarded(f"scripted-{index}", cluster, body)
+
+    def threads(self):
+        parts, soak = self.options.only, self.options.soak
+        begin, length = time.monotonic(), self.options.minutes * 60
+        until = begin + length
+        found = []
+        scripts = [p for p in SCRIPTS if p in parts or "scripted" in parts]
+        if scripts:
+            # Most of their time is waiting for leases: several side by side.
+            found += [threading.Thread(target=self.scripted, args=[i, until, scripts]) for i in range(self.options.scripts)]
+        single, leader = "mix" in parts or "restarts" in parts, "leader" in parts
+        if leader and not etcd_is_here(self.options.bin):
+            self.tally.note(["no etcd here, or a lockd without it: nothing was done with replicas"])
+            leader = False
+        if soak or not (single and leader):
+            if single:
+                found += [threading.Thread(target=self.rounds, args=[Cluster, until, i]) for i in range(self.options.clusters)]
+            if leader:
+                found.append(threading.Thread(target=self.rounds, args=[Replicas, until]))
+        else:  # a slice: one after the other, on a machine that has other things to do
+            half = begin + length * 0.6
+
+            def both():
+                self.rounds(Cluster, half)
+                self.rounds(Replicas, until)
+            found.append(threading.Thread(target=both))
+        return found
+
+    def watch(self):
+        at = time.monotonic()
+        while not self.over.wait(1):
+            if os.path.exists(self.options.stop_file):
+                self.interrupt()
+            if time.monotonic() - at >= PROGRESS_S:
+                at = time.monotonic()
+                say(self.tally.progress())
+                self.write(self.result("RUNNING"))
+            if self.options.soak and counts.reached(self.tally.made()) and not self.interrupted.is_set():
+                say("every count is reached")
+                self.interrupted.set()
+
+    def interrupt(self, *_):
+        if not self.interrupted.is_set():
+            say("interrupted: no more faults; the rounds end and are judged, which takes up to three minutes")
+        self.interrupted.set()
 
     def run(self):
-        parts = self.options.only
-        until = self.begin + self.options.minutes * 60
-        threads = []
-        plan = [p for p in (["app", "e1", "e2", "dead", "e1", "e2", "frozen"] if "scripted" in parts else parts)
-                if p in ("app", "dead", "frozen", "e1", "e2")]
-        if plan:
-            # Most of their time is waiting for leases: several side by side.
-            for index in range(self.options.scripts):
-                turned = plan[index * 2 % len(plan):] + plan[:index * 2 % len(plan)]
-                threads.append(threading.Thread(target=self.scripted, args=[index, until, turned]))
-        for thread in threads:
+        watcher = threading.Thread(target=self.watch)
+        threads = self.threads()
+        for thread in [watcher] + threads:
             thread.start()
-        if "mix" in parts or "restarts" in parts:
-            top = pathlib.Path(self.options.top) / "main"
-            top.mkdir()
-            cluster = Cluster(self.options.bin, top, f"m{os.getpid()}", NODES, self.options.lease_ttl)
-            self.store = cluster.has_store
-            try:
-                cluster.up()
-                self.rounds_until(cluster, until, parts)
-            except Exception:
-                self.broken.append(traceback.format_exc())
-            finally:
-                self.keep_logs(cluster, "main")
-                cluster.down()
         for thread in threads:
-            thread.join()
+            while thread.is_alive():
+                thread.join(0.5)  # signals are handled in between
+        self.over.set()
+        watcher.join()
+        violations, self.figures_of_memory = self.memory.judge()
+        self.tally.violation(violations)
 
-    def result(self):
-        verdict = "FAIL" if self.violations else "BROKEN" if self.broken else "PASS"
-        return {"verdict": verdict, "seed": self.options.seed, "minutes": (time.monotonic() - self.begin) / 60, "revision": self.revision,
-                "lease_ttl": self.options.lease_ttl, "store": getattr(self, "store", False), "rounds": self.rounds,
-                "operations": self.operations, "attempts": self.attempts, "faults": self.faults,
-                "wanted": counts.WANTED, "figures": {name: report.summary(v) for name, v in self.figures.items()},
-                "tap": self.tap, "notes": self.notes, "broken": self.broken, "violations": self.violations}
+    def result(self, verdict=None):
+        result = self.tally.result()
+        result |= {"seed": self.options.seed, "revision": self.revision, "lease_ttl": self.options.lease_ttl,
+                   "interrupted": self.interrupted.is_set(), "load_average": [round(x, 1) for x in os.getloadavg()],
+                   "memory": getattr(self, "figures_of_memory", {}),
+                   "evidence": str(self.evidence) if self.evidence.exists() else None}
+        return result | ({"verdict": verdict} if verdict else {})
+
+    def write(self, result):
+        """What is there so far stays, whatever becomes of this program."""
+        if self.options.report:
+            report.write(pathlib.Path(self.options.report), result)
+        if self.options.json:
+            pathlib.Path(self.options.json).write_text(json.dumps(result, indent=1) + "\n")
 
 
 def left_behind(top):
@@ -243,43 +168,56 @@ def left_behind(top):
     processes = []
     for path in pathlib.Path("/proc").glob("[0-9]*/comm"):
         try:
-            if path.read_text().strip() in ("holdfast", "holdfast-lockd", "holdfast-guard", "ganesha.nfsd"):
+            if path.read_text().strip() in OURS:
                 processes.append(path.parent.name)
         except OSError:
             pass
     return [f"O7: left behind: {what}" for what in mounts + processes + os.listdir("/run/netns")]
 
 
-def main():
+def options_of():
     parser = argparse.ArgumentParser(prog="run")
     parser.add_argument("bin")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1, 1_000_000))
     parser.add_argument("--minutes", type=float, default=None)
     parser.add_argument("--soak", action="store_true")
-    parser.add_argument("--only", default="scripted,mix,restarts")
+    parser.add_argument("--only", default="scripted,mix,leader")
     parser.add_argument("--lease-ttl", type=int, default=3)
     parser.add_argument("--scripts", type=int, default=2, help="scripted clusters side by side")
+    parser.add_argument("--clusters", type=int, default=1, help="clusters with one lockd under load side by side (with --soak)")
+    parser.add_argument("--workers", type=int, default=3, help="writers of each kind of load, for each cluster")
+    parser.add_argument("--round-seconds", type=int, default=120)
+    parser.add_argument("--report", metavar="DIR", help="report.json, report.md, and the evidence of violations")
     parser.add_argument("--json")
-    parser.add_argument("--keep", help="logs, and the histories of failed rounds, go here")
     options = parser.parse_args()
     options.only = options.only.split(",")
+    options.calm = "restarts" in options.only and "mix" not in options.only
+    options.stop_file = os.environ.get("CHAOS_STOP_FILE", "/nonexistent")
     if options.minutes is None:
         options.minutes = 24 * 60 if options.soak else 3
+    if options.report:
+        pathlib.Path(options.report).mkdir(parents=True, exist_ok=True)
     options.top = tempfile.mkdtemp(prefix="holdfast-chaos-")
     os.chmod(options.top, 0o755)
+    return options
+
+
+def main():
+    options = options_of()
     say(f"seed {options.seed}, {options.minutes} minutes, in {options.top}")
     run = Run(options)
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, run.interrupt)
     try:
         run.run()
         time.sleep(1)  # guardians and watchers see that their owners are gone
-        run.violations += left_behind(options.top)
+        run.tally.violation(left_behind(options.top))
         result = run.result()
     finally:
         mounted = any(options.top in line for line in open("/proc/self/mounts"))
         if not mounted:
             shutil.rmtree(options.top, ignore_errors=True)
-    if options.json:
-        pathlib.Path(options.json).write_text(json.dumps(result, indent=1) + "\n")
+    run.write(result)
     print(report.text(result), end="")
     return {"PASS": 0, "FAIL": 1, "BROKEN": 2}[result["verdict"]]
 

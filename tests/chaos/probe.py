@@ -16,10 +16,11 @@ class Probe:
         self.log = str(cluster.log / f"probe-{node}.log")
         open(self.log, "wb").close()
         self.process = subprocess.Popen([sys.executable, HERE / "prober.py", cluster.at(node) / "probe" / f"of-{node}", self.log],
-                                        stdin=subprocess.DEVNULL)
+                                        stdin=subprocess.DEVNULL, start_new_session=True)
         self.lock = threading.Lock()
         self.offset = 0
         self.good = []   # ends of successful attempts
+        self.begun = []  # and their beginnings
         self.slow = []   # how long each took
         self.errors = 0
 
@@ -34,6 +35,7 @@ class Probe:
                 begin, end, code = line.split()
                 if code == b"0":
                     self.good.append(float(end))
+                    self.begun.append(float(begin))
                     self.slow.append(float(end) - float(begin))
                 else:
                     self.errors += 1
@@ -44,14 +46,21 @@ class Probe:
             at = bisect.bisect_right(self.good, instant)
             return self.good[at] if at < len(self.good) else None
 
-    def wait_success(self, instant, seconds):
-        """When the first attempt after `instant` ended well; None if none did in time."""
+    def begun_after(self, instant):
+        """When the first attempt that began after `instant` and ended well did end."""
+        self.look()
+        with self.lock:
+            at = bisect.bisect_right(self.begun, instant)
+            return self.good[at] if at < len(self.good) else None
+
+    def wait_success(self, instant, seconds, give_up=lambda: False):
+        """When the first attempt after `instant` ended well; None if none did in time, or `give_up` says so."""
         until = time.monotonic() + seconds
         while True:
             found = self.success_after(instant)
-            if found is not None or time.monotonic() > until:
+            if found is not None or time.monotonic() > until or give_up():
                 return found
-            time.sleep(0.02)
+            time.sleep(0.05)
 
     def longest_pause(self, begin, end):
         """The longest time without a success that touches [begin, end]."""

@@ -12,6 +12,7 @@ import time
 
 import oracles
 from cluster import Broken
+from counts import WANTED
 
 HERE = pathlib.Path(__file__).resolve().parent
 # DESIGN.md section 5: what an NFS mount's kernel may still send, and what the storage may still hold back.
@@ -20,12 +21,18 @@ PATIENCE_S = 60
 SLACK_S = 4  # a loaded machine
 
 
+KINDS = {"app": "lock of a killed application", "dead": "lock of a dead node", "frozen": "holder frozen and taken over",
+         "e1": "E1", "e2": "E2"}
+ENOUGH = 60  # of the kinds without a count of their own
+
+
 class Actor:
     """actor.py: a program on one node that does as it is told."""
 
     def __init__(self, path):
         self.path = path
-        self.process = subprocess.Popen([sys.executable, HERE / "actor.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.process = subprocess.Popen([sys.executable, HERE / "actor.py"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        start_new_session=True)
         self.buffer = b""
 
     def send(self, command):
@@ -70,7 +77,7 @@ class Tap:
     def __init__(self, cluster, name):
         self.out = cluster.log / f"tap-{name}.txt"
         self.process = subprocess.Popen(cluster.in_ns("srv", [sys.executable, HERE / "tap.py", self.out] +
-                                                      [f"to-{node}" for node in cluster.nodes]))
+                                                      [f"to-{node}" for node in cluster.nodes]), start_new_session=True)
         until = time.monotonic() + 20
         while not (self.out.exists() and self.out.read_text().startswith("ready")):
             if time.monotonic() > until or self.process.poll() is not None:
@@ -84,10 +91,10 @@ class Tap:
 
 
 class Scripted:
-    def __init__(self, cluster, seed, say):
-        self.cluster, self.say = cluster, say
+    def __init__(self, cluster, seed, say, tally):
+        self.cluster, self.say, self.tally = cluster, say, tally
         self.rng = random.Random(f"{seed}/scripted")
-        self.counts, self.figures, self.violations, self.judgements = {}, {}, [], []
+        self.violations, self.judgements = [], []
         self.serial = 0
         self.actors = []
 
@@ -99,11 +106,14 @@ class Scripted:
 
     def check(self, name, what, right, seen=""):
         if not right:
-            self.violations.append(f"{name}: {what} {seen}")
-            self.say(f"VIOLATION {self.violations[-1]}")
+            self.violation(f"{name} ({self.cluster.title}, file {self.serial}): {what} {seen}")
+
+    def violation(self, text):
+        self.violations.append(text)
+        self.tally.violation([text])
 
     def figure(self, name, seconds):
-        self.figures.setdefault(name, []).append(seconds)
+        self.tally.figure(name, seconds)
 
     def run_one(self, name):
         self.serial += 1
@@ -114,9 +124,7 @@ class Scripted:
             for actor in self.actors:
                 self.check(name, "a program cannot be ended", actor.end())
             self.actors = []
-        kind = {"app": "lock of a killed application", "dead": "lock of a dead node", "frozen": "holder frozen and taken over",
-                "e1": "E1", "e2": "E2"}[name]
-        self.counts[kind] = self.counts.get(kind, 0) + 1
+        self.tally.count(KINDS[name])
 
     # An application is killed: its kernel closes its files.
     def app(self, file):
@@ -255,21 +263,24 @@ class Scripted:
         judged = 0
         for name, file, node, granted in self.judgements:
             handle = oracles.storage_handle(self.cluster.export / "probe" / file)
-            mine = [c for c in changes if handle in c[3] and c[1] == node]
+            mine = [c for c in changes if handle in c[3] and c[1] == node and c[2] == "WRITE"]
             judged += len(mine)
-            late = [c for c in mine if c[0] > granted * 1e9 and c[2] == "WRITE"]
+            late = [c for c in mine if c[0] > granted * 1e9]
             if late:
-                self.violations.append(f"O5: {name}: {len(late)} writes of node {node} to {file} arrived after the other's grant, "
+                self.violation(f"O5: {name}: {len(late)} writes of node {node} to {file} arrived after the other's grant, "
                                        f"the first {late[0][0] / 1e6 - granted * 1e3:.1f} ms after it")
         return judged
 
-    def run(self, seconds, plan):
-        """`plan`: names in turn; runs until the time is over."""
+    def next(self, names):
+        """The likelier the more of it is missing."""
+        made = self.tally.made()
+        missing = [max(WANTED.get(KINDS[name], ENOUGH) - made.get(KINDS[name], 0), 1) for name in names]
+        return self.rng.choices(names, missing)[0]
+
+    def run(self, until, names, interrupted):
         tap = Tap(self.cluster, "scripted")
-        until = time.monotonic() + seconds
-        turn = 0
-        while time.monotonic() < until:
-            self.run_one(plan[turn % len(plan)])
-            turn += 1
+        first = list(names)
+        while time.monotonic() < until and not interrupted.is_set():
+            self.run_one(first.pop() if first else self.next(names))
         changes, dropped = tap.stop()
         self.tapped = {"changes": len(changes), "judged": self.judge(changes), "dropped": dropped}
