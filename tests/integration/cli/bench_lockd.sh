@@ -49,7 +49,7 @@ exec "$BIN/holdfast-lockd" "\$@"
 P
 chmod +x "$T/mortal"
 code=0
-"$BIN/holdfast" bench lockd hostile "${SMALL[@]}" --attack random --patience 5 --lockd-binary "$T/mortal" >"$T/out" 2>"$T/err" || code=$?
+"$BIN/holdfast" bench lockd hostile --directory "$T" --attack random --attack-seconds 1 --patience 5 --lockd-binary "$T/mortal" >"$T/out" 2>"$T/err" || code=$?
 ((code == 1)) && grep -q 'FAILED: random: lockd died' "$T/out" || { cat "$T/out" >&2; fail "exit code $code"; }
 
 echo "wrong usage"
