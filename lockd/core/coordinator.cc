@@ -203,7 +203,8 @@ Coordinator::State::HelloAnswer Coordinator::State::resume(const Hello& hello,
   if (session->phase == Phase::kFencing)
     return refused(LockErrc::kStarting, "this mount is being fenced",
                    session->due == Instant::max() ? kFenceRetryHint : session->due - now);
-  if (session->break_order.given())
+  // After a restart it tells what it holds first; then the order is carried out.
+  if (session->record.breaks.given() && session->phase != Phase::kReturning)
     return refused(LockErrc::kStarting, "an administrator takes locks of this mount away",
                    session->lease_until - now);
   if (session->phase == Phase::kReturning) {
@@ -279,7 +280,7 @@ Effects Coordinator::renew(SessionId id, const Renew& renew, Instant now) {
   bool renewed = true;
   switch (session->phase) {
     case Phase::kLive:
-      renewed = !session->break_order.given();
+      renewed = !session->record.breaks.given();
       if (renewed) state.sessions.renew(*session, until);
       if (session->asking_again) state.forget_former(*session);  // all of it is asked
       break;
@@ -335,6 +336,7 @@ Effects Coordinator::reclaim(SessionId id, const Reclaim& reclaim, Instant now) 
   }
   state.take_back(*session, reclaim, now, effects);
   if (reclaim.last) {
+    state.keep_breaks_of_held(*session, effects);
     if (reclaim.asks_again) {
       session->asking_again = true;
     } else {

@@ -102,6 +102,12 @@ struct EndSession {
 struct Disconnect {
   SessionId session;
 };
+/// To a connection that is no session's: an administrator's, about this session.
+struct Tell {
+  ConnectionId connection;
+  SessionId about;
+  ServerMessage message;
+};
 /// To be on stable storage before any later effect is performed.
 struct Record {
   StoreChanges changes;
@@ -112,7 +118,7 @@ struct RunFence {
   std::uint64_t attempt = 0;
   SessionRecord record;
 };
-using Effect = std::variant<SendReply, Send, Greet, EndSession, Disconnect, Record, RunFence>;
+using Effect = std::variant<SendReply, Send, Greet, Tell, EndSession, Disconnect, Record, RunFence>;
 using Effects = std::vector<Effect>;
 
 /// What an order to break something led to.

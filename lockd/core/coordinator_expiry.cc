@@ -33,13 +33,16 @@ void Coordinator::State::lease_over(Session& session, Instant now, Effects& effe
     end(session, now, effects);
   } else {
     sessions.make_absent(session, Phase::kCourtesy, courtesy_due(session));
-    const BreakOrder order = std::exchange(session.break_order, {});
+    const SessionId id = session.id();
+    const BreakOrder order = std::exchange(session.record.breaks, {});
     if (order.everything) {
       lose_everything(session, now, effects);
     } else {
       for (const FileKey& file : order.files)
         lose(session, {session.locks.volume, file}, now, effects);
     }
+    if (const Session* still = order.given() ? sessions.find(id) : nullptr)
+      effects.push_back(Record{{PutSession{still->record}}});  // carried out
   }
   perform(answers, effects);
 }
@@ -255,6 +258,17 @@ void Coordinator::State::fenced(Session& session, Instant now, Effects& effects)
 
 // ---- Breaking
 
+void Coordinator::State::keep_breaks_of_held(Session& session, Effects& effects) {
+  BreakOrder kept = session.record.breaks;
+  kept.everything = kept.everything && session.holds_anything();
+  std::erase_if(kept.files, [&](const FileKey& file) {
+    return !locks.has_file(session.locks, {session.locks.volume, file});
+  });
+  if (kept == session.record.breaks) return;
+  session.record.breaks = std::move(kept);
+  effects.push_back(Record{{PutSession{session.record}}});
+}
+
 namespace {
 BreakOutcome not_broken(const char* why) {
   BreakOutcome outcome;
@@ -274,7 +288,8 @@ BreakOutcome Coordinator::break_session(SessionId id, Instant now) {
     return not_broken("lockd waits for this mount to return");
   outcome.at_most = std::max(state.fence_wait_until(*session) - now, Duration{0});
   if (session->phase == Phase::kLive) {
-    session->break_order.everything = true;
+    session->record.breaks.everything = true;
+    outcome.effects.push_back(Record{{PutSession{session->record}}});
   } else {
     state.lose_everything(*session, now, outcome.effects);
   }
@@ -296,7 +311,8 @@ BreakOutcome Coordinator::break_file(SessionId id, const FileKey& key, Instant n
     return not_broken("the session holds nothing on this file");
   outcome.at_most = std::max(state.fence_wait_until(*session) - now, Duration{0});
   if (session->phase == Phase::kLive) {
-    session->break_order.files.insert(key);
+    session->record.breaks.files.insert(key);
+    outcome.effects.push_back(Record{{PutSession{session->record}}});
   } else {
     state.lose(*session, file, now, outcome.effects);
   }

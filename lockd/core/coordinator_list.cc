@@ -114,7 +114,7 @@ SessionList Coordinator::list_sessions(Instant now) const {
                              .locks = session.locks.range_count,
                              .waiters = session.locks.waiters.size(),
                              .phase = phase_of(session),
-                             .breaking = session.break_order.given(),
+                             .breaking = session.record.breaks.given(),
                              .losses = record.losses.size()});
   });
   return list;

@@ -26,7 +26,7 @@ Effects Coordinator::request(SessionId id, const Request& request, Instant now) 
     effects.push_back(Disconnect{id});
     return effects;
   }
-  if (session->phase == Phase::kLive && !session->break_order.given())
+  if (session->phase == Phase::kLive && !session->record.breaks.given())
     state.sessions.renew(*session, now + state.options.lease_ttl);
   state.admit(*session, request, now, effects);
   state.finish(now, effects);

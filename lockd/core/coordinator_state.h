@@ -57,6 +57,8 @@ struct Coordinator::State {
   void next_fence_step(Session& session, Instant now, Effects& effects);
   void fenced(Session& session, Instant now, Effects& effects);
   [[nodiscard]] Instant fenced_due(const Session& session, Instant now) const;
+  /// What it does not hold (any more) cannot be broken.
+  void keep_breaks_of_held(Session& session, Effects& effects);
   void note_loss(Session& session, const FileKey& file, Effects& effects);
   void give_away_lost(Session& session, Instant now, Effects& effects);
   /// The one way out: whatever a session had is given away here.

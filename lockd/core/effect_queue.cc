@@ -22,6 +22,7 @@ std::optional<SessionId> session_of(const Effect& effect) {
       if (welcome == nullptr) return std::nullopt;
       return welcome->session;
     }
+    std::optional<SessionId> operator()(const Tell& one) const { return one.about; }
     std::optional<SessionId> operator()(const Record&) const { return std::nullopt; }
   };
   return std::visit(Visitor{}, effect);
@@ -78,6 +79,7 @@ std::uint64_t EffectQueue::needs(const Effect& effect) {
     return at == records.end() ? 0 : at->second;
   };
   const std::uint64_t record = std::max(taking_, last(welcomes_));
+  if (std::holds_alternative<Tell>(effect)) return std::max(record, last(of_session_));
   if (!std::holds_alternative<Greet>(effect) || mutated(Mutation::kWelcomePassesRecord))
     return record;
   const std::uint64_t waits_for = std::max(record, last(of_session_));

@@ -3,7 +3,7 @@
 ///
 /// The rule:
 ///  1. A Welcome waits for all earlier records about its session, and what follows it for that
-///     session stays behind it.
+///     session stays behind it. An answer to an administrator waits likewise.
 ///  2. Every effect waits for all earlier records that take something away (PutLoss,
 ///     EndSessionRecord).
 /// Nothing else waits. Why that is enough: what others may get depends on a record only if it takes

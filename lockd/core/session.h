@@ -75,7 +75,6 @@ struct Session {
   KeptReplies replies;
   std::map<RequestNumber, Deferred> deferred;
   std::optional<Instant> reclaim_until;  ///< of a returning session that said Hello
-  BreakOrder break_order;
   Fencing fencing;
   std::set<FileId> losing;  ///< recorded as lost, given away once it is fenced
   SessionLocks locks;

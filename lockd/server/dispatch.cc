@@ -170,11 +170,14 @@ Result<void> Server::handle(const PeerPtr& peer, const Break& order, Instant now
                                     : coordinator_->break_session(order.session, now);
   log::warn("admin.break", "session={} fileid={} refused=\"{}\"", printable(order.session),
             order.file ? std::to_string(order.file->fileid) : "all", outcome.refused.value_or(""));
-  perform(std::move(outcome.effects));
   BreakAnswer answer;
   answer.refused = outcome.refused.value_or("");
   answer.at_most = std::chrono::ceil<std::chrono::milliseconds>(outcome.at_most);
-  return peer->connection->send(ServerMessage(answer));
+  // The order is on stable storage before it is answered: a restart does not forget it.
+  greeting_.insert_or_assign(peer->id, peer);
+  outcome.effects.emplace_back(Tell{peer->id, order.session, ServerMessage(std::move(answer))});
+  perform(std::move(outcome.effects));
+  return boost::system::in_place_value;
 }
 
 }  // namespace holdfast::lockd

@@ -126,6 +126,14 @@ void Server::perform(const Greet& effect) {
   if (auto sent = peer->connection->send(ServerMessage(welcome)); !sent) peer->connection->close();
 }
 
+void Server::perform(const Tell& effect) {
+  const auto found = greeting_.find(effect.connection);
+  if (found == greeting_.end()) return;  // it hung up meanwhile
+  const PeerPtr peer = found->second;
+  greeting_.erase(found);
+  if (auto sent = peer->connection->send(effect.message); !sent) peer->connection->close();
+}
+
 void Server::perform(const Disconnect& effect) {
   note_fence(effect.session);
   const auto found = by_session_.find(effect.session);

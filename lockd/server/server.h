@@ -138,6 +138,7 @@ class Server {
   void perform(const SendReply& effect);
   void perform(const Send& effect);
   void perform(const Greet& effect);
+  void perform(const Tell& effect);
   void perform(const EndSession& effect);
   void perform(const Disconnect& effect);
   void perform(const RunFence& effect);
@@ -168,7 +169,7 @@ class Server {
   std::list<PeerPtr> peers_;      // all, oldest first
   std::list<PeerPtr> strangers_;  // those without Hello, oldest first
   std::unordered_map<SessionId, PeerPtr> by_session_;
-  std::unordered_map<ConnectionId, PeerPtr> greeting_;  // said Hello, not answered yet
+  std::unordered_map<ConnectionId, PeerPtr> greeting_;  // asked, not answered yet
   std::uint64_t last_connection_ = 0;
   LogLimit refusals_;
   LogLimit arrivals_{100};  // and departures

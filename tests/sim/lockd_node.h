@@ -67,6 +67,7 @@ class LockdNode final : public Process, public Listener {
   void perform_one(const lockd::SendReply& effect);
   void perform_one(const lockd::Send& effect);
   void perform_one(const lockd::Greet& effect);
+  void perform_one(const lockd::Tell&) {}
   void perform_one(const lockd::EndSession& effect);
   void perform_one(const lockd::Disconnect& effect);
   void perform_one(const lockd::Record& effect);

@@ -110,6 +110,14 @@ TEST_F(EffectQueueTest, RecordsThatComeDuringAWriteAreWrittenTogetherAfterIt) {
   EXPECT_EQ(leaving(), (Ids{1008, 1009}));
 }
 
+TEST_F(EffectQueueTest, AnAnswerToAnAdministratorWaitsForItsSession) {
+  queue.add({opens(7), Tell{ConnectionId{1}, {7}, SessionEnded{}}, say(7, 1)});
+  EXPECT_EQ(leaving(), Ids{1});
+  EXPECT_EQ(queue.waiting(), 1u);
+  write();
+  EXPECT_TRUE(queue.has_next());
+}
+
 TEST_F(EffectQueueTest, ARecordOfNothingHoldsNothingUp) {
   queue.add({Record{}, welcome(1)});
   EXPECT_FALSE(queue.has_changes());

@@ -290,6 +290,7 @@ TEST_F(FencingTest, ABrokenFileIsLostAtTheEndOfTheLease) {
   const auto w = d.send(two, lock(kA, kX, byte(0), Wait::kYes));
   const auto broken = d.core.break_file(one, kFile, d.now());
   EXPECT_FALSE(broken.refused);
+  ASSERT_EQ(all_of<Record>(broken.effects).size(), 1U) << "a restart does not forget it";
   EXPECT_EQ(broken.at_most, 15s);
   EXPECT_FALSE(renewed(d.core.renew(one, {}, d.now())));
   EXPECT_EQ(std::get<HelloRefused>(greeting(resume(one))).errc, LockErrc::kStarting);

@@ -164,6 +164,33 @@ TEST_F(RestartTest, AQuietSessionIsFencedByTheCommandIfOnlyThatCounts) {
   EXPECT_TRUE(granted(d->answer(one, v)));
 }
 
+TEST_F(RestartTest, AnOrderToBreakOutlivesARestart) {
+  SessionRecord broken = record_of(one);
+  broken.breaks.files = {kFile, kShm};  // it holds nothing of the second any more
+  start({broken, record_of(two)});
+  EXPECT_TRUE(resume(one).reclaim) << "it tells what it holds first";
+  reclaim(one, {held(kA, kX, byte(0)), held(kA, kX, byte(0), kOther)});
+  const auto records = all_of<Record>(d->last);
+  ASSERT_EQ(records.size(), 1U);
+  EXPECT_EQ(std::get<PutSession>(records[0].changes.at(0)).record.breaks.files,
+            std::set<FileKey>{kFile});
+  resume(two);
+  reclaim(two, {});
+  EXPECT_FALSE(d->core.status().grace);
+  const auto waits = d->send(two, lock(kA, kX, byte(0), Wait::kYes));
+  EXPECT_FALSE(renewed(d->core.renew(one, {}, d->now())));
+  for (int i = 0; i < 15; ++i) {
+    EXPECT_FALSE(d->answer(two, waits)) << i;
+    d->pass(1s);
+    d->renew(two);
+  }
+  EXPECT_TRUE(granted(d->answer(two, waits)));
+  const Welcome back = resume(one);
+  ASSERT_EQ(back.losses.size(), 1U);
+  EXPECT_EQ(back.losses[0].file, kFile);
+  d->renew(one);
+}
+
 TEST_F(RestartTest, WaitersKeepTheirOldOrder) {
   start({record_of(one), record_of(two)});
   resume(one);
