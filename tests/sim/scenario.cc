@@ -123,6 +123,8 @@ void add_faults(Scenario& scenario, Rng& rng, const Choice& choice) {
               {});
   }
   Rng own(scenario.seed ^ 0x901e7ULL);
+  // Storage that often takes as long as it may: what else would find a fence that is too short?
+  if (own.chance(0.1)) scenario.late_write = 0.3;
   if (own.chance(0.25)) add_quiet_condition(scenario, own);
   std::sort(scenario.faults.begin(), scenario.faults.end(),
             [](const Fault& a, const Fault& b) { return a.at < b.at; });
