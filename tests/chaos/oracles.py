@@ -143,25 +143,30 @@ def read_tap(path):
     return changes, dropped
 
 
-def blocked_processes():
+def blocked_processes(top, proc=pathlib.Path("/proc")):
+    """Processes in state D whose command line names something below `top`, a cluster's directory. Others are not judged:
+    clusters run side by side, and a worker that is killed while its own mount is frozen is in D for as long."""
     found = {}
-    for path in pathlib.Path("/proc").glob("[0-9]*/stat"):
+    for path in proc.glob("[0-9]*/stat"):
         try:
             text = path.read_text()
+            if text.rsplit(")", 1)[1].split()[0] != "D":
+                continue
+            command = (path.parent / "cmdline").read_bytes()
         except OSError:
             continue
-        if text.rsplit(")", 1)[1].split()[0] == "D":
+        if os.fsencode(top) + b"/" in command:
             found[path.parent.name] = text.split("(", 1)[1].split(")")[0]
     return found
 
 
-def stay_blocked(seconds=3):
+def stay_blocked(top, seconds=3):
     """Processes in state D at every look."""
-    found = blocked_processes()
+    found = blocked_processes(top)
     until = time.monotonic() + seconds
     while found and time.monotonic() < until:
         time.sleep(0.25)
-        again = blocked_processes()
+        again = blocked_processes(top)
         found = {pid: name for pid, name in found.items() if pid in again}
     return [f"O6: process {pid} ({name}) stays in state D" for pid, name in found.items()]
 

@@ -205,6 +205,18 @@ class Planner(unittest.TestCase):
         self.assertTrue(counts.reached(counts.WANTED))
 
 
+class Blocked(unittest.TestCase):
+    def test_only_processes_of_the_cluster_count(self):
+        with tempfile.TemporaryDirectory() as directory:
+            proc = pathlib.Path(directory)
+            for pid, state, command in [("11", "D", b"holdfast\0torture\0/tmp/c/one/a/x\0"), ("12", "S", b"holdfast\0/tmp/c/one/a\0"),
+                                        ("13", "D", b"holdfast\0torture\0/tmp/c/one-more/a\0"), ("14", "D", b"")]:
+                (proc / pid).mkdir()
+                (proc / pid / "stat").write_text(f"{pid} (hold) fast) {state} 1 1 1")
+                (proc / pid / "cmdline").write_bytes(command)
+            self.assertEqual(list(oracles.blocked_processes(pathlib.Path("/tmp/c/one"), proc)), ["11"])
+
+
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
     unittest.main()

@@ -121,7 +121,7 @@ class Rounds:
             probe.look()
             self.tally.add_load(attempts=len(probe.good))
         found += self.judge_tap(*tap.stop())
-        found += oracles.stay_blocked()
+        found += oracles.stay_blocked(cluster.top)
         left, notes = oracles.leftovers(cluster, before)
         found += left
         self.tally.note([f"{cluster.title}, round {number}: {note}" for note in notes])
