@@ -217,6 +217,21 @@ class Blocked(unittest.TestCase):
             self.assertEqual(list(oracles.blocked_processes(pathlib.Path("/tmp/c/one"), proc)), ["11"])
 
 
+class Clocks(unittest.TestCase):
+    def test_a_look_that_was_interrupted_does_not_count(self):
+        module = load_tap()
+        real = 10**18
+        for interrupted in range(3):  # the processor is lost for 10 ms before this look at a clock
+            looks = []
+
+            def read(clock):
+                looks.append(clock)
+                lost = 10_000_000 if len(looks) > interrupted else 0
+                now = 1_000 * len(looks) + lost
+                return now if clock == module.time.CLOCK_MONOTONIC else real + now
+            self.assertAlmostEqual(module.clock_difference(read), -real, delta=50_000)
+
+
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
     unittest.main()
