@@ -162,7 +162,7 @@ void ClientCore::pump(ClientEffects& effects) {
     }
     Call call = std::move(*it);
     it = unsent_.erase(it);
-    const bool cancel = call.user_interrupted;
+    const bool cancel = call.user_interrupted && !ends_by_itself(call);
     send_numbered(std::move(call), effects);
     if (!cancel) continue;
     sent_.rbegin()->second.cancelled = true;
@@ -298,10 +298,25 @@ ClientEffects ClientCore::interrupt(CallId call) {
     ++settling_[request.file];
     effects.emplace_back(CompleteCall{call, Refused{LockErrc::kInterrupted}});
   }
+  if (ends_by_itself(sent->second)) return effects;
   if (!std::exchange(sent->second.cancelled, true)) {
     send_background(CancelRequest{sent->first}, effects);
   }
   return effects;
+}
+
+// Only lockd's grace period can hold up a lock that its owner has already, at least shared. To
+// cancel it there would cost the file (settle_held), with the locks of everybody on this mount.
+bool ClientCore::ends_by_itself(const Call& call) const {
+  if (!call.weakened) return false;
+  const auto& request = std::get<LockRequest>(call.command);
+  if (request.space != LockSpace::kRange) return false;
+  std::uint64_t covered = request.range.start();
+  for (const auto& piece : held_.within(request.file, request.space, request.owner, request.range)) {
+    if (piece.range.start() != covered) return false;
+    covered = piece.range.end();
+  }
+  return covered == request.range.end();
 }
 
 bool ClientCore::touched_by_another(RequestNumber number, const Command& command) const {

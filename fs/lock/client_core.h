@@ -183,6 +183,7 @@ class ClientCore {
   void settle(const Call& call, const Outcome& outcome, ClientEffects& effects);
   void settle_held(const Call& call, const Outcome& outcome, ClientEffects& effects);
   [[nodiscard]] bool can_give_back(RequestNumber number, const LockRequest& request) const;
+  [[nodiscard]] bool ends_by_itself(const Call& call) const;
   [[nodiscard]] bool unsettled(const Command& command) const;
   [[nodiscard]] RequestNumber acknowledged() const;
   [[nodiscard]] bool touched_by_another(RequestNumber number, const Command& command) const;

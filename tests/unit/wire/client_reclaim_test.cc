@@ -238,6 +238,32 @@ TEST_F(ClientReclaimTest, AWeakeningRequestInterruptedAfterTheRestartWaitsForIts
   EXPECT_EQ(files_lost(), std::vector<FileKey>{kFile});
 }
 
+// SQLite goes back to shared after each commit. Whoever was killed then, while lockd was away, cost
+// all other programs of the mount their locks on that file: the cancel met the grace period.
+TEST_F(ClientReclaimTest, AnInterruptedDowngradeOfWhatIsHeldIsNotCancelled) {
+  hold(lock(1, LockMode::kExclusive, 0, 20));
+  hold(lock(1, LockMode::kShared, 20, 30));
+  const CallId before = call(lock(1, LockMode::kShared, 0, 30));
+  take(core.interrupt(before));
+  requests();
+  restart();
+  const auto again = requests();
+  ASSERT_EQ(again.size(), 1u) << "no cancel";
+  reply(again[0].number.value, Granted{{1}});
+  EXPECT_TRUE(outcome_of(before));
+
+  hold(on(2, lock(1, LockMode::kExclusive, 0, 30)));
+  const CallId after = call(on(2, lock(1, LockMode::kShared, 0, 30)));
+  restart(3);
+  requests();
+  take(core.interrupt(after));
+  EXPECT_TRUE(requests().empty()) << "no cancel";
+  EXPECT_FALSE(outcome_of(after));
+  reply(1, Granted{{1}});
+  EXPECT_TRUE(outcome_of(after));
+  EXPECT_TRUE(files_lost().empty());
+}
+
 TEST_F(ClientReclaimTest, AWaitingUpgradeKeepsWhatItHas) {
   hold(lock(1, LockMode::kShared, 0, 10));
   call(lock(1, LockMode::kExclusive, 0, 10));
