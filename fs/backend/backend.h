@@ -94,6 +94,9 @@ class Backend {
                                            std::uint32_t bytes_max) = 0;
   virtual Awaitable<FilesystemStat> fsstat(Credentials who) = 0;
 
+  /// How often so far the storage may have restarted without telling, and forgotten what was not
+  /// stable: connections lost. Counted before an answer of the storage's next life is given.
+  [[nodiscard]] virtual std::uint64_t interruptions() const { return 0; }
   /// Calls made so far by kind, without repeats; empty where nobody counts.
   [[nodiscard]] virtual std::vector<CallCount> call_counts() const { return {}; }
 

@@ -1,8 +1,6 @@
 #include "fs/io/inode_writer.h"
 
-#include "fs/io/change.h"
-#include "fs/io/range_order.h"
-#include "fs/io/uncommitted.h"
+#include "fs/io/writer_state.h"
 #include "holdfast/base/assert.h"
 #include "holdfast/base/log.h"
 
@@ -13,22 +11,6 @@ namespace asio = boost::asio;
 
 namespace holdfast::fs {
 namespace {
-
-/// Rounds of commit and resend within one commit(): each needs another server restart, or a server
-/// that answers stable writes as unstable. Past it EIO, and the data stays kept.
-constexpr int kCommitRoundsMax = 64;
-
-/// Counts a call as running for the length of a scope.
-class Running {
- public:
-  explicit Running(unsigned& count) : count_(count) { ++count_; }
-  ~Running() { --count_; }
-  Running(const Running&) = delete;
-  Running& operator=(const Running&) = delete;
-
- private:
-  unsigned& count_;
-};
 
 /// Writes on their way count against the budget too, or a burst of them would pass it.
 class Reservation {
@@ -47,163 +29,133 @@ class Reservation {
 
 }  // namespace
 
-struct InodeWriter::State {
-  State(asio::any_io_executor executor, Backend& to, WriteBudget& shared, FileHandle of)
-      : backend(to), budget(shared), file(of), order(executor), commit_done(executor) {}
+void InodeWriter::State::charge() {
+  const std::uint64_t bytes = kept.bytes() + dirty.bytes();
+  budget.uncommitted_bytes += bytes - charged;  // modular: the difference may be negative
+  charged = bytes;
+}
 
-  Backend& backend;
-  WriteBudget& budget;
-  FileHandle file;
-  Uncommitted kept;
-  RangeOrder order;
-  Change commit_done;
-  bool committing = false;
-  std::uint64_t charged = 0;  // our part of budget.uncommitted_bytes
-  std::uint64_t error_count = 0;
-  ErrorCode last_error;
-  unsigned running = 0;
+void InodeWriter::State::record(ErrorCode error) {
+  ++error_count;
+  last_error = error;
+  log::warn("write.commit_failed", "fileid_hash={:016x} error=\"{}\" kept_bytes={}", file.hash(),
+            error.message(), kept.bytes());
+}
 
-  /// Brings the budget up to date with what is kept.
-  void charge() {
-    budget.uncommitted_bytes += kept.bytes() - charged;  // modular: the difference may be negative
-    charged = kept.bytes();
+void InodeWriter::State::took(std::uint64_t offset, std::span<const std::uint8_t> data,
+                              const WriteResult& result, std::uint64_t interruptions_before) {
+  if (discarded) return;
+  if (result.committed == Stability::kFileSync) {
+    kept.erase(offset, offset + data.size());
+  } else {
+    kept.put(offset, data, result.verifier);
+    if (!trusted_at) trusted_at = interruptions_before;
   }
-  void record(ErrorCode error) {
-    ++error_count;
-    last_error = error;
-    log::warn("write.commit_failed", "fileid_hash={:016x} error=\"{}\" kept_bytes={}", file.hash(),
-              error.message(), kept.bytes());
-  }
-  /// Our turn must have come for the range.
-  void took(std::uint64_t offset, std::span<const std::uint8_t> data, const WriteResult& result) {
-    if (result.committed == Stability::kFileSync) {
-      kept.erase(offset, offset + data.size());
-    } else {
-      kept.put(offset, data, result.verifier);
-    }
-    charge();
-  }
+  charge();
+}
 
-  asio::awaitable<Stability> choose_stability(Credentials who, std::size_t size);
-  asio::awaitable<Result<void>> send(Credentials who, std::uint64_t offset,
-                                     std::span<const std::uint8_t> data, Stability stability);
-  asio::awaitable<Result<void>> commit_round(Credentials who, Uncommitted::Generation upto);
-  asio::awaitable<Result<void>> resend(Credentials who, Uncommitted::Generation upto);
-  asio::awaitable<Result<void>> commit(Credentials who);
-};
+bool InodeWriter::State::suspect() const {
+  return trusted_at && !kept.empty() && *trusted_at != backend.interruptions();
+}
 
-asio::awaitable<Result<void>> InodeWriter::State::send(Credentials who, std::uint64_t offset,
-                                                       std::span<const std::uint8_t> data,
-                                                       Stability stability) {
-  while (!data.empty()) {
-    const auto piece = data.first(std::min<std::size_t>(data.size(), backend.limits().write_max));
-    auto result = co_await backend.write(who, file, offset, piece, stability);
-    if (!result) co_return result.error();
-    if (result->count == 0 || result->count > piece.size()) co_return errno_code(EIO);
-    took(offset, piece.first(result->count), *result);
-    // RFC 1813 section 3.3.7: FILE_SYNC must be answered with FILE_SYNC. What such a server took
-    // stays kept, but nobody may be told that it is stable.
-    if (stability == Stability::kFileSync && result->committed != Stability::kFileSync)
-      co_return errno_code(EIO);
-    offset += result->count;
-    data = data.subspan(result->count);
-  }
-  co_return Result<void>();
+bool InodeWriter::State::may_defer() const {
+  // One on its way through may overlap, and its answer must not count for what came after it.
+  return deferring && running_through == 0 && !failing && !discarded;
+}
+
+void InodeWriter::State::defer(std::uint64_t offset, std::span<const std::uint8_t> data) {
+  dirty.put(offset, data);
+  charge();
+  behind->dirty(shared_from_this());
+}
+
+void InodeWriter::State::cut(std::uint64_t size) {
+  dirty.cut(size);
+  kept.erase(size, UINT64_MAX);
+  for (LocalBytes* const read : reads)
+    read->cut(size);
+  if (dirty.empty() && behind != nullptr) behind->clean(*this);
+  charge();
+}
+
+void InodeWriter::State::add_to(LocalBytes& local) const {
+  local.reaches(std::max(kept.alone_end(), dirty.end()));
+  const auto add = [&](std::uint64_t offset, std::span<const std::uint8_t> data) {
+    local.add(offset, data);
+  };
+  kept.visit_alone(local.start(), local.end(), add);
+  dirty.visit(local.start(), local.end(), add);
 }
 
 asio::awaitable<Stability> InodeWriter::State::choose_stability(Credentials who, std::size_t size) {
-  const auto fits = [&] { return budget.uncommitted_bytes + size <= budget.uncommitted_bytes_max; };
-  if (fits()) co_return Stability::kUnstable;
+  if (budget.fits(size)) co_return Stability::kUnstable;
   ++budget.budget_reached;
   // A failure is recorded for the handles; this write has its own answer.
   if (!kept.empty()) (void)co_await commit(who);
   // Else other files hold the budget: nothing is kept of a stable write.
-  co_return fits() ? Stability::kUnstable : Stability::kFileSync;
+  co_return budget.fits(size) ? Stability::kUnstable : Stability::kFileSync;
 }
 
-asio::awaitable<Result<void>> InodeWriter::State::resend(Credentials who,
-                                                         Uncommitted::Generation upto) {
-  std::uint64_t from = 0;
-  while (true) {
-    auto piece = kept.next(upto, from);
-    if (!piece) co_return Result<void>();
-    const std::uint64_t start = piece->offset;
-    const std::uint64_t end = start + piece->data.size();
-    from = end;
-    RangeOrder::Turn turn(order, start, end);
-    co_await turn.wait();
-    // While we waited a newer write may have replaced part of it.
-    for (auto rest = kept.next(upto, start); rest && rest->offset < end;
-         rest = kept.next(upto, rest->offset)) {
-      const auto size = std::min<std::uint64_t>(rest->data.size(), end - rest->offset);
-      // A copy: what is kept changes with each answer.
-      const std::vector<std::uint8_t> bytes(rest->data.begin(),
-                                            rest->data.begin() + static_cast<std::ptrdiff_t>(size));
-      budget.resent_bytes += size;
-      const std::uint64_t offset = rest->offset;
-      auto sent = co_await send(who, offset, bytes, Stability::kFileSync);
-      if (!sent) co_return sent;
-      rest->offset = offset + size;
-    }
+asio::awaitable<Result<void>> InodeWriter::State::write_through(
+    Credentials who, std::uint64_t offset, std::span<const std::uint8_t> data) {
+  const Running through(running_through);
+  // What was deferred is older. A disk that is full is reported here, not at the next fsync.
+  if (!dirty.empty()) {
+    const auto flushed = co_await commit(last_writer);
+    if (!flushed) co_return flushed;
   }
-}
-
-asio::awaitable<Result<void>> InodeWriter::State::commit_round(Credentials who,
-                                                               Uncommitted::Generation upto) {
-  auto verifier = co_await backend.commit(who, file, 0, 0);
-  if (!verifier) co_return verifier.error();
-  kept.prove(upto, *verifier);
-  charge();
-  if (!kept.holds(upto)) co_return Result<void>();
-  log::info("write.resend", "fileid_hash={:016x} kept_bytes={} reason=server_restarted",
-            file.hash(), kept.bytes());
-  co_return co_await resend(who, upto);
-}
-
-asio::awaitable<Result<void>> InodeWriter::State::commit(Credentials who) {
-  const auto wanted = kept.generation();
-  const auto errors_before = error_count;
-  for (int round = 0; kept.holds(wanted); ++round) {
-    if (committing) {  // whatever it proves is ours too
-      co_await commit_done.wait();
-      if (error_count != errors_before) co_return last_error;
-      continue;
-    }
-    committing = true;
-    const auto upto = kept.close();
-    Result<void> done = errno_code(EIO);
-    std::exception_ptr cancelled;
-    try {
-      if (round < kCommitRoundsMax) done = co_await commit_round(who, upto);
-    } catch (...) {
-      cancelled = std::current_exception();
-    }
-    committing = false;
-    commit_done.notify();
-    if (cancelled) std::rethrow_exception(cancelled);
-    if (done) continue;
-    if (done.error() == errno_code(ESTALE)) {
-      kept.erase(0, UINT64_MAX);  // the file is gone, and with it whom to send to
-    } else {
-      kept.distrust(upto);
-    }
-    charge();
-    record(done.error());
-    co_return done;
+  // Before we take our turn: a commit may have to resend what we overlap.
+  const auto stability = co_await choose_stability(who, data.size());
+  const Reservation reserved(budget, stability == Stability::kUnstable ? data.size() : 0);
+  RangeOrder::Turn turn(order, offset, offset + data.size());
+  co_await turn.wait();
+  while (!data.empty()) {
+    const auto interruptions = backend.interruptions();
+    const auto sent = co_await send_once(who, offset, data, stability);
+    if (!sent) co_return sent.error();
+    took(offset, data.first(sent->count), *sent, interruptions);
+    // RFC 1813 section 3.3.7: FILE_SYNC must be answered with FILE_SYNC. What such a server took
+    // stays kept, but nobody may be told that it is stable.
+    if (stability == Stability::kFileSync && sent->committed != Stability::kFileSync)
+      co_return errno_code(EIO);
+    offset += sent->count;
+    data = data.subspan(sent->count);
   }
   co_return Result<void>();
 }
 
 InodeWriter::InodeWriter(asio::any_io_executor executor, Backend& backend, WriteBudget& budget,
                          FileHandle file)
-    : state_(std::make_unique<State>(std::move(executor), backend, budget, file)) {}
+    : state_(std::make_shared<State>(std::move(executor), backend, budget, file)) {}
 
 InodeWriter::~InodeWriter() {
   HOLDFAST_ASSERT(idle(), "a file's writer was destroyed while a call ran");
-  if (dirty())
+  if (dirty()) {
     log::error("write.lost", "fileid_hash={:016x} bytes={}", state_->file.hash(),
-               state_->kept.bytes());
-  state_->budget.uncommitted_bytes -= state_->charged;
+               state_->charged);
+  }
+  discard();
+}
+
+void InodeWriter::begin_behind(WriteBehind& with) {
+  state_->behind = &with;
+  state_->deferring = true;
+}
+
+asio::awaitable<Result<void>> InodeWriter::drain() {
+  State& state = *state_;
+  const Running running(state.running);
+  state.deferring = false;
+  co_return co_await state.commit(state.last_writer);
+}
+
+void InodeWriter::discard() {
+  State& state = *state_;
+  const bool lost = dirty();
+  state.discarded = true;
+  state.stop_flush();
+  state.cut(0);
+  if (lost) state.record(errno_code(EIO));
 }
 
 asio::awaitable<Result<void>> InodeWriter::write(Credentials who, std::uint64_t offset,
@@ -211,18 +163,29 @@ asio::awaitable<Result<void>> InodeWriter::write(Credentials who, std::uint64_t 
   State& state = *state_;
   const Running running(state.running);
   if (data.size() > UINT64_MAX - offset) co_return errno_code(EFBIG);
-  // Before we take our turn: a commit may have to resend what we overlap.
-  const auto stability = co_await state.choose_stability(who, data.size());
-  const Reservation reserved(state.budget, stability == Stability::kUnstable ? data.size() : 0);
-  RangeOrder::Turn turn(state.order, offset, offset + data.size());
-  co_await turn.wait();
-  co_return co_await state.send(who, offset, data, stability);
+  if (state.may_defer()) co_await state.behind->make_room(data.size());
+  if (state.discarded) co_return errno_code(EIO);
+  state.last_writer = who;
+  if (state.may_defer() && state.budget.fits(data.size())) {
+    state.defer(offset, data);
+    co_return Result<void>();
+  }
+  co_return co_await state.write_through(std::move(who), offset, data);
 }
 
 asio::awaitable<void> InodeWriter::written(std::uint64_t start, std::uint64_t end) {
-  const Running running(state_->running);
-  RangeOrder::Turn turn(state_->order, start, end);
+  State& state = *state_;
+  if (state.running_through == 0) co_return;
+  const Running running(state.running);
+  RangeOrder::Turn turn(state.order, start, end);
   co_await turn.wait();
+}
+
+asio::awaitable<Result<void>> InodeWriter::settle() {
+  State& state = *state_;
+  if (!state.suspect()) co_return Result<void>();
+  const Running running(state.running);
+  co_return co_await state.commit(state.last_writer);
 }
 
 asio::awaitable<Result<void>> InodeWriter::commit(Credentials who) {
@@ -242,8 +205,7 @@ asio::awaitable<Result<Attributes>> InodeWriter::truncate(Credentials who, SetAt
 }
 
 void InodeWriter::truncated(std::uint64_t size) {
-  state_->kept.erase(size, UINT64_MAX);
-  state_->charge();
+  state_->cut(size);
 }
 
 ErrorCursor InodeWriter::error_cursor() const {
@@ -257,11 +219,38 @@ ErrorCode InodeWriter::take_error(ErrorCursor& cursor) const {
 }
 
 bool InodeWriter::dirty() const {
-  return !state_->kept.empty();
+  return !state_->kept.empty() || !state_->dirty.empty();
 }
 
 bool InodeWriter::idle() const {
   return state_->running == 0;
+}
+
+InodeWriter::Reading::Reading(const InodeWriter& writer, std::uint64_t start, std::uint64_t end)
+    : state_(writer.state_),
+      local_(start, end),
+      interruptions_(state_->backend.interruptions()),
+      kept_(state_->trusted_at && !state_->kept.empty()) {
+  state_->add_to(local_);
+  place_ = state_->reads.insert(state_->reads.end(), &local_);
+}
+
+InodeWriter::Reading::~Reading() {
+  state_->reads.erase(place_);
+}
+
+bool InodeWriter::Reading::outdated() const {
+  return kept_ && interruptions_ != state_->backend.interruptions();
+}
+
+void InodeWriter::Reading::correct(std::vector<std::uint8_t>& data) {
+  state_->add_to(local_);
+  local_.lay_over(data);
+}
+
+std::uint64_t InodeWriter::Reading::size(std::uint64_t storage_size) {
+  state_->add_to(local_);
+  return std::max(storage_size, local_.size());
 }
 
 }  // namespace holdfast::fs

@@ -1,15 +1,24 @@
 #pragma once
-/// Write path of one inode: through to the storage, stable at commit().
+/// Write path of one inode: through to the storage, or behind; stable at commit().
 ///
-/// write() returns when the server has taken the data (UNSTABLE, visible to every node); a copy is
-/// kept until a COMMIT answers with the verifier of the write. Another verifier means that the
-/// server restarted and may have lost the data: it is sent again, stable at once, before commit()
-/// returns (RFC 1813 section 3.3.21). What is kept in all of a mount is bounded (`WriteBudget`): a
-/// write that would pass it commits first, and if that does not help is written stable itself.
+/// *Through*: write() returns when the server has taken the data (UNSTABLE, visible to every node);
+/// a copy is kept until a COMMIT answers with the verifier of the write. Another verifier means
+/// that the server restarted and may have lost the data: it is sent again, stable at once, before
+/// commit() returns (RFC 1813 section 3.3.21).
+///
+/// *Behind*, for a file that nobody else can read or write (token EX): write() copies the data and
+/// returns. It is sent by commit() and drain(), and by WriteBehind when it is old or memory short:
+/// UNSTABLE WRITEs side by side and one COMMIT; if all there is fits into one WRITE, that one,
+/// stable. Who reads lays over what the storage answers (`Reading`). After a commit that failed,
+/// writes go through until one succeeds, so that a program hears at once of a full disk.
+///
+/// What is kept in all of a mount is bounded (`WriteBudget`): a write that would pass it waits for
+/// a commit first, and if that does not help is written stable itself.
 ///
 /// Order: overlapping writes, resends and truncations of one inode reach the storage one after the
 /// other, in the order of the calls; others run side by side. Writes may arrive while a commit
-/// runs; they belong to the next one.
+/// runs; they belong to the next one. A truncation does not send what was written before it below
+/// the new end (nobody can tell before an fsync), and drops the rest.
 ///
 /// Errors of commits are kept and reported once to each open handle at its next fsync/close
 /// (`ErrorCursor`), as POSIX expects. Unlike the kernel's page cache, what could not be made stable
@@ -19,30 +28,30 @@
 /// Thread: the loop. Lifetime: owned by the inode; quiet (no call running) before destruction.
 
 #include "fs/backend/backend.h"
+#include "fs/io/local_bytes.h"
+#include "fs/io/write_budget.h"
 #include "holdfast/base/result.h"
 
 #include <cstdint>
+#include <list>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include <boost/asio/awaitable.hpp>
 
 namespace holdfast::fs {
-
-/// Bytes that all writers of one mount may keep uncommitted, and a count of what was unusual.
-struct WriteBudget {
-  std::uint64_t uncommitted_bytes_max = 64ULL << 20;
-  std::uint64_t uncommitted_bytes = 0;
-  std::uint64_t budget_reached = 0;  ///< writes that had to commit first
-  std::uint64_t resent_bytes = 0;    ///< sent again after a server restart or a failed commit
-};
 
 /// What an open handle has seen of its inode's write errors. Copy the current one at open.
 struct ErrorCursor {
   std::uint64_t seen = 0;
 };
 
+class WriteBehind;
+
 class InodeWriter {
+  struct State;
+
  public:
   InodeWriter(boost::asio::any_io_executor executor, Backend& backend, WriteBudget& budget,
               FileHandle file);
@@ -50,12 +59,27 @@ class InodeWriter {
   InodeWriter(const InodeWriter&) = delete;
   InodeWriter& operator=(const InodeWriter&) = delete;
 
+  /// From now on nobody else can read or write the file: writes need not be sent at once. `with`
+  /// outlives the writer.
+  void begin_behind(WriteBehind& with);
+  /// Ends that: writes go through, and what was written before this call is made stable. On error
+  /// it is not, and the file cannot be given away unless with discard(). What is still
+  /// uncommitted afterwards was written through meanwhile: dirty() says so.
+  boost::asio::awaitable<Result<void>> drain();
+  /// What was not made stable is lost (each handle gets EIO once), and nothing is sent any more,
+  /// apart from what is on its way. All further writes and commits fail with EIO.
+  void discard();
+
   /// Writes all of `data` (valid until return). On error part of it may have been written.
   boost::asio::awaitable<Result<void>> write(Credentials who, std::uint64_t offset,
                                              std::span<const std::uint8_t> data);
-  /// Returns when the writes to [start, end) called before have reached the storage, or failed. A
-  /// read that overtook one would leave what was there before in the kernel's pages.
+  /// Returns when the writes to [start, end) on their way through have reached the storage, or
+  /// failed. A read that overtook one would leave what was there before in the kernel's pages.
   boost::asio::awaitable<void> written(std::uint64_t start, std::uint64_t end);
+  /// What was written through and not committed may be missing at the storage if that restarted
+  /// (`Backend::interruptions`), until it is sent again: this does so, if need be. Before a READ,
+  /// which must not be answered if it fails. The error is also kept for the cursors.
+  boost::asio::awaitable<Result<void>> settle();
   /// Makes everything written before this call stable. No call to the storage if nothing is
   /// uncommitted. An error is returned and kept for the cursors: whoever called this for a handle
   /// (fsync) follows with take_error() and reports either.
@@ -64,7 +88,7 @@ class InodeWriter {
   /// cut off. The way to truncate.
   boost::asio::awaitable<Result<Attributes>> truncate(Credentials who, SetAttributes change);
   /// The file was cut to `size` by other means (CREATE with size 0): forgets kept data beyond it.
-  /// Call with no write or commit of this inode running.
+  /// Call with no write through or commit of this inode running.
   void truncated(std::uint64_t size);
 
   [[nodiscard]] ErrorCursor error_cursor() const;
@@ -75,9 +99,32 @@ class InodeWriter {
   /// No call is running.
   [[nodiscard]] bool idle() const;
 
+  /// A look at the storage, from before the call to after its answer: what was sent and committed
+  /// in between may be missing in the answer.
+  class Reading {
+   public:
+    /// Of the bytes [start, end).
+    Reading(const InodeWriter& writer, std::uint64_t start, std::uint64_t end);
+    ~Reading();
+    Reading(const Reading&) = delete;
+    Reading& operator=(const Reading&) = delete;
+    /// The storage may have restarted meanwhile: settle() and ask again.
+    [[nodiscard]] bool outdated() const;
+    /// `data`: the answer to READ; short at the end of the file. Made what programs have written.
+    void correct(std::vector<std::uint8_t>& data);
+    /// The file's size where the storage says `storage_size`.
+    [[nodiscard]] std::uint64_t size(std::uint64_t storage_size);
+
+   private:
+    std::shared_ptr<State> state_;
+    LocalBytes local_;
+    std::uint64_t interruptions_;
+    bool kept_;
+    std::list<LocalBytes*>::iterator place_;
+  };
+
  private:
-  struct State;
-  std::unique_ptr<State> state_;
+  std::shared_ptr<State> state_;
 };
 
 }  // namespace holdfast::fs

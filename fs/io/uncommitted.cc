@@ -2,7 +2,9 @@
 
 #include "holdfast/base/assert.h"
 
+#include <algorithm>
 #include <iterator>
+#include <utility>
 
 namespace holdfast::fs {
 
@@ -12,10 +14,8 @@ void Uncommitted::split(std::uint64_t at) {
   auto& [offset, extent] = *std::prev(after);
   if (at == offset || at >= offset + extent.data.size()) return;
   const auto head = static_cast<std::ptrdiff_t>(at - offset);
-  Extent tail{{extent.data.begin() + head, extent.data.end()},
-              extent.verifier,
-              extent.generation,
-              extent.distrusted};
+  Extent tail = extent;
+  tail.data.erase(tail.data.begin(), tail.data.begin() + head);
   extent.data.resize(static_cast<std::size_t>(head));
   extents_.emplace_hint(after, at, std::move(tail));
 }
@@ -40,21 +40,60 @@ void Uncommitted::put(std::uint64_t offset, std::span<const std::uint8_t> data,
   if (after != extents_.begin()) {
     auto& [before_offset, before] = *std::prev(after);
     if (before_offset + before.data.size() == offset && before.verifier == verifier &&
-        before.generation == generation_ && !before.distrusted &&
+        before.generation == generation_ && before.proof == Proof::kVerifier && !before.alone &&
         before.data.size() + data.size() <= kExtentMax) {
       before.data.insert(before.data.end(), data.begin(), data.end());
       return;
     }
   }
-  extents_.emplace_hint(after, offset,
-                        Extent{{data.begin(), data.end()}, verifier, generation_, false});
+  Extent extent;
+  extent.data.assign(data.begin(), data.end());
+  extent.generation = generation_;
+  extent.verifier = verifier;
+  extents_.emplace_hint(after, offset, std::move(extent));
+}
+
+Uncommitted::Generation Uncommitted::add_unsent(DirtyBytes::Extents extents) {
+  // One of its own: an answer to what was sent before must not count for it.
+  (void)close();
+  for (auto& [offset, data] : extents) {
+    erase(offset, offset + data.size());
+    bytes_ += data.size();
+    Extent extent;
+    extent.data = std::move(data);
+    extent.generation = generation_;
+    extent.proof = Proof::kUnsent;
+    extent.alone = true;
+    extents_.emplace(offset, std::move(extent));
+  }
+  return close();
+}
+
+void Uncommitted::answered(Generation of, std::uint64_t offset, std::uint64_t size,
+                           const WriteResult& result) {
+  const std::uint64_t end = offset + size;
+  split(offset);
+  split(end);
+  for (auto it = extents_.lower_bound(offset); it != extents_.end() && it->first < end;) {
+    Extent& extent = it->second;
+    if (extent.generation == of && result.committed == Stability::kFileSync) {
+      bytes_ -= extent.data.size();
+      it = extents_.erase(it);
+      continue;
+    }
+    if (extent.generation == of && extent.proof == Proof::kUnsent) {
+      extent.proof = Proof::kVerifier;
+      extent.verifier = result.verifier;
+    }
+    ++it;
+  }
 }
 
 void Uncommitted::prove(Generation upto, WriteVerifier verifier) {
   for (auto it = extents_.begin(); it != extents_.end();) {
     const Extent& extent = it->second;
-    const bool stable =
-        extent.generation <= upto && extent.verifier == verifier && !extent.distrusted;
+    const bool stable = extent.generation <= upto && extent.proof == Proof::kVerifier &&
+                        extent.verifier == verifier;
     if (stable) bytes_ -= extent.data.size();
     it = stable ? extents_.erase(it) : std::next(it);
   }
@@ -62,7 +101,8 @@ void Uncommitted::prove(Generation upto, WriteVerifier verifier) {
 
 void Uncommitted::distrust(Generation upto) {
   for (auto& [offset, extent] : extents_) {
-    if (extent.generation <= upto) extent.distrusted = true;
+    if (extent.generation <= upto && extent.proof == Proof::kVerifier)
+      extent.proof = Proof::kStable;
   }
 }
 
@@ -70,7 +110,8 @@ bool Uncommitted::holds(Generation upto) const {
   return next(upto, 0).has_value();
 }
 
-std::optional<Uncommitted::Piece> Uncommitted::next(Generation upto, std::uint64_t from) const {
+template <class Wanted>
+std::optional<Uncommitted::Piece> Uncommitted::find(std::uint64_t from, Wanted wanted) const {
   auto it = extents_.lower_bound(from);
   if (it != extents_.begin()) {
     const auto before = std::prev(it);
@@ -78,11 +119,39 @@ std::optional<Uncommitted::Piece> Uncommitted::next(Generation upto, std::uint64
   }
   for (; it != extents_.end(); ++it) {
     const auto& [offset, extent] = *it;
-    if (extent.generation > upto) continue;
+    if (!wanted(extent)) continue;
     const std::size_t skip = from > offset ? static_cast<std::size_t>(from - offset) : 0;
-    return Piece{offset + skip, std::span(extent.data).subspan(skip)};
+    return Piece{offset + skip, std::span(extent.data).subspan(skip), extent.generation};
   }
   return std::nullopt;
+}
+
+std::optional<Uncommitted::Piece> Uncommitted::next(Generation upto, std::uint64_t from) const {
+  return find(from, [&](const Extent& extent) { return extent.generation <= upto; });
+}
+
+std::optional<Uncommitted::Piece> Uncommitted::next_unsent(Generation upto,
+                                                           std::uint64_t from) const {
+  return find(from, [&](const Extent& extent) {
+    return extent.generation <= upto && extent.proof == Proof::kUnsent;
+  });
+}
+
+void Uncommitted::visit_alone(std::uint64_t start, std::uint64_t end,
+                              const DirtyBytes::Visit& visit) const {
+  const auto alone = [](const Extent& extent) { return extent.alone; };
+  for (auto piece = find(start, alone); piece && piece->offset < end;) {
+    const auto size = std::min<std::uint64_t>(piece->data.size(), end - piece->offset);
+    visit(piece->offset, piece->data.first(static_cast<std::size_t>(size)));
+    piece = find(piece->offset + size, alone);
+  }
+}
+
+std::uint64_t Uncommitted::alone_end() const {
+  for (auto it = extents_.rbegin(); it != extents_.rend(); ++it) {
+    if (it->second.alone) return it->first + it->second.data.size();
+  }
+  return 0;
 }
 
 void Uncommitted::check_invariants() const {

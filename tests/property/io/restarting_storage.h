@@ -34,13 +34,19 @@ class RestartingStorage final : public Backend {
   /// The next commits fail with this, and lose what was unstable.
   int failing_commits = 0;
   int commit_errno = EIO;
+  /// One in so many WRITEs and SETATTRs fails with this; 0 = none.
+  unsigned failing_every = 0;
+  int write_errno = ENOSPC;
   unsigned calls = 0;
   unsigned commits = 0;
+  unsigned unstable_writes = 0;
+  unsigned stable_writes = 0;
 
   void restart() {
     visible_ = stable_;
     ++verifier_;
   }
+  [[nodiscard]] std::uint64_t interruptions() const override { return verifier_; }
   [[nodiscard]] const Bytes& visible() const { return visible_; }
   [[nodiscard]] const Bytes& stable() const { return stable_; }
 
@@ -50,6 +56,11 @@ class RestartingStorage final : public Backend {
   Awaitable<WriteResult> write(Credentials, FileHandle, std::uint64_t offset,
                                std::span<const std::uint8_t> data, Stability stability) override {
     before();
+    ++(stability == Stability::kFileSync ? stable_writes : unstable_writes);
+    if (fails()) {
+      co_await delay();
+      co_return errno_code(write_errno);
+    }
     std::size_t count = std::min<std::size_t>(data.size(), limits_.write_max);
     if (short_writes && count > 1 && random_() % 3 == 0) count = 1 + random_() % (count - 1);
     put(visible_, offset, data.first(count));
@@ -80,6 +91,10 @@ class RestartingStorage final : public Backend {
 
   Awaitable<Attributes> setattr(Credentials, FileHandle, SetAttributes change) override {
     before();
+    if (fails()) {
+      co_await delay();
+      co_return errno_code(write_errno);
+    }
     if (change.size) {
       visible_.resize(*change.size);
       stable_.resize(*change.size);  // metadata is stable at once (RFC 1813 section 1.6)
@@ -90,18 +105,35 @@ class RestartingStorage final : public Backend {
     co_return out;
   }
 
+  Awaitable<Attributes> getattr(Credentials, FileHandle) override {
+    before();
+    Attributes out;
+    out.size = visible_.size();
+    co_await delay();
+    co_return out;
+  }
+
+  Awaitable<ReadResult> read(Credentials, FileHandle, std::uint64_t offset,
+                             std::uint32_t count) override {
+    before();
+    ReadResult out;
+    const auto start = std::min<std::size_t>(offset, visible_.size());
+    const auto end = std::min<std::size_t>(offset + count, visible_.size());
+    out.data.assign(visible_.begin() + static_cast<std::ptrdiff_t>(start),
+                    visible_.begin() + static_cast<std::ptrdiff_t>(end));
+    out.eof = end == visible_.size();
+    co_await delay();
+    co_return out;
+  }
+
   // Not used by writers.
   Awaitable<Entry> root() override { return refuse<Entry>(); }
-  Awaitable<Attributes> getattr(Credentials, FileHandle) override { return refuse<Attributes>(); }
   Awaitable<Entry> lookup(Credentials, FileHandle, std::string) override { return refuse<Entry>(); }
   Awaitable<std::uint32_t> access(Credentials, FileHandle, std::uint32_t) override {
     return refuse<std::uint32_t>();
   }
   Awaitable<std::string> readlink(Credentials, FileHandle) override {
     return refuse<std::string>();
-  }
-  Awaitable<ReadResult> read(Credentials, FileHandle, std::uint64_t, std::uint32_t) override {
-    return refuse<ReadResult>();
   }
   Awaitable<Entry> create(Credentials, FileHandle, std::string, CreateMode,
                           SetAttributes) override {
@@ -143,6 +175,7 @@ class RestartingStorage final : public Backend {
     ++calls;
     if (restart_every != 0 && calls % restart_every == 0) restart();
   }
+  [[nodiscard]] bool fails() { return failing_every != 0 && random_() % failing_every == 0; }
   static void put(Bytes& bytes, std::uint64_t offset, std::span<const std::uint8_t> data) {
     if (bytes.size() < offset + data.size()) bytes.resize(offset + data.size());
     std::copy(data.begin(), data.end(), bytes.begin() + static_cast<std::ptrdiff_t>(offset));

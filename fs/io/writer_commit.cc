@@ -1,0 +1,206 @@
+// How what was written becomes stable.
+#include "fs/io/writer_state.h"
+#include "holdfast/base/log.h"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/deferred.hpp>
+#include <boost/asio/error.hpp>
+#include <boost/asio/experimental/parallel_group.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace asio = boost::asio;
+
+namespace holdfast::fs {
+namespace {
+
+/// Rounds of commit and resend within one commit(): each needs another server restart, or a server
+/// that answers stable writes as unstable. Past it EIO, and the data stays kept.
+constexpr int kCommitRoundsMax = 64;
+
+/// WRITEs of one flush on their way at once. A copy of each is in memory meanwhile.
+constexpr std::size_t kFlushWidth = 8;
+
+}  // namespace
+
+asio::awaitable<Result<WriteResult>> InodeWriter::State::send_once(
+    Credentials who, std::uint64_t offset, std::span<const std::uint8_t> data,
+    Stability stability) {
+  const auto piece = data.first(std::min<std::size_t>(data.size(), backend.limits().write_max));
+  auto result = co_await backend.write(std::move(who), file, offset, piece, stability);
+  if (!result) co_return result;
+  if (result->count == 0 || result->count > piece.size()) co_return errno_code(EIO);
+  co_return result;
+}
+
+asio::awaitable<Result<void>> InodeWriter::State::send_kept(Credentials who,
+                                                            Uncommitted::Generation upto,
+                                                            std::uint64_t start, std::uint64_t end,
+                                                            Which which, Stability stability) {
+  RangeOrder::Turn turn(order, start, end);
+  co_await turn.wait();
+  // Looked up again after each wait: newer bytes may have replaced some, or a truncation cut them.
+  while (true) {
+    const auto piece =
+        which == Which::kUnsent ? kept.next_unsent(upto, start) : kept.next(upto, start);
+    if (!piece || piece->offset >= end) co_return Result<void>();
+    const auto size = std::min<std::uint64_t>(piece->data.size(), end - piece->offset);
+    const auto offset = piece->offset;
+    const auto generation = piece->generation;
+    // A copy: what is kept changes while it is on its way.
+    const std::vector<std::uint8_t> bytes(piece->data.begin(),
+                                          piece->data.begin() + static_cast<std::ptrdiff_t>(size));
+    const auto sent = co_await send_once(who, offset, bytes, stability);
+    if (!sent) co_return sent.error();
+    kept.answered(generation, offset, sent->count, *sent);
+    charge();
+    // RFC 1813 section 3.3.7: FILE_SYNC must be answered with FILE_SYNC. Nobody may be told that
+    // what such a server took is stable.
+    if (stability == Stability::kFileSync && sent->committed != Stability::kFileSync)
+      co_return errno_code(EIO);
+    if (which == Which::kAll) budget.resent_bytes += sent->count;
+    start = offset + sent->count;
+  }
+}
+
+/// What the senders of one flush share; it outlives them.
+struct InodeWriter::State::Flushing {
+  Uncommitted::Generation upto = 0;
+  Stability stability = Stability::kUnstable;
+  std::uint64_t from = 0;  // what lies before has a sender
+  Result<void> result;
+};
+
+asio::awaitable<void> InodeWriter::State::flush_some(Flushing& flushing) {
+  while (flushing.result) {
+    const auto piece = kept.next_unsent(flushing.upto, flushing.from);
+    if (!piece) co_return;
+    const std::uint64_t start = piece->offset;
+    const std::uint64_t size = std::min<std::uint64_t>(piece->data.size(), backend.limits().write_max);
+    flushing.from = start + size;
+    const auto sent = co_await send_kept(last_writer, flushing.upto, start, start + size,
+                                         Which::kUnsent, flushing.stability);
+    if (!sent) flushing.result = sent;
+  }
+}
+
+asio::awaitable<Result<void>> InodeWriter::State::send_unsent(Uncommitted::Generation upto) {
+  const auto first = kept.next_unsent(upto, 0);
+  if (!first) co_return Result<void>();
+  Flushing flushing;
+  flushing.upto = upto;
+  // A stable WRITE costs the server what COMMIT does; if it is the only one, the COMMIT is saved.
+  const bool alone = kept.extents() == 1 && first->data.size() <= backend.limits().write_max;
+  if (alone) {
+    flushing.stability = Stability::kFileSync;
+    co_await flush_some(flushing);
+    co_return flushing.result;
+  }
+  const auto sender = [&] { return asio::co_spawn(executor, flush_some(flushing), asio::deferred); };
+  std::vector<decltype(sender())> senders;
+  for (std::size_t i = 0; i < std::min(kFlushWidth, kept.extents()); ++i)
+    senders.push_back(sender());
+  // Also if this is cancelled, it returns only when all of them have ended.
+  auto all = asio::experimental::make_parallel_group(std::move(senders));
+  const auto [finished, failures] =
+      co_await all.async_wait(asio::experimental::wait_for_all(), asio::use_awaitable);
+  for (const auto& failure : failures) {
+    if (failure) std::rethrow_exception(failure);
+  }
+  co_return flushing.result;
+}
+
+asio::awaitable<Result<void>> InodeWriter::State::resend(Credentials who,
+                                                         Uncommitted::Generation upto) {
+  std::uint64_t from = 0;
+  while (true) {
+    const auto piece = kept.next(upto, from);
+    if (!piece) co_return Result<void>();
+    const std::uint64_t start = piece->offset;
+    from = start + piece->data.size();
+    const auto sent =
+        co_await send_kept(who, upto, start, from, Which::kAll, Stability::kFileSync);
+    if (!sent) co_return sent;
+  }
+}
+
+asio::awaitable<Result<void>> InodeWriter::State::commit_round(Credentials who,
+                                                               Uncommitted::Generation upto) {
+  const auto sent = co_await send_unsent(upto);
+  if (!sent) co_return sent.error();
+  if (!kept.holds(upto)) co_return Result<void>();
+  auto verifier = co_await backend.commit(who, file, 0, 0);
+  if (!verifier) co_return verifier.error();
+  kept.prove(upto, *verifier);
+  charge();
+  if (!kept.holds(upto)) co_return Result<void>();
+  log::info("write.resend", "fileid_hash={:016x} kept_bytes={} reason=server_restarted",
+            file.hash(), kept.bytes());
+  co_return co_await resend(who, upto);
+}
+
+asio::awaitable<Result<void>> InodeWriter::State::commit(Credentials who) {
+  if (discarded) co_return errno_code(EIO);
+  auto wanted = kept.generation();
+  if (!dirty.empty()) {
+    wanted = kept.add_unsent(dirty.take());
+    if (behind != nullptr) behind->clean(*this);
+    charge();
+  }
+  const auto errors_before = error_count;
+  for (int round = 0; kept.holds(wanted); ++round) {
+    if (committing) {  // whatever it proves is ours too
+      co_await commit_done.wait();
+      if (error_count != errors_before) co_return last_error;
+      continue;
+    }
+    committing = true;
+    const auto upto = kept.close();
+    const auto interruptions = backend.interruptions();
+    Result<void> done = errno_code(EIO);
+    std::exception_ptr cancelled;
+    try {
+      if (round < kCommitRoundsMax) done = co_await commit_round(who, upto);
+    } catch (...) {
+      cancelled = std::current_exception();
+    }
+    committing = false;
+    commit_done.notify();
+    if (cancelled) std::rethrow_exception(cancelled);
+    if (discarded) co_return errno_code(EIO);
+    failing = !done;
+    if (done && trusted_at) trusted_at = interruptions;
+    if (kept.empty()) trusted_at.reset();
+    if (done) continue;
+    if (done.error() == errno_code(ESTALE)) {
+      cut(0);  // the file is gone, and with it whom to send to
+    } else {
+      kept.distrust(upto);
+    }
+    charge();
+    record(done.error());
+    co_return done;
+  }
+  co_return Result<void>();
+}
+
+asio::awaitable<void> InodeWriter::State::commit_in_background() {
+  (void)co_await commit(last_writer);  // recorded for the handles
+}
+
+asio::awaitable<void> InodeWriter::State::flush() {
+  const auto self = shared_from_this();
+  try {
+    co_await asio::co_spawn(executor, commit_in_background(),
+                            asio::bind_cancellation_slot(stop.slot(), asio::use_awaitable));
+  } catch (const boost::system::system_error& error) {
+    if (error.code() != asio::error::operation_aborted) throw;
+  }
+}
+
+}  // namespace holdfast::fs
