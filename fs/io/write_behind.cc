@@ -35,7 +35,8 @@ void WriteBehind::clean(DirtyFile& file) {
 
 bool WriteBehind::due() const {
   if (files_.empty()) return false;
-  return ending_ || waiting_ > 0 || budget_.uncommitted_bytes > options_.background_at ||
+  const bool short_of_room = !waiting_.empty() && !budget_.fits(*waiting_.rbegin());
+  return ending_ || short_of_room || budget_.uncommitted_bytes > options_.background_at ||
          files_.front().since + options_.age_max <= std::chrono::steady_clock::now();
 }
 
@@ -71,11 +72,11 @@ asio::awaitable<void> WriteBehind::make_room(std::uint64_t bytes) {
   if (budget_.fits(bytes)) co_return;
   ++budget_.budget_reached;
   struct Waiting {
-    unsigned& count;
-    explicit Waiting(unsigned& waiting) : count(++waiting) {}
-    ~Waiting() { --count; }
+    std::multiset<std::uint64_t>& all;
+    std::multiset<std::uint64_t>::iterator own;
+    ~Waiting() { all.erase(own); }
   };
-  const Waiting waiting(waiting_);
+  const Waiting waiting{waiting_, waiting_.insert(bytes)};
   while (!budget_.fits(bytes) && running_) {
     timer_.cancel();
     co_await flushed_.wait();

@@ -14,6 +14,7 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <set>
 
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
@@ -76,7 +77,7 @@ class WriteBehind {
   std::shared_ptr<DirtyFile> flushing_;
   Change flushed_;
   boost::asio::steady_timer timer_;
-  unsigned waiting_ = 0;  // programs that wait for room
+  std::multiset<std::uint64_t> waiting_;  // how much room programs wait for
   bool running_ = false;
   bool ending_ = false;
   task::Group group_;

@@ -27,6 +27,8 @@ class RestartingStorage final : public Backend {
     limits_.write_max = 64;
   }
 
+  void set_write_max(std::uint32_t bytes) { limits_.write_max = bytes; }
+
   /// Restart before (the call is then executed by the new instance) or after the n-th call.
   unsigned restart_every = 0;
   /// Take fewer bytes than offered now and then.

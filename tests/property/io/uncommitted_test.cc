@@ -19,7 +19,8 @@ struct Model {
     std::uint8_t value;
     WriteVerifier verifier;
     Uncommitted::Generation generation;
-    bool distrusted;
+    enum { kUnsent, kVerifier, kStable } proof = kVerifier;
+    bool alone = false;
   };
   std::array<std::optional<Byte>, kSize> bytes;
 };
@@ -47,18 +48,54 @@ void expect_same(const Uncommitted& kept, const Model& model, Uncommitted::Gener
       if (expected) RC_ASSERT(*seen[i] == byte->value);
     }
   }
+  std::array<bool, kSize> unsent{};
+  for (auto piece = kept.next_unsent(now, 0); piece;) {
+    for (std::size_t i = 0; i < piece->data.size(); ++i)
+      unsent[piece->offset + i] = true;
+    piece = kept.next_unsent(now, piece->offset + piece->data.size());
+  }
+  std::array<std::optional<std::uint8_t>, kSize> alone;
+  kept.visit_alone(1, kSize - 1, [&](std::uint64_t offset, std::span<const std::uint8_t> data) {
+    for (std::size_t i = 0; i < data.size(); ++i)
+      alone[offset + i] = data[i];
+  });
+  std::uint64_t alone_end = 0;
+  for (std::size_t i = 0; i < kSize; ++i) {
+    const auto& byte = model.bytes[i];
+    RC_ASSERT(unsent[i] == (byte && byte->proof == Model::Byte::kUnsent));
+    if (byte && byte->alone) alone_end = i + 1;
+    const bool shown = byte && byte->alone && i >= 1 && i < kSize - 1;
+    RC_ASSERT(alone[i].has_value() == shown);
+    if (shown) RC_ASSERT(*alone[i] == byte->value);
+  }
+  RC_ASSERT(kept.alone_end() == alone_end);
+}
+
+/// What answered() says, byte by byte.
+void model_answer(Model& model, Uncommitted::Generation of, std::size_t start, std::size_t end,
+                  const WriteResult& result) {
+  for (std::size_t i = start; i < end; ++i) {
+    auto& byte = model.bytes[i];
+    if (!byte || byte->generation != of) continue;
+    if (result.committed == Stability::kFileSync) {
+      byte.reset();
+    } else if (byte->proof == Model::Byte::kUnsent) {
+      byte->proof = Model::Byte::kVerifier;
+      byte->verifier = result.verifier;
+    }
+  }
 }
 
 RC_GTEST_PROP(Uncommitted, KeepsW3ExactlyWhatIsNotProved, ()) {
   Uncommitted kept;
   Model model;
-  const int steps = *rc::gen::inRange(1, 40);
+  const int steps = *rc::gen::inRange(1, 60);
   for (int step = 0; step < steps; ++step) {
     const auto start = *rc::gen::inRange<std::size_t>(0, kSize);
     const auto end = *rc::gen::inRange<std::size_t>(start, kSize + 1);
     const auto verifier = *rc::gen::inRange<WriteVerifier>(1, 4);
     const auto upto = *rc::gen::inRange<Uncommitted::Generation>(0, kept.generation() + 1);
-    switch (*rc::gen::inRange(0, 7)) {
+    switch (*rc::gen::inRange(0, 9)) {
       case 0:
       case 1:
       case 2: {
@@ -67,7 +104,7 @@ RC_GTEST_PROP(Uncommitted, KeepsW3ExactlyWhatIsNotProved, ()) {
           data.push_back(static_cast<std::uint8_t>(step * 64 + static_cast<int>(i)));
         kept.put(start, data, verifier);
         for (std::size_t i = start; i < end; ++i)
-          model.bytes[i] = {data[i - start], verifier, kept.generation(), false};
+          model.bytes[i] = {data[i - start], verifier, kept.generation()};
         break;
       }
       case 3:
@@ -81,16 +118,35 @@ RC_GTEST_PROP(Uncommitted, KeepsW3ExactlyWhatIsNotProved, ()) {
       case 5:
         kept.prove(upto, verifier);
         for (auto& byte : model.bytes) {
-          if (byte && byte->generation <= upto && byte->verifier == verifier && !byte->distrusted)
+          if (byte && byte->generation <= upto && byte->verifier == verifier &&
+              byte->proof == Model::Byte::kVerifier)
             byte.reset();
         }
         break;
       case 6:
         kept.distrust(upto);
         for (auto& byte : model.bytes) {
-          if (byte && byte->generation <= upto) byte->distrusted = true;
+          if (byte && byte->generation <= upto && byte->proof == Model::Byte::kVerifier)
+            byte->proof = Model::Byte::kStable;
         }
         break;
+      case 7: {
+        DirtyBytes dirty;
+        const std::vector<std::uint8_t> data(end - start, static_cast<std::uint8_t>(step));
+        dirty.put(start, data);
+        const auto of = kept.add_unsent(dirty.take());
+        for (std::size_t i = start; i < end; ++i)
+          model.bytes[i] = {data[i - start], 0, of, Model::Byte::kUnsent, true};
+        break;
+      }
+      case 8: {
+        WriteResult result;
+        result.committed = verifier == 3 ? Stability::kFileSync : Stability::kUnstable;
+        result.verifier = verifier;
+        kept.answered(upto, start, end - start, result);
+        model_answer(model, upto, start, end, result);
+        break;
+      }
     }
     expect_same(kept, model, kept.generation());
   }

@@ -1,0 +1,348 @@
+// Writing behind: which calls go out, and when.
+
+#include "fs/io/write_behind.h"
+
+#include "fs/io/inode_writer.h"
+#include "tests/property/io/restarting_storage.h"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <gtest/gtest.h>
+
+namespace asio = boost::asio;
+
+namespace holdfast::fs::testing {
+namespace {
+
+using Bytes = RestartingStorage::Bytes;
+const Credentials kWho{7, 7, {}};
+constexpr std::size_t kPage = 4096;
+
+class Bench {
+ public:
+  explicit Bench(std::chrono::milliseconds age_max = std::chrono::hours(1))
+      : storage(io, 1),
+        behind(io.get_executor(), budget, [this] { return entitled(); }, {.age_max = age_max}),
+        writer(make(storage)) {
+    storage.set_write_max(1U << 20);
+    writer->begin_behind(behind);
+  }
+  ~Bench() {
+    in_loop([this] { writer.reset(); });
+    io.restart();
+    asio::co_spawn(io, behind.join(), asio::detached);
+    io.run();
+  }
+
+  asio::io_context io;
+  WriteBudget budget;
+  RestartingStorage storage;
+  WriteBehind behind;
+  std::unique_ptr<InodeWriter> writer;
+  bool is_entitled = true;
+
+  std::unique_ptr<InodeWriter> make(RestartingStorage& to) {
+    return std::make_unique<InodeWriter>(io.get_executor(), to, budget, FileHandle{});
+  }
+  template <class T>
+  T sync(asio::awaitable<T> work) {
+    std::optional<T> out;
+    asio::co_spawn(io, std::move(work), [&](std::exception_ptr error, T value) {
+      if (error) std::rethrow_exception(error);
+      out.emplace(std::move(value));
+    });
+    while (!out)
+      turn();
+    return std::move(*out);
+  }
+  /// Asio cancels a coroutine at once only from within its loop.
+  void in_loop(const std::function<void()>& work) {
+    bool done = false;
+    asio::post(io, [&] {
+      work();
+      done = true;
+    });
+    while (!done)
+      turn();
+  }
+  void turn() {
+    io.restart();
+    io.run_one();
+  }
+  void write(std::uint64_t offset, const Bytes& data) {
+    ASSERT_TRUE(sync(writer->write(kWho, offset, data)));
+  }
+  void write(std::uint64_t offset, std::size_t size) { write(offset, Bytes(size, 7)); }
+  Result<void> fsync() { return sync(writer->commit(kWho)); }
+
+  struct Calls {
+    unsigned unstable, stable, commits;
+    friend bool operator==(const Calls&, const Calls&) = default;
+  };
+  /// Since the last time.
+  Calls calls() {
+    const Calls now{storage.unstable_writes, storage.stable_writes, storage.commits};
+    const Calls out{now.unstable - seen_.unstable, now.stable - seen_.stable,
+                    now.commits - seen_.commits};
+    seen_ = now;
+    return out;
+  }
+
+ private:
+  asio::awaitable<void> entitled() {
+    while (!is_entitled)
+      co_await asio::post(io, asio::use_awaitable);
+  }
+  Calls seen_{};
+};
+
+/// sqlite: src/pager.c. A header of one sector, then for each page its number, its content and a
+/// checksum, each in a write of its own.
+void write_journal(Bench& bench, int pages) {
+  bench.write(0, 512);
+  std::uint64_t at = 512;
+  for (int page = 0; page < pages; ++page) {
+    for (const std::size_t size : {std::size_t{4}, kPage, std::size_t{4}}) {
+      bench.write(at, size);
+      at += size;
+    }
+  }
+}
+
+TEST(CallsOfSqlite, ARollbackJournalIsOneStableWrite) {
+  Bench bench;
+  write_journal(bench, 3);
+  EXPECT_EQ(bench.calls(), (Bench::Calls{0, 0, 0}));
+  ASSERT_TRUE(bench.fsync());
+  EXPECT_EQ(bench.calls(), (Bench::Calls{0, 1, 0}));
+  bench.write(0, 12);  // the number of its records, when they are safe
+  ASSERT_TRUE(bench.fsync());
+  EXPECT_EQ(bench.calls(), (Bench::Calls{0, 1, 0}));
+}
+
+TEST(CallsOfSqlite, ScatteredPagesOfTheDatabaseAreAWriteEachAndOneCommit) {
+  Bench bench;
+  for (const std::uint64_t page : {0, 5, 9})
+    bench.write(page * kPage, kPage);
+  ASSERT_TRUE(bench.fsync());
+  EXPECT_EQ(bench.calls(), (Bench::Calls{3, 0, 1}));
+  EXPECT_EQ(bench.storage.stable().size(), 10 * kPage);
+}
+
+TEST(CallsOfSqlite, NeighbouringPagesAreOneStableWrite) {
+  Bench bench;
+  for (const std::uint64_t page : {1, 0, 2})
+    bench.write(page * kPage, kPage);
+  ASSERT_TRUE(bench.fsync());
+  EXPECT_EQ(bench.calls(), (Bench::Calls{0, 1, 0}));
+}
+
+TEST(CallsOfSqlite, AJournalThatIsTruncatedBeforeItsSyncCostsNoWrite) {
+  Bench bench;
+  write_journal(bench, 1);
+  SetAttributes change;
+  change.size = 0;
+  ASSERT_TRUE(bench.sync(bench.writer->truncate(kWho, change)));
+  ASSERT_TRUE(bench.fsync());
+  EXPECT_EQ(bench.calls(), (Bench::Calls{0, 0, 0}));
+}
+
+TEST(CallsOfSqlite, FramesOfALogAreOneStableWriteACommit) {
+  Bench bench;
+  constexpr std::size_t kFrame = 24 + kPage;  // sqlite: src/wal.c
+  for (std::uint64_t transaction = 0; transaction < 3; ++transaction) {
+    const std::uint64_t at = 32 + transaction * 2 * kFrame;
+    for (const std::uint64_t frame : {0, 1}) {
+      bench.write(at + frame * kFrame, 24);
+      bench.write(at + frame * kFrame + 24, kPage);
+    }
+    ASSERT_TRUE(bench.fsync());
+    EXPECT_EQ(bench.calls(), (Bench::Calls{0, 1, 0}));
+  }
+}
+
+TEST(WriteBehind, WhatFitsNotIntoOneWriteIsSentInPiecesAndCommitted) {
+  Bench bench;
+  bench.storage.set_write_max(kPage);
+  bench.write(100, 10 * kPage);
+  ASSERT_TRUE(bench.fsync());
+  EXPECT_EQ(bench.calls(), (Bench::Calls{10, 0, 1}));
+}
+
+TEST(WriteBehind, IsFlushedWhenItIsOld) {
+  Bench bench(std::chrono::milliseconds(0));
+  bench.write(0, 10);
+  while (bench.writer->dirty())
+    bench.turn();
+  EXPECT_EQ(bench.storage.stable().size(), 10U);
+}
+
+TEST(WriteBehind, NothingIsFlushedWhileTheMountIsNotEntitled) {
+  Bench bench(std::chrono::milliseconds(0));
+  bench.is_entitled = false;
+  bench.write(0, 10);
+  for (int turn = 0; turn < 1000; ++turn) {
+    bench.io.restart();
+    bench.io.poll_one();
+  }
+  EXPECT_EQ(bench.calls(), (Bench::Calls{0, 0, 0}));
+  bench.is_entitled = true;
+  while (bench.writer->dirty())
+    bench.turn();
+  EXPECT_EQ(bench.storage.stable().size(), 10U);
+}
+
+TEST(WriteBehind, ShortMemoryFlushesTheOldestFileFirst) {
+  Bench bench;
+  bench.budget.uncommitted_bytes_max = 100;
+  RestartingStorage other_storage(bench.io, 1);
+  const auto other = bench.make(other_storage);
+  other->begin_behind(bench.behind);
+  bench.write(0, 40);
+  ASSERT_TRUE(bench.sync(other->write(kWho, 0, Bytes(40, 1))));
+  ASSERT_TRUE(bench.sync(other->write(kWho, 40, Bytes(40, 1))));
+  EXPECT_FALSE(bench.writer->dirty());
+  EXPECT_EQ(bench.storage.stable().size(), 40U);
+  EXPECT_TRUE(other->dirty());
+  EXPECT_EQ(other_storage.visible().size(), 0U);
+  EXPECT_EQ(bench.budget.uncommitted_bytes, 80U);
+  ASSERT_TRUE(bench.sync(other->commit(kWho)));
+}
+
+TEST(WriteBehind, WithoutAnyRoomWritesAreStableAtOnce) {
+  Bench bench;
+  bench.budget.uncommitted_bytes_max = 100;
+  bench.budget.uncommitted_bytes += 100;  // what others wrote through
+  bench.write(0, 40);
+  EXPECT_EQ(bench.calls(), (Bench::Calls{0, 1, 0}));
+  EXPECT_FALSE(bench.writer->dirty());
+  bench.budget.uncommitted_bytes -= 100;
+}
+
+TEST(WriteBehind, ManyBytesAreSentBesideTheProgram) {
+  Bench bench;
+  for (int i = 0; i < 40; ++i)
+    bench.write(static_cast<std::uint64_t>(i) << 20, std::size_t{1} << 20);
+  EXPECT_GT(bench.calls().unstable, 0U) << "16 MiB wait for nobody";
+  EXPECT_EQ(bench.budget.budget_reached, 0U);
+  ASSERT_TRUE(bench.fsync());
+}
+
+TEST(WriteBehind, AFailureInTheBackgroundIsReportedOnceToEachHandle) {
+  Bench bench(std::chrono::milliseconds(0));
+  ErrorCursor first = bench.writer->error_cursor();
+  ErrorCursor second = bench.writer->error_cursor();
+  bench.storage.failing_every = 1;
+  bench.write(0, 10);
+  while (bench.storage.stable_writes == 0 || bench.behind.any())
+    bench.turn();
+  EXPECT_TRUE(bench.writer->dirty()) << "the bytes are not lost";
+  bench.storage.failing_every = 0;
+  ASSERT_TRUE(bench.fsync());
+  EXPECT_EQ(bench.storage.stable(), Bytes(10, 7));
+  EXPECT_EQ(bench.writer->take_error(first), errno_code(ENOSPC));
+  EXPECT_EQ(bench.writer->take_error(second), errno_code(ENOSPC));
+  EXPECT_FALSE(bench.writer->take_error(first));
+}
+
+TEST(WriteBehind, AfterAFailureTheNextWriteHearsOfAFullDisk) {
+  Bench bench;
+  bench.storage.failing_every = 1;
+  bench.write(0, 10);
+  EXPECT_EQ(bench.fsync().error(), errno_code(ENOSPC));
+  EXPECT_EQ(bench.sync(bench.writer->write(kWho, 10, Bytes(10, 1))).error(), errno_code(ENOSPC));
+  bench.storage.failing_every = 0;
+  ASSERT_TRUE(bench.fsync());
+  (void)bench.calls();
+  bench.write(20, 10);
+  EXPECT_EQ(bench.calls(), (Bench::Calls{0, 0, 0})) << "deferred again";
+  ASSERT_TRUE(bench.fsync());
+}
+
+TEST(WriteBehind, DiscardedBytesAreNeverSent) {
+  Bench bench;
+  ErrorCursor handle = bench.writer->error_cursor();
+  bench.write(0, 10);
+  bench.in_loop([&] { bench.writer->discard(); });
+  EXPECT_FALSE(bench.writer->dirty());
+  EXPECT_FALSE(bench.behind.any());
+  EXPECT_EQ(bench.budget.uncommitted_bytes, 0U);
+  EXPECT_EQ(bench.writer->take_error(handle), errno_code(EIO));
+  EXPECT_EQ(bench.fsync().error(), errno_code(EIO));
+  EXPECT_EQ(bench.sync(bench.writer->write(kWho, 0, Bytes(5, 1))).error(), errno_code(EIO));
+  EXPECT_EQ(bench.calls(), (Bench::Calls{0, 0, 0}));
+}
+
+TEST(WriteBehind, DiscardEndsAFlushThatRuns) {
+  Bench bench(std::chrono::milliseconds(0));
+  bench.storage.set_write_max(8);
+  bench.write(0, 8 * 100);
+  while (bench.storage.unstable_writes == 0)
+    bench.turn();
+  bench.in_loop([&] { bench.writer->discard(); });
+  for (int turn = 0; turn < 1000; ++turn) {
+    bench.io.restart();
+    bench.io.poll_one();
+  }
+  EXPECT_LE(bench.storage.unstable_writes, 8U) << "no more than were on their way";
+  EXPECT_EQ(bench.storage.commits, 0U);
+  EXPECT_EQ(bench.budget.uncommitted_bytes, 0U);
+}
+
+TEST(WriteBehind, AFileThatIsGoneKeepsNothing) {
+  Bench bench;
+  bench.storage.failing_every = 1;
+  bench.storage.write_errno = ESTALE;
+  bench.write(0, 10);
+  EXPECT_EQ(bench.fsync().error(), errno_code(ESTALE));
+  EXPECT_FALSE(bench.writer->dirty());
+  EXPECT_EQ(bench.budget.uncommitted_bytes, 0U);
+}
+
+TEST(WriteBehind, AWriteThatIsStillOnItsWayThroughComesFirst) {
+  Bench bench;
+  ASSERT_TRUE(bench.sync(bench.writer->drain()));
+  const Bytes old(100, 1);
+  asio::co_spawn(bench.io, bench.writer->write(kWho, 0, old), asio::detached);
+  bench.io.poll_one();
+  bench.writer->begin_behind(bench.behind);
+  const Bytes fresh(60, 2);
+  bench.write(20, fresh);
+  ASSERT_TRUE(bench.fsync());
+  Bytes expected = old;
+  std::copy(fresh.begin(), fresh.end(), expected.begin() + 20);
+  EXPECT_EQ(bench.storage.stable(), expected);
+}
+
+TEST(WriteBehind, AReadThatRunsBesideATruncationBringsNothingBack) {
+  Bench bench;
+  bench.write(0, 100);
+  InodeWriter::Reading reading(*bench.writer, 0, 200);
+  SetAttributes change;
+  change.size = 30;
+  ASSERT_TRUE(bench.sync(bench.writer->truncate(kWho, change)));
+  Bytes answer;  // from before anything was sent
+  reading.correct(answer);
+  EXPECT_EQ(answer.size(), 30U);
+  EXPECT_EQ(reading.size(30), 30U);
+}
+
+TEST(WriteBehind, ReadsSeeWhatWasWrittenAndZerosBetween) {
+  Bench bench;
+  bench.write(10, Bytes{1, 2, 3});
+  InodeWriter::Reading reading(*bench.writer, 8, 20);
+  Bytes answer;
+  reading.correct(answer);
+  EXPECT_EQ(answer, (Bytes{0, 0, 1, 2, 3}));
+  EXPECT_EQ(reading.size(0), 13U);
+  ASSERT_TRUE(bench.fsync());
+}
+
+}  // namespace
+}  // namespace holdfast::fs::testing
