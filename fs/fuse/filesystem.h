@@ -44,6 +44,8 @@ struct MountOptions {
   /// answer; releasing the locks then goes on in the background, in order. Else a dying process
   /// could never end.
   std::chrono::milliseconds close_wait_max{10'000};
+  /// Writes are sent later (InodeWriter::begin_behind). Only while nobody else uses the export.
+  bool write_behind = false;
   /// How long request_unmount() waits for files still in use before it cuts the connection to the
   /// kernel.
   std::chrono::milliseconds unmount_wait_max{10'000};

@@ -11,6 +11,7 @@ InodePointer Operations::known(const FileHandle& handle, const Attributes& attri
 }
 
 Attributes Operations::present(const Inode& inode, Attributes attributes) const {
+  correct(inode, attributes);
   // The silly name is ours: for everybody else the file has one name less.
   if (inode.silly && attributes.nlink > 0) --attributes.nlink;
   return attributes;

@@ -98,7 +98,8 @@ void Operations::poison(Inodes& inodes) {
   }
   for (const auto& inode : inodes) {
     if (inode->wal_index && inode->wal_index->linked) unlink_virtual(*inode);
-    inode->writer.reset();  // what it kept must not be sent again
+    if (inode->writer) inode->writer->discard();  // what it kept must not be sent again
+    inode->writer.reset();
     // Dirty mapped pages end here, with EIO, before anybody opens the file anew.
     if (!inode->wal_index && notifier_ != nullptr) inode->pages.begin_drop(*notifier_, inode->node);
   }

@@ -29,7 +29,7 @@ Operations::Task Operations::getattr(AttrReply reply, Credentials who, NodeId no
   if (handle && handle->poisoned) co_return reply.error(kReadAfterLoss);
   if (inode->wal_index) co_return reply.attributes(to_stat(attributes_of(*inode)));
   co_await locks_.wait_entitled();
-  const auto attributes = co_await backend_.getattr(who, inode->handle);
+  const auto attributes = co_await attributes_now(inode, who);
   if (!attributes) co_return reply.error(attributes.error());
   if (handle && handle->poisoned) co_return reply.error(kReadAfterLoss);
   const bool new_to_kernel = !inode->kernel_size.is(attributes->size);
@@ -68,10 +68,14 @@ Operations::Task Operations::setattr(AttrReply reply, Credentials who, NodeId no
   if (handle && change.size) who = handle->who;
   // Through the writer, so that no repeated write brings back what is cut off.
   Result<Attributes> attributes = errno_code(EIO);
-  if (const auto writer = inode->writer; change.size && writer) {
+  const auto writer = inode->writer;
+  if (change.size && writer) {
     attributes = co_await writer->truncate(who, change);
   } else {
+    std::optional<InodeWriter::Reading> reading;
+    if (writer) reading.emplace(*writer, 0, 0);
     attributes = co_await backend_.setattr(who, inode->handle, change);
+    if (attributes && reading) reading->correct(*attributes);
   }
   if (!attributes) co_return reply.error(attributes.error());
   if (change.size) {

@@ -164,6 +164,8 @@ Operations::Task Operations::rename(DoneReply reply, Credentials who, NodeId par
     if (!done) co_return reply.error(done.error());
     if (*done == Handled::kYes) co_return reply.done();
   }
+  const auto flushed = co_await flush_before_rename(who, from, name);
+  if (!flushed) co_return reply.error(flushed.error());
   const auto open_here = co_await open_target(who, to, new_name);
   if (!open_here) co_return reply.error(open_here.error());
   const InodePointer replaced = *open_here;

@@ -100,7 +100,16 @@ Operations::Task Operations::create(CreateReply reply, Credentials who, NodeId p
     if (!entry) co_return reply.error(entry.error());
     inode = known(entry->handle, entry->attributes);
     attributes = entry->attributes;
-    if (initial.size && inode->writer) inode->writer->truncated(0);
+    if (const auto writer = inode->writer; initial.size && writer) {
+      if (writer->idle()) {
+        writer->truncated(0);
+      } else {  // after what is on its way
+        SetAttributes empty;
+        empty.size = 0;
+        const auto cut = co_await writer->truncate(who, empty);
+        if (!cut) co_return reply.error(cut.error());
+      }
+    }
   }
   ++inode->opens;
   const auto handle = add_handle(inode, std::move(who));

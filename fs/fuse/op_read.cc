@@ -11,11 +11,7 @@ Operations::Task Operations::read(DataReply reply, NodeId, HandleId id, std::uin
   if (inode.wal_index) co_return reply.data(inode.wal_index->content.read(offset, count));
   inode.pages.may_exist();
   co_await locks_.wait_entitled();
-  // The kernel asks for a page that is being written if that page was dropped meanwhile.
-  if (const auto writer = inode.writer; writer && !writer->idle()) {
-    co_await writer->written(offset, offset + count);
-  }
-  const auto result = co_await backend_.read(handle->who, inode.handle, offset, count);
+  const auto result = co_await read_current(handle, offset, count);
   if (!result) co_return reply.error(result.error());
   if (handle->poisoned) co_return reply.error(kReadAfterLoss);
   // The kernel takes the end of a short answer for the file's.

@@ -19,8 +19,12 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
   inode->pages.may_exist();
   inode->last_writer = call.tid;
   co_await locks_.wait_entitled();
+  const bool behind = may_write_behind(*inode);
+  if (behind) writer_of(*inode)->begin_behind(write_behind_);
   Result<void> written;
-  if (call.append) {
+  if (call.append && behind) {
+    written = co_await write_at_end(handle, data, call.offset);
+  } else if (call.append) {
     written = co_await append(handle, data, call.offset, reply.interrupt());
   } else {
     note_header_write(*inode, call.offset, data);
@@ -52,23 +56,26 @@ Operations::Awaitable<Result<void>> Operations::append(HandlePointer handle,
   lock.wait = Wait::kYes;
   const auto granted = co_await locks_.lock(lock, interrupt);
   if (!granted) co_return granted.error();
-  Result<void> written;
-  std::uint64_t end = expected;
-  const auto attributes = co_await backend_.getattr(handle->who, inode->handle);
-  if (attributes) {
-    end = attributes->size;
-    note_header_write(*inode, end, data);
-    const auto writer = writer_of(*inode);
-    written = co_await writer->write(handle->who, end, data);
-  } else {
-    written = attributes.error();
-  }
+  Result<void> written = co_await write_at_end(handle, data, expected);
   UnlockRequest unlock;
   unlock.file = lock.file;
   unlock.space = lock.space;
   unlock.owner = lock.owner;
   const auto unlocked = co_await locks_.unlock(unlock);
   if (written && !unlocked) written = unlocked.error();
+  co_return written;
+}
+
+Operations::Awaitable<Result<void>> Operations::write_at_end(HandlePointer handle,
+                                                             std::span<const std::uint8_t> data,
+                                                             std::uint64_t expected) {
+  const InodePointer inode = handle->inode;
+  const auto attributes = co_await attributes_now(inode, handle->who);
+  if (!attributes) co_return attributes.error();
+  const std::uint64_t end = attributes->size;
+  note_header_write(*inode, end, data);
+  const auto writer = writer_of(*inode);
+  const auto written = co_await writer->write(handle->who, end, data);
   // The kernel put the data into its pages at the offset it believed in, and believes in that end.
   if (end != expected) {
     if (notifier_ != nullptr) inode->pages.begin_drop(*notifier_, inode->node);

@@ -17,7 +17,13 @@ namespace holdfast::fs {
 
 Operations::Operations(asio::any_io_executor loop, Backend& backend, LockService& locks,
                        const MountOptions& options)
-    : loop_(loop), backend_(backend), locks_(locks), options_(options), group_(loop) {}
+    : loop_(loop),
+      backend_(backend),
+      locks_(locks),
+      options_(options),
+      write_behind_(
+          loop, budget_, [this]() -> Task { co_await locks_.wait_entitled(); }, {}),
+      group_(loop) {}
 
 Operations::~Operations() = default;
 
@@ -104,8 +110,10 @@ Operations::Task Operations::finish(std::chrono::milliseconds patience) {
     log::warn("fuse.cancelled", "operations={}", group_.size());
     group_.cancel();
     cancel_all();
+    write_behind_.cancel();
   });
   co_await group_.join();
+  co_await write_behind_.join();
   timer.cancel();
   group_.cancel();  // refuses what would still be started
   handles_.clear();

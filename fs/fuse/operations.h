@@ -22,6 +22,7 @@
 #include "fs/fuse/notifier.h"
 #include "fs/fuse/reply.h"
 #include "fs/fuse/session.h"
+#include "fs/io/write_behind.h"
 #include "fs/lock/lock_service.h"
 #include "holdfast/task/group.h"
 
@@ -202,11 +203,30 @@ class Operations {
   [[nodiscard]] static ErrorCode take_poison(Handle& handle);
   void last_close(const InodePointer& inode);
 
+  // current.cc: the storage as programs have changed it
+  /// The switch: nobody else can read or write the file now.
+  [[nodiscard]] bool may_write_behind(const Inode& inode) const;
+  /// backend.read() and getattr(), with what was written and may be missing there.
+  Awaitable<Result<ReadResult>> read_current(HandlePointer handle, std::uint64_t offset,
+                                             std::uint32_t count);
+  Awaitable<Result<Attributes>> attributes_now(InodePointer inode, Credentials who);
+  /// The same of attributes that came with a name: of what is known at this moment.
+  static void correct(const Inode& inode, Attributes& attributes);
+  struct Settling;
+  Awaitable<Result<void>> settle(InodePointer inode);
+  Task settle_into(InodePointer inode, std::shared_ptr<Settling> settling);
+  /// What was written to `name` and waits is made stable: a rename over another file is how
+  /// programs replace it, and after a crash one of the two must be there.
+  Awaitable<Result<void>> flush_before_rename(Credentials who, InodePointer from,
+                                              std::string name);
+
   // op_attr.cc
   /// Returns when the kernel has the size as the storage has it now, or newer.
   Task settle_size(InodePointer inode);
 
   // op_write.cc
+  Awaitable<Result<void>> write_at_end(HandlePointer handle, std::span<const std::uint8_t> data,
+                                       std::uint64_t expected);
   Awaitable<Result<void>> append(HandlePointer handle, std::span<const std::uint8_t> data,
                                  std::uint64_t expected, task::Interrupt* interrupt);
   static void forget_header(Inode& inode);
@@ -285,6 +305,7 @@ class Operations {
   Notifier* notifier_ = nullptr;
   CallerGroups callers_;
   WriteBudget budget_;
+  WriteBehind write_behind_;
   InodeTable<Inode> inodes_;
   std::unordered_map<HandleId, HandlePointer> handles_;
   std::unordered_map<HandleId, std::shared_ptr<OpenDirectory>> directories_;

@@ -5,6 +5,7 @@
 #include "holdfast/base/log.h"
 
 #include <algorithm>
+#include <ctime>
 #include <utility>
 
 namespace asio = boost::asio;
@@ -65,6 +66,7 @@ bool InodeWriter::State::may_defer() const {
 
 void InodeWriter::State::defer(std::uint64_t offset, std::span<const std::uint8_t> data) {
   dirty.put(offset, data);
+  ::clock_gettime(CLOCK_REALTIME, &deferred_at);
   charge();
   behind->dirty(shared_from_this());
 }
@@ -181,11 +183,12 @@ asio::awaitable<void> InodeWriter::written(std::uint64_t start, std::uint64_t en
   co_await turn.wait();
 }
 
-asio::awaitable<Result<void>> InodeWriter::settle() {
-  State& state = *state_;
-  if (!state.suspect()) co_return Result<void>();
-  const Running running(state.running);
-  co_return co_await state.commit(state.last_writer);
+bool InodeWriter::suspect() const {
+  return state_->suspect();
+}
+
+const Credentials& InodeWriter::last_writer() const {
+  return state_->last_writer;
 }
 
 asio::awaitable<Result<void>> InodeWriter::commit(Credentials who) {
@@ -248,9 +251,15 @@ void InodeWriter::Reading::correct(std::vector<std::uint8_t>& data) {
   local_.lay_over(data);
 }
 
-std::uint64_t InodeWriter::Reading::size(std::uint64_t storage_size) {
+void InodeWriter::Reading::correct(Attributes& attributes) {
   state_->add_to(local_);
-  return std::max(storage_size, local_.size());
+  if (local_.size() == 0) return;  // nobody waits to be sent
+  attributes.size = std::max(attributes.size, local_.size());
+  const auto later = [](const timespec& a, const timespec& b) {
+    return a.tv_sec != b.tv_sec ? a.tv_sec > b.tv_sec : a.tv_nsec > b.tv_nsec;
+  };
+  if (later(state_->deferred_at, attributes.mtime)) attributes.mtime = state_->deferred_at;
+  if (later(state_->deferred_at, attributes.ctime)) attributes.ctime = state_->deferred_at;
 }
 
 }  // namespace holdfast::fs

@@ -76,10 +76,12 @@ class InodeWriter {
   /// Returns when the writes to [start, end) on their way through have reached the storage, or
   /// failed. A read that overtook one would leave what was there before in the kernel's pages.
   boost::asio::awaitable<void> written(std::uint64_t start, std::uint64_t end);
-  /// What was written through and not committed may be missing at the storage if that restarted
-  /// (`Backend::interruptions`), until it is sent again: this does so, if need be. Before a READ,
-  /// which must not be answered if it fails. The error is also kept for the cursors.
-  boost::asio::awaitable<Result<void>> settle();
+  /// What was written through and not committed may be missing at the storage, which may have
+  /// restarted (`Backend::interruptions`). Commit before a READ, and do not answer that if the
+  /// commit fails.
+  [[nodiscard]] bool suspect() const;
+  /// Who may write the file, for commits that nobody asks for.
+  [[nodiscard]] const Credentials& last_writer() const;
   /// Makes everything written before this call stable. No call to the storage if nothing is
   /// uncommitted. An error is returned and kept for the cursors: whoever called this for a handle
   /// (fsync) follows with take_error() and reports either.
@@ -108,12 +110,12 @@ class InodeWriter {
     ~Reading();
     Reading(const Reading&) = delete;
     Reading& operator=(const Reading&) = delete;
-    /// The storage may have restarted meanwhile: settle() and ask again.
+    /// The storage may have restarted meanwhile: see suspect(), and ask again.
     [[nodiscard]] bool outdated() const;
     /// `data`: the answer to READ; short at the end of the file. Made what programs have written.
     void correct(std::vector<std::uint8_t>& data);
-    /// The file's size where the storage says `storage_size`.
-    [[nodiscard]] std::uint64_t size(std::uint64_t storage_size);
+    /// The same of the answer to GETATTR: size, and times while something waits to be sent.
+    void correct(Attributes& attributes);
 
    private:
     std::shared_ptr<State> state_;

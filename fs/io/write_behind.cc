@@ -23,6 +23,7 @@ void WriteBehind::dirty(std::shared_ptr<DirtyFile> file) {
   if (!std::exchange(file->listed_, true)) {
     files_.push_back({std::move(file), std::chrono::steady_clock::now()});
   }
+  if (cancelled_) return;
   if (!std::exchange(running_, true)) return group_.spawn("write.behind", run());
   if (due()) timer_.cancel();
 }
@@ -90,6 +91,7 @@ asio::awaitable<void> WriteBehind::join() {
 }
 
 void WriteBehind::cancel() {
+  cancelled_ = true;
   if (flushing_) flushing_->stop_flush();
   group_.cancel();
 }

@@ -80,6 +80,7 @@ class WriteBehind {
   std::multiset<std::uint64_t> waiting_;  // how much room programs wait for
   bool running_ = false;
   bool ending_ = false;
+  bool cancelled_ = false;
   task::Group group_;
 };
 

@@ -16,6 +16,7 @@
 #include "fs/io/write_behind.h"
 
 #include <cstdint>
+#include <ctime>
 #include <list>
 #include <memory>
 #include <optional>
@@ -58,6 +59,7 @@ struct InodeWriter::State final : public DirtyFile,
   Change commit_done;
   boost::asio::cancellation_signal stop;  // of flush()
   Credentials last_writer;  // may write the file, unlike perhaps whoever asks for a commit
+  timespec deferred_at{};   // this node's time of the last write that was deferred
   bool committing = false;
   bool failing = false;    // the last commit failed: programs shall hear of it at once
   bool discarded = false;

@@ -141,6 +141,13 @@ void Client::note_trouble(std::uint32_t procedure, std::uint32_t status) {
             errno_code(number).message(), times);
 }
 
+std::uint64_t Client::connects() const {
+  std::uint64_t sum = 0;
+  for (const auto& connection : connections_)
+    sum += connection->connects();
+  return sum;
+}
+
 std::vector<CallCount> Client::call_counts() const {
   std::vector<CallCount> counts;
   for (std::size_t i = 0; i < calls_.size(); ++i)

@@ -58,6 +58,8 @@ class Client {
   boost::asio::awaitable<void> stop();
 
   [[nodiscard]] std::vector<CallCount> call_counts() const;
+  /// Connections made so far.
+  [[nodiscard]] std::uint64_t connects() const;
 
   /// Keeps stop() waiting while an operation of the backend runs.
   class Running {

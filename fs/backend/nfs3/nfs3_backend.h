@@ -68,6 +68,7 @@ class Nfs3Backend final : public Backend {
                                    std::uint64_t verifier, std::uint32_t bytes_max) override;
   Awaitable<FilesystemStat> fsstat(Credentials who) override;
 
+  [[nodiscard]] std::uint64_t interruptions() const override { return client_.connects(); }
   [[nodiscard]] std::vector<CallCount> call_counts() const override {
     return client_.call_counts();
   }

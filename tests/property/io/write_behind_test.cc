@@ -64,8 +64,10 @@ class Bench {
   asio::awaitable<Bytes> read(std::uint64_t offset, std::uint32_t count) {
     co_await writer.written(offset, offset + count);
     while (true) {
-      const auto settled = co_await writer.settle();
-      if (!settled) continue;
+      if (writer.suspect()) {
+        const auto settled = co_await writer.commit(kWho);
+        if (!settled) continue;
+      }
       InodeWriter::Reading reading(writer, offset, offset + count);
       auto answer = co_await storage.read(kWho, {}, offset, count);
       if (reading.outdated()) continue;
@@ -75,11 +77,16 @@ class Bench {
   }
   asio::awaitable<std::uint64_t> size() {
     while (true) {
-      const auto settled = co_await writer.settle();
-      if (!settled) continue;
+      if (writer.suspect()) {
+        const auto settled = co_await writer.commit(kWho);
+        if (!settled) continue;
+      }
       InodeWriter::Reading reading(writer, 0, 0);
       const auto answer = co_await storage.getattr(kWho, {});
-      if (!reading.outdated()) co_return reading.size(answer->size);
+      if (reading.outdated()) continue;
+      Attributes seen = *answer;
+      reading.correct(seen);
+      co_return seen.size;
     }
   }
 

@@ -5,6 +5,7 @@
 #include "fs/fuse/filesystem.h"
 #include "fs/lock/lock_client.h"
 #include "holdfast/base/log.h"
+#include "tests/support/fuse/forgetful_storage.h"
 #include "tests/support/fuse/slow_attributes.h"
 
 #include <csignal>
@@ -53,8 +54,16 @@ asio::awaitable<int> serve(asio::io_context& loop, Arguments arguments) {
   {
     const char* const slow = std::getenv("HOLDFAST_TEST_SLOW_ATTRIBUTES_MS");
     const std::chrono::milliseconds delay(slow != nullptr ? std::atoi(slow) : 0);
-    test::SlowAttributes storage(loop.get_executor(), **backend, delay);
+    test::SlowAttributes slow_storage(loop.get_executor(), **backend, delay);
+    test::ForgetfulStorage forgetful(loop.get_executor(), **backend);
+    const bool forgets = std::getenv("HOLDFAST_TEST_FORGETFUL") != nullptr;
+    options.write_behind = std::getenv("HOLDFAST_TEST_WRITE_BEHIND") != nullptr;
+    fs::Backend& storage = forgets ? static_cast<fs::Backend&>(forgetful) : slow_storage;
     fs::Filesystem filesystem(loop, storage, locks, options);
+    asio::signal_set restart(loop, SIGUSR1);
+    restart.async_wait([&](const boost::system::error_code& error, int) {
+      if (!error) forgetful.restart();
+    });
     asio::signal_set signals(loop, SIGTERM, SIGINT);
     const auto mounted = co_await filesystem.mount(arguments.mountpoint);
     if (mounted) {
@@ -69,6 +78,7 @@ asio::awaitable<int> serve(asio::io_context& loop, Arguments arguments) {
       std::cerr << mounted.error().message() << '\n';
     }
     signals.cancel();
+    restart.cancel();
   }
   co_await locks.stop();
   co_await (*backend)->stop();

@@ -13,7 +13,7 @@
 
 namespace holdfast::test {
 
-class SlowAttributes final : public fs::Backend {
+class SlowAttributes : public fs::Backend {
  public:
   SlowAttributes(boost::asio::any_io_executor loop, fs::Backend& inner,
                  std::chrono::milliseconds delay)
