@@ -21,8 +21,7 @@ Operations::Operations(asio::any_io_executor loop, Backend& backend, LockService
       backend_(backend),
       locks_(locks),
       options_(options),
-      write_behind_(
-          loop, budget_, [this]() -> Task { co_await locks_.wait_entitled(); }, {}),
+      write_behind_(loop, budget_, [this]() -> Task { co_await locks_.wait_entitled(); }, {}),
       group_(loop) {}
 
 Operations::~Operations() = default;

@@ -217,8 +217,7 @@ class Operations {
   Task settle_into(InodePointer inode, std::shared_ptr<Settling> settling);
   /// What was written to `name` and waits is made stable: a rename over another file is how
   /// programs replace it, and after a crash one of the two must be there.
-  Awaitable<Result<void>> flush_before_rename(Credentials who, InodePointer from,
-                                              std::string name);
+  Awaitable<Result<void>> flush_before_rename(Credentials who, InodePointer from, std::string name);
 
   // op_attr.cc
   /// Returns when the kernel has the size as the storage has it now, or newer.

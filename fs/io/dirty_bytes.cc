@@ -35,8 +35,7 @@ bool DirtyBytes::overwrite(std::uint64_t offset, std::span<const std::uint8_t> d
   if (after == extents_.begin()) return false;
   auto& [start, bytes] = *std::prev(after);
   if (offset + data.size() > start + bytes.size()) return false;
-  std::copy(data.begin(), data.end(),
-            bytes.begin() + static_cast<std::ptrdiff_t>(offset - start));
+  std::copy(data.begin(), data.end(), bytes.begin() + static_cast<std::ptrdiff_t>(offset - start));
   return true;
 }
 
@@ -65,8 +64,7 @@ void DirtyBytes::put(std::uint64_t offset, std::span<const std::uint8_t> data) {
       return;
     }
   }
-  place = extents_.emplace_hint(place, offset,
-                                std::vector<std::uint8_t>(data.begin(), data.end()));
+  place = extents_.emplace_hint(place, offset, std::vector<std::uint8_t>(data.begin(), data.end()));
   join_next(place);
 }
 

@@ -133,8 +133,7 @@ InodeWriter::InodeWriter(asio::any_io_executor executor, Backend& backend, Write
 InodeWriter::~InodeWriter() {
   HOLDFAST_ASSERT(idle(), "a file's writer was destroyed while a call ran");
   if (dirty()) {
-    log::error("write.lost", "fileid_hash={:016x} bytes={}", state_->file.hash(),
-               state_->charged);
+    log::error("write.lost", "fileid_hash={:016x} bytes={}", state_->file.hash(), state_->charged);
   }
   discard();
 }

@@ -8,8 +8,8 @@ void LocalBytes::add(std::uint64_t offset, std::span<const std::uint8_t> data) {
   const std::uint64_t from = std::max(start_, offset);
   const std::uint64_t to = std::min<std::uint64_t>(end_, offset + data.size());
   if (from >= to) return;
-  const auto part = data.subspan(static_cast<std::size_t>(from - offset),
-                                 static_cast<std::size_t>(to - from));
+  const auto part =
+      data.subspan(static_cast<std::size_t>(from - offset), static_cast<std::size_t>(to - from));
   pieces_.push_back({from, {part.begin(), part.end()}});
 }
 

@@ -81,7 +81,8 @@ asio::awaitable<void> InodeWriter::State::flush_some(Flushing& flushing) {
     const auto piece = kept.next_unsent(flushing.upto, flushing.from);
     if (!piece) co_return;
     const std::uint64_t start = piece->offset;
-    const std::uint64_t size = std::min<std::uint64_t>(piece->data.size(), backend.limits().write_max);
+    const std::uint64_t size =
+        std::min<std::uint64_t>(piece->data.size(), backend.limits().write_max);
     flushing.from = start + size;
     const auto sent = co_await send_kept(last_writer, flushing.upto, start, start + size,
                                          Which::kUnsent, flushing.stability);
@@ -101,7 +102,9 @@ asio::awaitable<Result<void>> InodeWriter::State::send_unsent(Uncommitted::Gener
     co_await flush_some(flushing);
     co_return flushing.result;
   }
-  const auto sender = [&] { return asio::co_spawn(executor, flush_some(flushing), asio::deferred); };
+  const auto sender = [&] {
+    return asio::co_spawn(executor, flush_some(flushing), asio::deferred);
+  };
   std::vector<decltype(sender())> senders;
   for (std::size_t i = 0; i < std::min(kFlushWidth, kept.extents()); ++i)
     senders.push_back(sender());
@@ -123,8 +126,7 @@ asio::awaitable<Result<void>> InodeWriter::State::resend(Credentials who,
     if (!piece) co_return Result<void>();
     const std::uint64_t start = piece->offset;
     from = start + piece->data.size();
-    const auto sent =
-        co_await send_kept(who, upto, start, from, Which::kAll, Stability::kFileSync);
+    const auto sent = co_await send_kept(who, upto, start, from, Which::kAll, Stability::kFileSync);
     if (!sent) co_return sent;
   }
 }

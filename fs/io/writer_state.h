@@ -61,10 +61,10 @@ struct InodeWriter::State final : public DirtyFile,
   Credentials last_writer;  // may write the file, unlike perhaps whoever asks for a commit
   timespec deferred_at{};   // this node's time of the last write that was deferred
   bool committing = false;
-  bool failing = false;    // the last commit failed: programs shall hear of it at once
+  bool failing = false;  // the last commit failed: programs shall hear of it at once
   bool discarded = false;
   std::optional<std::uint64_t> trusted_at;  // Backend::interruptions() before the oldest WRITE kept
-  std::uint64_t charged = 0;  // our part of budget.uncommitted_bytes
+  std::uint64_t charged = 0;                // our part of budget.uncommitted_bytes
   std::uint64_t error_count = 0;
   ErrorCode last_error;
   unsigned running = 0;

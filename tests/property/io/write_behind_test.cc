@@ -107,8 +107,7 @@ asio::awaitable<void> write_one(Bench& bench, int step) {
     done = written.has_value();
   }
   if (bench.model.size() < offset + size) bench.model.resize(offset + size);
-  std::copy(data.begin(), data.end(),
-            bench.model.begin() + static_cast<std::ptrdiff_t>(offset));
+  std::copy(data.begin(), data.end(), bench.model.begin() + static_cast<std::ptrdiff_t>(offset));
 }
 
 asio::awaitable<void> truncate_one(Bench& bench) {
