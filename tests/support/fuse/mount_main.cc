@@ -11,6 +11,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <fstream>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -62,7 +63,9 @@ asio::awaitable<int> serve(asio::io_context& loop, Arguments arguments) {
     fs::Filesystem filesystem(loop, storage, locks, options);
     asio::signal_set restart(loop, SIGUSR1);
     restart.async_wait([&](const boost::system::error_code& error, int) {
-      if (!error) forgetful.restart();
+      if (error) return;
+      forgetful.restart();
+      std::ofstream(arguments.directory + "/restarted") << "once";
     });
     asio::signal_set signals(loop, SIGTERM, SIGINT);
     const auto mounted = co_await filesystem.mount(arguments.mountpoint);
