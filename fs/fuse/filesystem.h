@@ -35,6 +35,9 @@ struct MountOptions {
   std::string fsname = "holdfast";  ///< first column of /proc/mounts: "nas:/export", "/srv/data"
   bool allow_other = true;          ///< other users than the mounting one; needs root
   bool read_only = false;
+  /// Keeps what the tokens of `locks` allow (docs/tokens.md). False: everything is used as under
+  /// CW.
+  bool keep = false;
   /// Further options passed to the kernel or libfuse as they are: "nosuid", "nodev", "noexec".
   std::vector<std::string> kernel_options;
   /// Requests the kernel may send ahead in the background (readahead, RELEASE); libfuse's 12 is too

@@ -50,6 +50,8 @@ struct WalState {
   JournalKind journal = JournalKind::kUnknown;
   bool claimed = false;
   std::uint64_t generation = 0;  ///< grows when what we know became void
+  std::uint64_t kept_under = 0;  ///< nobody locks it, but `journal` is good under this generation
+                                 ///< of the database's token
   std::weak_ptr<Inode> index;
 };
 
@@ -63,6 +65,8 @@ struct Inode {
   const FileType type;
 
   KernelPages pages;
+  std::uint64_t pages_of = 0;  ///< all pages that the kernel has were read under this generation
+                               ///< of the token (Operations::generation); 0 = of any
   KernelSize kernel_size;
   LockBook book;
   LockOrder order;
@@ -70,6 +74,7 @@ struct Inode {
   /// replaced while they end.
   std::shared_ptr<InodeWriter> writer;
   pid_t last_writer = 0;    ///< the thread; 0 = the kernel
+  Credentials written_by;   ///< who has to make it stable if nobody asks
   std::uint32_t opens = 0;  ///< open handles, and OPENs being answered
   std::optional<SillyPlace> silly;
   WalState wal;

@@ -4,10 +4,26 @@
 namespace holdfast::fs {
 
 InodePointer Operations::known(const FileHandle& handle, const Attributes& attributes) {
-  return inodes_.find_or_make(handle, [&](NodeId node) {
-    return std::make_shared<Inode>(node, handle, FileKey{attributes.fileid, handle.hash()},
-                                   attributes.type);
+  const FileKey key{attributes.fileid, handle.hash()};
+  const auto inode = inodes_.find_or_make(handle, [&](NodeId node) {
+    return std::make_shared<Inode>(node, handle, key, attributes.type);
   });
+  if (cache_ != nullptr) by_key_[key] = inode;
+  return inode;
+}
+
+void Operations::forget(NodeId node, std::uint64_t count) {
+  const std::weak_ptr<Inode> inode = inodes_.find(node);
+  const auto key = cache_ != nullptr && !inode.expired() ? inode.lock()->key : FileKey{};
+  inodes_.forget(node, count);
+  if (cache_ == nullptr || !inode.expired()) return;
+  by_key_.erase(key);
+  locks_.forgotten(key);
+}
+
+InodePointer Operations::find_key(const FileKey& file) const {
+  const auto found = by_key_.find(file);
+  return found == by_key_.end() ? nullptr : found->second.lock();
 }
 
 Attributes Operations::present(const Inode& inode, Attributes attributes) const {
@@ -33,12 +49,15 @@ Attributes Operations::attributes_of(const Inode& virtual_file) {
   return out;
 }
 
-fuse_entry_param Operations::entry_param(Inode& inode, const Attributes& attributes) {
+// Names are asked for at each use, and answered from what is kept: a name that the kernel keeps
+// could only be taken back with its directory locked (docs/filesystem.md, "Kept under a token").
+fuse_entry_param Operations::entry_param(Inode& inode, const Attributes& attributes) const {
   inode.kernel_size.told(attributes.size);
   fuse_entry_param entry{};
   entry.ino = inode.node.value;
   entry.attr = to_stat(attributes);
-  return entry;  // timeouts 0: names and attributes are asked for at each use (mode CW)
+  entry.attr_timeout = attributes_last(inode);
+  return entry;
 }
 
 void Operations::answer_entry(EntryReply& reply, const InodePointer& inode,

@@ -18,7 +18,10 @@ Operations::Task Operations::flush(DoneReply reply, NodeId, HandleId id, OwnerId
   if (!handle) co_return reply.error(EBADF);
   const InodePointer inode = handle->inode;
   const LockOwner holder{LockSpace::kRange, owner};
-  const bool work = inode->book.may_hold(holder) || (inode->writer && inode->writer->dirty());
+  // Under a token that nobody else has a close makes nothing visible: who wants to see it asks for
+  // the token, and what is written is made stable then.
+  const bool unstable = inode->writer && inode->writer->dirty() && generation(*inode) == 0;
+  const bool work = inode->book.may_hold(holder) || unstable;
   if (!work) {
     ErrorCode error = take_poison(*handle);
     if (!error && inode->writer) error = inode->writer->take_error(handle->errors);
@@ -60,7 +63,8 @@ Operations::Task Operations::release_owner(InodePointer inode, HandlePointer han
                                            LockOrder::Turn turn, std::shared_ptr<CloseJob> job) {
   const JobEnd end(job);
   co_await turn.wait(loop_, nullptr);
-  const auto committed = co_await commit(inode, handle->who);
+  Result<void> committed;
+  if (generation(*inode) == 0) committed = co_await commit(inode, handle->who);
   if (inode->writer) job->error = inode->writer->take_error(handle->errors);
   if (!committed) job->error = committed.error();
   if (inode->book.may_hold({LockSpace::kRange, owner})) {
@@ -78,7 +82,8 @@ Operations::Task Operations::release_owner(InodePointer inode, HandlePointer han
 Operations::Task Operations::release_handle(InodePointer inode, HandlePointer handle,
                                             LockOrder::Turn turn) {
   co_await turn.wait(loop_, nullptr);
-  const auto committed = co_await commit(inode, handle->who);
+  Result<void> committed;
+  if (generation(*inode) == 0) committed = co_await commit(inode, handle->who);
   if (!committed && !handle->poisoned) {
     log::error("close.not_stable", "node={} error=\"{}\"", inode->node.value,
                committed.error().message());
@@ -94,7 +99,7 @@ Operations::Task Operations::release_handle(InodePointer inode, HandlePointer ha
 }
 
 Operations::Task Operations::publish(InodePointer inode, Credentials who) {
-  if (inode->wal_index) co_return;
+  if (inode->wal_index || generation(*inode) != 0) co_return;
   if (notifier_ != nullptr) co_await inode->pages.drop(*notifier_, inode->node);
   (void)co_await commit(inode, who);
 }

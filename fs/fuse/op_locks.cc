@@ -125,7 +125,7 @@ Operations::Awaitable<Result<void>> Operations::after_grant(InodePointer inode,
   if (inode->wal_index) co_return Result<void>{};
   // Another node may have written while these bytes were not ours: what the kernel has read before
   // must go before the program goes on (I4).
-  if (!covered && notifier_ != nullptr) co_await inode->pages.drop(*notifier_, inode->node);
+  if (!covered) co_await renew_pages(inode);
   if (!is_database_lock(*inode, call)) co_return Result<void>{};
   const auto checked = co_await check_wal(inode, handle);
   co_return checked;

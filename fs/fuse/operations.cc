@@ -15,9 +15,14 @@ namespace asio = boost::asio;
 
 namespace holdfast::fs {
 
-Operations::Operations(asio::any_io_executor loop, Backend& backend, LockService& locks,
-                       const MountOptions& options)
-    : loop_(loop), backend_(backend), locks_(locks), options_(options), group_(loop) {}
+Operations::Operations(asio::any_io_executor loop, Backend& backend, CachingBackend* cache,
+                       LockService& locks, const MountOptions& options)
+    : loop_(loop),
+      backend_(backend),
+      cache_(cache),
+      locks_(locks),
+      options_(options),
+      group_(loop) {}
 
 Operations::~Operations() = default;
 

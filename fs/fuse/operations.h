@@ -13,6 +13,7 @@
 /// Thread: the loop. Lifetime: join() before destruction.
 
 #include "fs/backend/backend.h"
+#include "fs/cache/caching_backend.h"
 #include "fs/core/hidden_name.h"
 #include "fs/fuse/caller.h"
 #include "fs/fuse/filesystem.h"
@@ -81,8 +82,9 @@ class Operations {
   using Awaitable = boost::asio::awaitable<T>;
   using Task = boost::asio::awaitable<void>;
 
-  Operations(boost::asio::any_io_executor loop, Backend& backend, LockService& locks,
-             const MountOptions& options);
+  /// `cache`: the backend, if it keeps what tokens allow; else null.
+  Operations(boost::asio::any_io_executor loop, Backend& backend, CachingBackend* cache,
+             LockService& locks, const MountOptions& options);
   ~Operations();
   Operations(const Operations&) = delete;
   Operations& operator=(const Operations&) = delete;
@@ -113,10 +115,12 @@ class Operations {
   void resumed();
   void lost();
   void lost_files(const std::vector<FileKey>& files);
+  void tokens_lost(const std::vector<FileKey>& files);
+  void drain(const FileKey& file, TokenMode keep, std::uint64_t round);
 
   // op_lookup.cc
   Task lookup(EntryReply reply, Credentials who, NodeId parent, std::string name);
-  void forget(NodeId node, std::uint64_t count) { inodes_.forget(node, count); }
+  void forget(NodeId node, std::uint64_t count);
   // op_attr.cc
   /// `through`: the kernel asks because of a read(2) or lseek(2) through this handle.
   /// `tid`: the thread that asks.
@@ -189,11 +193,23 @@ class Operations {
   /// A poisoned handle was closed.
   void review_losers();
 
+  // kept.cc: what the kernel and we keep under a token
+  /// Changes when what is kept of the inode becomes void; 0 = nothing may be kept.
+  [[nodiscard]] std::uint64_t generation(const Inode& inode) const;
+  /// Seconds for which the kernel may believe an inode's attributes: until told otherwise, or not.
+  [[nodiscard]] double attributes_last(Inode& inode) const;
+  /// The kernel's pages are as good as our token.
+  [[nodiscard]] bool pages_are_kept(const Inode& inode) const;
+  /// Returns when the kernel has only pages that are as good as our token.
+  Awaitable<void> renew_pages(InodePointer inode);
+  Task drain_inode(InodePointer inode, TokenMode keep, std::uint64_t round);
+  [[nodiscard]] InodePointer find_key(const FileKey& file) const;
+
   // inodes.cc: inodes, handles, answers
   [[nodiscard]] InodePointer known(const FileHandle& handle, const Attributes& attributes);
   [[nodiscard]] Attributes present(const Inode& inode, Attributes attributes) const;
   [[nodiscard]] static Attributes attributes_of(const Inode& virtual_file);
-  [[nodiscard]] static fuse_entry_param entry_param(Inode& inode, const Attributes& attributes);
+  [[nodiscard]] fuse_entry_param entry_param(Inode& inode, const Attributes& attributes) const;
   void answer_entry(EntryReply& reply, const InodePointer& inode, const Attributes& attributes);
   [[nodiscard]] HandlePointer find_handle(HandleId id) const;
   HandlePointer add_handle(InodePointer inode, Credentials who);
@@ -234,7 +250,7 @@ class Operations {
   Awaitable<Result<void>> after_grant(InodePointer inode, HandlePointer handle, LockCall call,
                                       bool covered);
   Awaitable<void> give_back(InodePointer inode, LockCall call);
-  static void conversion_failed(InodePointer inode, const LockCall& call, ErrorCode error);
+  void conversion_failed(InodePointer inode, const LockCall& call, ErrorCode error);
 
   // op_wal.cc
   [[nodiscard]] static bool is_database_lock(const Inode& inode, const LockCall& call);
@@ -242,7 +258,7 @@ class Operations {
   Awaitable<Result<void>> claim_before(InodePointer inode, const LockCall& call);
   Awaitable<Result<void>> check_wal(InodePointer inode, HandlePointer handle);
   /// After a lock of `inode` went away: what do we still know and own?
-  static void review_wal(Inode& inode);
+  void review_wal(Inode& inode);
   Awaitable<Result<std::optional<Virtual>>> resolve_virtual(Credentials who, InodePointer parent,
                                                             std::string name);
   Awaitable<Result<InodePointer>> create_virtual(Credentials who, InodePointer parent,
@@ -280,12 +296,14 @@ class Operations {
 
   boost::asio::any_io_executor loop_;
   Backend& backend_;
+  CachingBackend* cache_;
   LockService& locks_;
   const MountOptions& options_;
   Notifier* notifier_ = nullptr;
   CallerGroups callers_;
   WriteBudget budget_;
   InodeTable<Inode> inodes_;
+  std::unordered_map<FileKey, std::weak_ptr<Inode>> by_key_;  // empty without a cache
   std::unordered_map<HandleId, HandlePointer> handles_;
   std::unordered_map<HandleId, std::shared_ptr<OpenDirectory>> directories_;
   std::map<std::pair<std::string, std::string>, InodePointer> virtual_;  // directory bytes, name
