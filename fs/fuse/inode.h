@@ -73,9 +73,10 @@ struct Inode {
   /// Made at the first write. Shared with the operations that use it: one that lost its session is
   /// replaced while they end.
   std::shared_ptr<InodeWriter> writer;
-  pid_t last_writer = 0;    ///< the thread; 0 = the kernel
-  Credentials written_by;   ///< who has to make it stable if nobody asks
-  std::uint32_t opens = 0;  ///< open handles, and OPENs being answered
+  pid_t last_writer = 0;            ///< the thread; 0 = the kernel
+  std::uint64_t written_under = 0;  ///< the generation of the token at the last write
+  Credentials written_by;           ///< who has to make it stable if nobody asks
+  std::uint32_t opens = 0;          ///< open handles, and OPENs being answered
   std::optional<SillyPlace> silly;
   WalState wal;
   std::unique_ptr<WalIndex> wal_index;  ///< set = virtual

@@ -64,28 +64,39 @@ Operations::Task Operations::drain_inode(InodePointer inode, TokenMode keep, std
 
 // Whatever was written under such a token and is not stable may be somebody else's file by now.
 void Operations::tokens_lost(const std::vector<FileKey>& files) {
-  std::vector<InodePointer> lost;
-  if (files.empty()) {
-    if (cache_ != nullptr) cache_->drop_all();
-    for (const auto& [key, known] : by_key_) {
-      if (auto inode = known.lock()) lost.push_back(std::move(inode));
-    }
-  }
-  for (const FileKey& file : files) {
-    if (cache_ != nullptr) cache_->drop(file);
-    if (auto inode = find_key(file)) lost.push_back(std::move(inode));
-  }
   Inodes unstable;
-  for (const auto& inode : lost) {
-    inode->pages_of = 0;
-    inode->kernel_size.forget();
-    if (inode->writer && inode->writer->dirty()) unstable.insert(inode);
-    if (notifier_ != nullptr) inode->pages.begin_drop(*notifier_, inode->node);
+  for (const auto& inode : drop_kept(files)) {
+    if (unstable_under_token(*inode)) unstable.insert(inode);
   }
   if (unstable.empty()) return;
   poison(unstable);
   cancel_changes(unstable, {});
   log::error("fuse.unstable_lost", "files_poisoned={}", unstable.size());
+}
+
+bool Operations::unstable_under_token(const Inode& inode) {
+  return inode.written_under != 0 && inode.writer && inode.writer->dirty();
+}
+
+std::vector<InodePointer> Operations::drop_kept(const std::vector<FileKey>& files) {
+  std::vector<InodePointer> dropped;
+  if (cache_ == nullptr) return dropped;
+  if (files.empty()) {
+    cache_->drop_all();
+    for (const auto& [key, known] : by_key_) {
+      if (auto inode = known.lock()) dropped.push_back(std::move(inode));
+    }
+  }
+  for (const FileKey& file : files) {
+    cache_->drop(file);
+    if (auto inode = find_key(file)) dropped.push_back(std::move(inode));
+  }
+  for (const auto& inode : dropped) {
+    inode->pages_of = 0;
+    inode->kernel_size.forget();
+    if (notifier_ != nullptr) inode->pages.begin_drop(*notifier_, inode->node);
+  }
+  return dropped;
 }
 
 }  // namespace holdfast::fs

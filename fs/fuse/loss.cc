@@ -40,11 +40,13 @@ void Operations::lost() {
   Inodes inodes;
   std::set<FileKey> appends;
   for (const auto& [id, handle] : handles_) {
-    if (lock_held_around(*handle->inode)) inodes.insert(handle->inode);
+    if (lock_held_around(*handle->inode) || unstable_under_token(*handle->inode))
+      inodes.insert(handle->inode);
     appends.insert(derive(handle->inode->key, DerivedKey::kAppend));
   }
   poison(inodes);
   cancel_changes(inodes, appends);
+  drop_kept({});
   life_locked_ = false;
   log::error("fuse.session_lost", "files_poisoned={}", inodes.size());
   start("resume", resume_when_entitled());
@@ -60,7 +62,7 @@ void Operations::lost_files(const std::vector<FileKey>& files) {
     const auto index = inode->wal.index.lock();
     const bool ours = gone.contains(inode->key) || (index && gone.contains(index->key)) ||
                       (inode->wal_index && gone.contains(inode->wal_index->database->key));
-    if (ours && lock_held_around(*inode)) inodes.insert(inode);
+    if (ours && (lock_held_around(*inode) || unstable_under_token(*inode))) inodes.insert(inode);
   }
   poison(inodes);
   // What lockd did not give away, but nobody here will use any more.
@@ -72,6 +74,7 @@ void Operations::lost_files(const std::vector<FileKey>& files) {
     start("lost.release", release_lost(request));
   }
   cancel_changes(inodes, gone);
+  drop_kept(files);
   // The next silly rename takes it again, or another life if somebody is cleaning up behind us.
   if (gone.contains(derive(FileKey{0, life_}, DerivedKey::kLife))) life_locked_ = false;
   log::error("fuse.locks_lost", "files={} files_poisoned={}", files.size(), inodes.size());

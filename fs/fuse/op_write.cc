@@ -19,6 +19,7 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
   inode->pages.may_exist();
   inode->last_writer = call.tid;
   if (inode->written_by != handle->who) inode->written_by = handle->who;
+  inode->written_under = generation(*inode);
   co_await locks_.wait_entitled();
   Result<void> written;
   if (call.append) {

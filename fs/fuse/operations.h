@@ -202,6 +202,10 @@ class Operations {
   [[nodiscard]] bool pages_are_kept(const Inode& inode) const;
   /// Returns when the kernel has only pages that are as good as our token.
   Awaitable<void> renew_pages(InodePointer inode);
+  /// Of these files; empty: of all. Returned are those that this mount knows.
+  std::vector<InodePointer> drop_kept(const std::vector<FileKey>& files);
+  /// Written under a token that lets nobody else write, and not known to be stable.
+  [[nodiscard]] static bool unstable_under_token(const Inode& inode);
   Task drain_inode(InodePointer inode, TokenMode keep, std::uint64_t round);
   [[nodiscard]] InodePointer find_key(const FileKey& file) const;
 
