@@ -13,18 +13,17 @@ namespace {
 class Change {
  public:
   Change(KeptFiles& files, const LockService& locks, const FileKey& file)
-      : files_(files), locks_(locks), file_(file) {
-    files_.begin_change(file_);
-  }
+      : files_(files), locks_(locks), file_(file), begun_(files.begin_change(file)) {}
   Change(const Change&) = delete;
   Change& operator=(const Change&) = delete;
-  ~Change() { files_.end_change(file_, locks_.token_generation(file_), after_); }
+  ~Change() { files_.end_change(file_, begun_, locks_.token_generation(file_), after_); }
   void ended_with(const Attributes& after) { after_ = after; }
 
  private:
   KeptFiles& files_;
   const LockService& locks_;
   FileKey file_;
+  std::uint64_t begun_;
   std::optional<Attributes> after_;
 };
 

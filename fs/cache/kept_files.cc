@@ -107,18 +107,19 @@ void KeptFiles::keep_absent(const Look& look, const std::string& name) {
 
 // ---- Changing
 
-void KeptFiles::begin_change(const FileKey& file) {
+std::uint64_t KeptFiles::begin_change(const FileKey& file) {
   Kept& kept = at(file);
   kept.changes = ++changes_;
   ++kept.changing;
   kept.attributes.reset();
   kept.access.clear();
+  return kept.changes;
 }
 
-void KeptFiles::end_change(const FileKey& file, std::uint64_t generation,
+void KeptFiles::end_change(const FileKey& file, std::uint64_t begun, std::uint64_t generation,
                            const std::optional<Attributes>& after) {
   Kept& kept = at(file);
-  const bool alone = kept.changing == 1;
+  const bool alone = kept.changing == 1 && kept.changes == begun;
   if (kept.changing > 0) --kept.changing;
   kept.changes = ++changes_;
   if (!alone || !after || generation == 0) return;

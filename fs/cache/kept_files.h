@@ -54,9 +54,10 @@ class KeptFiles {
   void keep_absent(const Look& look, const std::string& name);
 
   // ---- Changing the storage. What was kept of the file's attributes is void.
-  void begin_change(const FileKey& file);
-  /// `after`: what the storage said with its answer. Kept if this was the only change under way.
-  void end_change(const FileKey& file, std::uint64_t generation,
+  /// Returns what end_change() is to be told.
+  [[nodiscard]] std::uint64_t begin_change(const FileKey& file);
+  /// `after`: what the storage said with its answer. Kept if no other change was under way.
+  void end_change(const FileKey& file, std::uint64_t begun, std::uint64_t generation,
                   const std::optional<Attributes>& after = std::nullopt);
   /// Names of a directory, between begin_change() and end_change() of it. Nothing is kept of a name
   /// whose change failed in a way that leaves it unknown.
