@@ -18,13 +18,14 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
   }
   inode->pages.may_exist();
   inode->last_writer = call.tid;
+  if (inode->written_by != handle->who) inode->written_by = handle->who;
   co_await locks_.wait_entitled();
   Result<void> written;
   if (call.append) {
     written = co_await append(handle, data, call.offset, reply.interrupt());
   } else {
     note_header_write(*inode, call.offset, data);
-    const auto writer = writer_of(*inode);
+    const auto writer = writer_of(inode);
     written = co_await writer->write(handle->who, call.offset, data);
   }
   if (!written) {
@@ -58,7 +59,7 @@ Operations::Awaitable<Result<void>> Operations::append(HandlePointer handle,
   if (attributes) {
     end = attributes->size;
     note_header_write(*inode, end, data);
-    const auto writer = writer_of(*inode);
+    const auto writer = writer_of(inode);
     written = co_await writer->write(handle->who, end, data);
   } else {
     written = attributes.error();

@@ -312,7 +312,8 @@ bool ClientCore::ends_by_itself(const Call& call) const {
   const auto& request = std::get<LockRequest>(call.command);
   if (request.space != LockSpace::kRange) return false;
   std::uint64_t covered = request.range.start();
-  for (const auto& piece : held_.within(request.file, request.space, request.owner, request.range)) {
+  for (const auto& piece :
+       held_.within(request.file, request.space, request.owner, request.range)) {
     if (piece.range.start() != covered) return false;
     covered = piece.range.end();
   }
