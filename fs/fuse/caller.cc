@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <fstream>
 #include <string>
 #include <string_view>
 
@@ -66,6 +67,16 @@ std::optional<OwnerKind> owner_kind_of_blocked(pid_t tid) {
   std::strtoull(at, &at, 16);
   const unsigned long long command = std::strtoull(at, &at, 16);
   return command == F_SETLKW ? OwnerKind::kPosix : OwnerKind::kUnchecked;
+}
+
+std::optional<pid_t> process_of(pid_t tid) {
+  if (tid <= 0) return std::nullopt;
+  std::ifstream status("/proc/" + std::to_string(tid) + "/status");
+  constexpr std::string_view kName = "Tgid:";
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with(kName)) return std::atoi(line.c_str() + kName.size());
+  }
+  return std::nullopt;
 }
 
 }  // namespace holdfast::fs

@@ -41,4 +41,7 @@ class CallerGroups {
 /// still runs (it has sent the request and is on its way to sleep), so look again a little later.
 [[nodiscard]] std::optional<OwnerKind> owner_kind_of_blocked(pid_t tid);
 
+/// The process that thread `tid` belongs to; nothing if it has ended or cannot be seen.
+[[nodiscard]] std::optional<pid_t> process_of(pid_t tid);
+
 }  // namespace holdfast::fs

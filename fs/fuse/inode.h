@@ -75,7 +75,7 @@ struct Inode {
   std::shared_ptr<InodeWriter> writer;
   pid_t last_writer = 0;            ///< the thread; 0 = the kernel
   std::uint64_t written_under = 0;  ///< the generation of the token at the last write
-  Credentials written_by;           ///< who has to make it stable if nobody asks
+  Credentials written_by;           ///< who makes it stable if nobody asks
   std::uint32_t opens = 0;          ///< open handles, and OPENs being answered
   std::optional<SillyPlace> silly;
   WalState wal;
@@ -94,6 +94,7 @@ struct Handle {
   InodePointer inode;
   Credentials who;               ///< who opened it: writeback comes without a caller
   ErrorCursor errors;            ///< write errors already reported to this handle
+  pid_t locked_by = 0;           ///< the thread that set the last exclusive lock through it
   bool poisoned = false;         ///< its inode's locks were lost (I6)
   bool poison_reported = false;  ///< fsync or close said so once
 };

@@ -81,11 +81,12 @@ HandlePointer Operations::add_handle(InodePointer inode, Credentials who) {
   return handle;
 }
 
-std::shared_ptr<InodeWriter> Operations::writer_of(Inode& inode) {
-  if (!inode.writer) {
-    inode.writer = std::make_shared<InodeWriter>(loop_, backend_, budget_, inode.handle);
+std::shared_ptr<InodeWriter> Operations::writer_of(const InodePointer& inode) {
+  if (!inode->writer) {
+    inode->writer = std::make_shared<InodeWriter>(loop_, backend_, budget_, inode->handle);
   }
-  return inode.writer;
+  unstable_.insert(inode);
+  return inode->writer;
 }
 
 ErrorCode Operations::take_poison(Handle& handle) {

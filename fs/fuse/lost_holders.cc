@@ -1,5 +1,6 @@
 #include "fs/fuse/lost_holders.h"
 
+#include "fs/fuse/caller.h"
 #include "holdfast/base/log.h"
 
 #include <charconv>
@@ -89,9 +90,9 @@ void LostHolders::keep(const Inodes& files) {
 
 bool LostHolders::include(pid_t tid) {
   if (files_.empty()) return false;
-  const auto process = tid > 0 ? field(proc(tid, "status"), "Tgid:") : std::nullopt;
+  const auto process = process_of(tid);
   if (!process) return somebody_unseen_;
-  auto at = static_cast<pid_t>(*process);
+  pid_t at = *process;
   for (int i = 0; i < kAncestorsMax && at > 0; ++i) {
     const auto stat = stat_of(at);
     if (!stat) return false;

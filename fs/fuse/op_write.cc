@@ -26,7 +26,7 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
     written = co_await append(handle, data, call.offset, reply.interrupt());
   } else {
     note_header_write(*inode, call.offset, data);
-    const auto writer = writer_of(*inode);
+    const auto writer = writer_of(inode);
     written = co_await writer->write(handle->who, call.offset, data);
   }
   if (!written) {
@@ -60,7 +60,7 @@ Operations::Awaitable<Result<void>> Operations::append(HandlePointer handle,
   if (attributes) {
     end = attributes->size;
     note_header_write(*inode, end, data);
-    const auto writer = writer_of(*inode);
+    const auto writer = writer_of(inode);
     written = co_await writer->write(handle->who, end, data);
   } else {
     written = attributes.error();

@@ -114,6 +114,7 @@ Operations::Task Operations::finish(std::chrono::milliseconds patience) {
   timer.cancel();
   group_.cancel();  // refuses what would still be started
   handles_.clear();
+  unstable_.clear();
   directories_.clear();
   virtual_.clear();
 }

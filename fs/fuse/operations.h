@@ -141,7 +141,8 @@ class Operations {
   Task write(WrittenReply reply, WriteCall call, Payload payload);
   Task fsync(DoneReply reply, NodeId node, HandleId handle);
   // op_close.cc
-  Task flush(DoneReply reply, NodeId node, HandleId handle, OwnerId owner);
+  /// `tid`: the thread that closes.
+  Task flush(DoneReply reply, NodeId node, HandleId handle, OwnerId owner, pid_t tid);
   // op_locks.cc
   Task getlk(LockReply reply, NodeId node, LockCall call);
   Task setlk(DoneReply reply, NodeId node, LockCall call);
@@ -217,7 +218,7 @@ class Operations {
   void answer_entry(EntryReply& reply, const InodePointer& inode, const Attributes& attributes);
   [[nodiscard]] HandlePointer find_handle(HandleId id) const;
   HandlePointer add_handle(InodePointer inode, Credentials who);
-  [[nodiscard]] std::shared_ptr<InodeWriter> writer_of(Inode& inode);
+  [[nodiscard]] std::shared_ptr<InodeWriter> writer_of(const InodePointer& inode);
   /// EIO if the handle lost its locks; reported once where `once` (fsync, close).
   [[nodiscard]] static ErrorCode take_poison(Handle& handle);
   void last_close(const InodePointer& inode);
@@ -235,12 +236,14 @@ class Operations {
   // op_close.cc
   /// False: it goes on in the background, but its caller has waited long enough.
   Awaitable<bool> ends_in_time(std::shared_ptr<CloseJob> job, task::Interrupt* interrupt);
-  Task release_owner(InodePointer inode, HandlePointer handle, OwnerId owner, LockOrder::Turn turn,
-                     std::shared_ptr<CloseJob> job);
+  Task release_owner(InodePointer inode, HandlePointer handle, OwnerId owner, pid_t tid,
+                     LockOrder::Turn turn, std::shared_ptr<CloseJob> job);
   Task release_handle(InodePointer inode, HandlePointer handle, LockOrder::Turn turn);
-  /// Dirty mapped pages written, everything written made stable: before an exclusive lock is given
-  /// up. Errors stay with the writer, for the next fsync or close.
-  Task publish(InodePointer inode, Credentials who);
+  /// Dirty mapped pages written, everything written made stable, also what the program of `tid` (0:
+  /// any) has written elsewhere: before an exclusive lock is given up. Errors stay with the
+  /// writers, for the next fsync or close.
+  Task publish(InodePointer inode, Credentials who, pid_t tid);
+  Task publish_program(pid_t tid);
 
   // op_locks.cc
   Task unlock_at_lockd(InodePointer inode, HandlePointer handle, LockCall call,
@@ -309,6 +312,7 @@ class Operations {
   InodeTable<Inode> inodes_;
   std::unordered_map<FileKey, std::weak_ptr<Inode>> by_key_;  // empty without a cache
   std::unordered_map<HandleId, HandlePointer> handles_;
+  std::set<InodePointer> unstable_;  ///< at least those with something that is not stable
   std::unordered_map<HandleId, std::shared_ptr<OpenDirectory>> directories_;
   std::map<std::pair<std::string, std::string>, InodePointer> virtual_;  // directory bytes, name
   std::uint64_t next_handle_ = 1;

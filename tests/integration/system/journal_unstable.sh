@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# A program on node a is in a transaction: it holds the database's lock and has written the journal, not yet stable. The
+# NFS server restarts, which makes a send the journal again. That must be over before the lock goes, however the program
+# ends: else it lands in the journal that node b writes by then.
+#   journal_unstable.sh BIN_DIR
+set -euo pipefail
+source "$(dirname "$0")/../../support/cluster/cluster.sh"
+cluster_init "$1"
+cluster_up
+cat >"$CLUSTER/writer.py" <<'PYTHON'
+# writer.py DIRECTORY TEXT: locks db, writes TEXT into the journal, says so, and obeys what comes from stdin.
+import fcntl, os, sys
+directory, text = sys.argv[1], sys.argv[2].ljust(16).encode()
+db = os.open(f"{directory}/db", os.O_RDWR | os.O_CREAT, 0o600)
+fcntl.lockf(db, fcntl.LOCK_EX)
+journal = os.open(f"{directory}/db-journal", os.O_RDWR | os.O_CREAT, 0o600)
+os.pwrite(journal, text, 0)
+print("written", flush=True)
+for line in sys.stdin:
+    if line == "sync\n":
+        os.fsync(journal)
+    elif line == "unlock\n":
+        fcntl.lockf(db, fcntl.LOCK_UN)
+    elif line == "close\n":
+        os.close(journal)
+    print(f"done {line}", end="", flush=True)
+PYTHON
+declare -A pid
+start() {  # start NODE TEXT FD: its stdin is FD
+  rm -f "$CLUSTER/$1.in"
+  mkfifo "$CLUSTER/$1.in"
+  python3 "$CLUSTER/writer.py" "$CLUSTER/$1" "$2" <"$CLUSTER/$1.in" >"$CLUSTER/$1.out" 2>&1 &
+  pid[$1]=$!
+  eval "exec $3>$CLUSTER/$1.in"
+}
+says() {  # says NODE TEXT: waits for that line
+  local i
+  for ((i = 0; i < 600; i++)); do
+    grep -qx "$2" "$CLUSTER/$1.out" && return 0
+    sleep 0.1
+  done
+  echo "FAIL: node $1 does not come to '$2':"
+  cat "$CLUSTER/$1.out"
+  exit 1
+}
+
+for end in unlock kill; do
+  start a "old $end" 8
+  says a written
+  nfs_kill
+  nfs_restart
+  if [[ $end == unlock ]]; then
+    echo unlock >&8
+    says a "done unlock"
+  else
+    kill -KILL "${pid[a]}"
+  fi
+  start b "new $end" 9
+  says b written
+  echo sync >&9
+  says b "done sync"
+  if [[ $end == unlock ]]; then
+    echo close >&8
+    says a "done close"
+  fi
+  for node in a b; do
+    kill -KILL "${pid[$node]}" 2>/dev/null || true
+    wait "${pid[$node]}" 2>/dev/null || true
+  done
+  read -r found <"$CLUSTER/export/db-journal" || true  # without the padding
+  [[ $found == "new $end" ]] || { echo "FAIL: the journal of b is '$found' after a's $end"; exit 1; }
+  echo "ok    a's journal does not come back after its $end"
+done
+echo PASS
