@@ -35,6 +35,7 @@
 /// A connection is down, greeting (Hello sent), reclaiming (until Reclaimed), up.
 
 #include "fs/lock/held_locks.h"
+#include "fs/token/agent.h"
 #include "holdfast/base/clock.h"
 #include "holdfast/lock/message.h"
 
@@ -48,8 +49,6 @@
 #include <vector>
 
 namespace holdfast::fs {
-
-using CallId = Id<struct CallIdTag>;
 
 /// How much earlier than lockd a mount with this TTL stops: 1 % for clocks that run at different
 /// speeds, and 200 ms for everything between deciding and acting.
@@ -90,9 +89,15 @@ struct SessionLost {};
 struct FilesLost {
   std::vector<FileKey> files;
 };
-using ClientEffect =
-    std::variant<SendMessage, CompleteCall, DropConnection, SessionOpened, SessionResumed,
-                 LeaseSuspended, LeaseResumed, SessionLost, FilesLost>;
+/// Tokens are gone without having been given up: drop what was kept, and what is unwritten is lost.
+/// `files`: of these; empty: of all. FilesLost and SessionLost imply it; this one is told where
+/// there were no locks. Before anything else goes on.
+struct TokensLost {
+  std::vector<FileKey> files;
+};
+using ClientEffect = std::variant<SendMessage, CompleteCall, DropConnection, SessionOpened,
+                                  SessionResumed, LeaseSuspended, LeaseResumed, SessionLost,
+                                  FilesLost, Drain, TokenPinned, TokensLost>;
 using ClientEffects = std::vector<ClientEffect>;
 
 class ClientCore {
@@ -103,6 +108,8 @@ class ClientCore {
     std::size_t unsent_max = 65'536;  ///< calls not sent yet; above: what asks for a
                                       ///< lock gets kTooManyRequests
     Duration hello_timeout = std::chrono::seconds(5);
+    /// Nothing: no tokens; all locks are lockd's, and nothing below "Tokens" may be called.
+    std::optional<TokenLimits> tokens;
   };
 
   ClientCore(Hello hello, Limits limits) : hello_(std::move(hello)), limits_(limits) {}
@@ -118,12 +125,35 @@ class ClientCore {
   [[nodiscard]] bool has_more_to_say() const { return link_ == Link::kReclaiming && !told_all_; }
 
   // ---- Calls
-  /// Starts a call. It is completed by exactly one CompleteCall, here or later.
+  /// Starts a call. It is completed by exactly one CompleteCall, here or later. With tokens, what
+  /// can be decided here is completed here (Granted::token is 0 then: this mount decided), in the
+  /// order of the calls for one file, but for releases, which do not wait behind a lock that waits.
   [[nodiscard]] CallId submit(Command command, ClientEffects& effects);
+  /// The same, exact about time: nothing is decided here when the lease is over at `now`.
+  [[nodiscard]] CallId submit(Command command, Instant now, ClientEffects& effects);
   /// Only calls that lock can be interrupted; else, and after completion, nothing happens.
   [[nodiscard]] ClientEffects interrupt(CallId call);
   /// Ends the session cleanly. Nothing may be submitted any more; open calls end with kSessionLost.
   [[nodiscard]] ClientEffects goodbye();
+
+  // ---- Tokens (docs/tokens.md, fs/token/agent.h). submit() takes them for locks by itself.
+  /// What the operation may do, pinned until unpin(). Nothing: acquire(). Refused while not
+  /// entitled. The mode may be less than `use` names: under CW everything goes through.
+  [[nodiscard]] std::optional<TokenMode> try_pin(const FileKey& file, TokenUse use, Urgency urgency,
+                                                 Instant now, ClientEffects& effects);
+  /// As try_pin(), but waits. Ends with TokenPinned{call, mode}, or, interrupted or at goodbye(),
+  /// with CompleteCall{call, Refused}. interrupt(call) ends the wait; once pinned it does nothing.
+  [[nodiscard]] CallId acquire(const FileKey& file, TokenUse use, Urgency urgency, Instant now,
+                               ClientEffects& effects);
+  [[nodiscard]] ClientEffects unpin(const FileKey& file, Instant now);
+  /// Answers Drain{file, keep, round}. An old round is no error.
+  [[nodiscard]] ClientEffects drained(const FileKey& file, std::uint64_t round, bool in_use,
+                                      Instant now);
+  /// `file` was created in `directory` while that was pinned under EX: its token is implied.
+  void created(const FileKey& directory, const FileKey& file);
+  [[nodiscard]] ClientEffects forgotten(const FileKey& file, Instant now);
+  /// What was kept under one number is good under the same number still; 0: keep nothing.
+  [[nodiscard]] std::uint64_t token_generation(const FileKey& file) const;
 
   // ---- Time
   [[nodiscard]] ClientEffects tick(Instant now);
