@@ -39,6 +39,10 @@ enum class Mutation : std::uint8_t {
   kWelcomePassesRecord,
   /// The mount goes on with a lockd that is older than one it has seen.
   kOldEpochAccepted,
+  /// A token is granted while others are still to come down (docs/tokens.md, T1).
+  kTokenGrantedBeforeRelease,
+  /// Tokens that are reclaimed are forgotten (I7).
+  kTokensForgottenAtRestart,
 };
 
 #ifdef HOLDFAST_MUTATIONS
