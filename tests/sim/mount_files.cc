@@ -425,6 +425,15 @@ void MountFiles::drop_when_read(std::size_t file, std::uint64_t round,
   });
 }
 
+void MountFiles::forget(std::size_t file) {
+  Shelf& shelf = shelves_[file];
+  if (!shelf.dirty.empty() || !shelf.reading.empty() || shelf.inode.busy || shelf.flushing) return;
+  shelf.pages.clear();
+  shelf.kept.clear();
+  shelf.complete = false;
+  mount_.forgotten(file);
+}
+
 void MountFiles::lost(std::size_t file) {
   Shelf& shelf = shelves_[file];
   ++shelf.life;

@@ -44,6 +44,8 @@ class MountFiles {
   /// fsync(2), with everything that was written up to now.
   void sync(std::size_t file, std::function<void()> done);
   void sync_all();
+  /// The kernel forgets the inode, if nobody uses it.
+  void forget(std::size_t file);
   [[nodiscard]] bool all_clean() const;
   /// Must be on stable storage before a lock that protects it goes: nothing else would flush it.
   [[nodiscard]] bool must_sync(std::size_t file) const;

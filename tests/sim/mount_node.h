@@ -38,6 +38,7 @@ class MountNode final : public Process, public Dialler {
   void kill_application(std::uint64_t which);
   /// Applications end their current operation and stop.
   void finish();
+  [[nodiscard]] bool is_in_use(std::size_t file) const;
   /// Stopped ones take locks, some of them, and keep them.
   void hold();
   [[nodiscard]] bool finished() const;
@@ -53,8 +54,9 @@ class MountNode final : public Process, public Dialler {
 
   // ---- For workers
   using Completed = std::function<void(const Outcome&)>;
-  void call(Command command, Worker& worker, Completed completed, std::optional<CallId>& id);
+  CallId call(Command command, Worker& worker, Completed completed);
   void interrupt(CallId call);
+  [[nodiscard]] std::optional<std::size_t> fresh_file() { return storage_.fresh_file(); }
   [[nodiscard]] HandleId fresh_handle() { return HandleId{++last_handle_}; }
   enum class Io { kRead, kLook, kWrite, kCommit };
   struct IoResult {
@@ -77,17 +79,18 @@ class MountNode final : public Process, public Dialler {
   void io(Io what, Worker* worker, WriteStamp stamp, IoDone done);
   /// `done` gets nothing if the wait was interrupted; else unpin() follows.
   using Pinned = std::function<void(std::optional<TokenMode>)>;
-  std::optional<CallId> pin(std::size_t file, TokenUse use, fs::Urgency urgency, Pinned done);
+  void pin(std::size_t file, TokenUse use, fs::Urgency urgency, Pinned done);
   void unpin(std::size_t file);
   void drained(std::size_t file, std::uint64_t round);
   void created(std::size_t directory, std::size_t file);
+  void forgotten(std::size_t file);
   [[nodiscard]] std::uint64_t generation(std::size_t file) const {
     return core_->token_generation(key_of(file));
   }
   /// By its own clock; kNone if not entitled.
   [[nodiscard]] TokenMode mode(const FileKey& file) const;
   [[nodiscard]] const NfsModel& storage() const { return storage_; }
-  [[nodiscard]] Process& process_of_files() { return *this; }
+  [[nodiscard]] Freshness& freshness() { return freshness_; }
 
   // Dialler
   [[nodiscard]] Process& process() override { return *this; }
@@ -106,7 +109,7 @@ class MountNode final : public Process, public Dialler {
     std::uint64_t socket = 0;
   };
   struct Pinning {
-    std::size_t file;
+    bool interruptible = false;
     Pinned done;
   };
   struct Waiting {
@@ -130,8 +133,10 @@ class MountNode final : public Process, public Dialler {
   void perform_one(const fs::Drain& effect);
   void perform_one(const fs::TokenPinned& effect);
   void perform_one(const fs::TokensLost& effect);
+  void entitled_again();
   void judge_sent(const ClientMessage& message);
-  void judge_received(const ServerMessage& message);
+  void judge_welcome(const ServerMessage& message);
+  void judge_grant(const ServerMessage& message);
   /// With tokens: nothing that was kept or under way there is good any more.
   void lose_file(std::size_t file);
   void poison(std::size_t file);
@@ -162,9 +167,10 @@ class MountNode final : public Process, public Dialler {
   std::optional<SessionId> session_;
   Time tick_at_{};
   std::unordered_map<CallId, Waiting> calls_;
-  std::unordered_map<CallId, Pinning> pins_;
+  std::map<CallId, Pinning> pins_;
   std::unique_ptr<MountFiles> files_;
-  RequestNumber last_release_;  // sent in this session
+  std::map<RequestNumber, FileKey> asked_;  // for tokens, in this session of this life of lockd
+  RequestNumber last_release_;
   std::map<std::uint64_t, Rpc> rpcs_;
   std::uint64_t last_rpc_ = 0;  // over all lives: answers to a former one are recognised
   std::uint64_t socket_ = 1;
