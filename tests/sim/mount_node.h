@@ -64,7 +64,7 @@ class MountNode final : public Process, public Dialler {
     std::uint64_t value = 0;
     std::uint64_t verifier = 0;
     std::uint64_t serial = 0;
-    std::shared_ptr<const Row> row;
+    std::shared_ptr<const Row> row{};
     bool judged = true;  ///< must be fresh
   };
   using IoDone = std::function<void(IoResult)>;

@@ -37,9 +37,9 @@ using Row = std::array<Cell, kCounters>;
 struct WriteStamp {
   std::uint64_t id = 0;  ///< the same for repeats
   std::size_t mount = 0;
-  SessionId session;
-  OwnerId owner;
-  Lane lane;
+  SessionId session{};
+  OwnerId owner{};
+  Lane lane{};
   std::size_t counter = 0;
   std::uint64_t value = 0;
   std::uint64_t serial = 0;
@@ -60,7 +60,7 @@ class NfsModel {
     std::uint64_t value = 0;  ///< of a change of names: 1 = done, 0 = refused
     std::uint64_t verifier = 0;
     std::uint64_t serial = 0;
-    std::shared_ptr<const Row> row;
+    std::shared_ptr<const Row> row{};
   };
   using Then = std::function<void(Answer)>;
 

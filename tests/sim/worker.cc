@@ -1,5 +1,7 @@
 #include "tests/sim/worker.h"
 
+#include "tests/sim/mount_files.h"
+
 #include <algorithm>
 
 namespace holdfast::sim {
