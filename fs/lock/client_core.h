@@ -27,6 +27,17 @@
 /// follows from it. Requests for locks on them end with kLockLost, and what they still take is
 /// given back. A session that is lost while it held nothing is replaced, and its calls live on.
 ///
+/// Tokens (docs/tokens.md; TokenAgent has the rules of one file): under PR and EX requests for
+/// locks are decided here, against what is held, and completed at once. The requests for one file
+/// wait in its lane while the token is on its way, or until a lock that must wait has brought it
+/// down to CW (T3); then they go to lockd in their order. More than CW is never asked for while
+/// lockd has an unanswered request for that file's locks: its grant makes us the judge of them, so
+/// we must know them. Details: client_lanes.cc, client_tokens.cc.
+///
+/// A wal-index belongs to its database: locks on it are decided here only while the database is
+/// under EX too, and go to lockd before those of the database. Else lockd would not see that it is
+/// owned here.
+///
 /// States and what moves between them:
 ///   connecting  no session yet, or again                     -> active (Welcome)
 ///   active      entitled until the deadline                  -> suspended (deadline), lost
@@ -39,12 +50,15 @@
 #include "holdfast/base/clock.h"
 #include "holdfast/lock/message.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <list>
 #include <map>
 #include <optional>
+#include <set>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -109,10 +123,12 @@ class ClientCore {
                                       ///< lock gets kTooManyRequests
     Duration hello_timeout = std::chrono::seconds(5);
     /// Nothing: no tokens; all locks are lockd's, and nothing below "Tokens" may be called.
-    std::optional<TokenLimits> tokens;
+    std::optional<TokenLimits> tokens{};
   };
 
-  ClientCore(Hello hello, Limits limits) : hello_(std::move(hello)), limits_(limits) {}
+  ClientCore(Hello hello, Limits limits) : hello_(std::move(hello)), limits_(limits) {
+    if (limits_.tokens) agent_.emplace(*limits_.tokens);
+  }
 
   // ---- The connection
   [[nodiscard]] ClientEffects connected(Instant now);
@@ -171,7 +187,11 @@ class ClientCore {
   /// Requests sent to lockd since the start, repeats on new connections not counted.
   [[nodiscard]] std::uint64_t requests_numbered() const { return numbered_; }
   /// Calls not completed, and cancels and give-backs under way.
-  [[nodiscard]] std::size_t open_calls() const { return sent_.size() + unsent_.size(); }
+  [[nodiscard]] std::size_t open_calls() const {
+    return sent_.size() + unsent_.size() + lane_calls_ + (agent_ ? agent_->waiting() : 0);
+  }
+  /// Nothing with tokens off.
+  [[nodiscard]] const std::optional<TokenAgent>& agent() const { return agent_; }
 
  private:
   enum class Link { kDown, kGreeting, kReclaiming, kUp };
@@ -199,6 +219,7 @@ class ClientCore {
   void on(const BreakAnswer& answer, Instant now, ClientEffects& effects);
   void on(const Queued& queued, Instant now, ClientEffects& effects);
   void on(const Reclaimed& reclaimed, Instant now, ClientEffects& effects);
+  void on(const Recall& recall, Instant now, ClientEffects& effects);
 
   void resend(ClientEffects& effects);
   void pump(ClientEffects& effects);
@@ -231,6 +252,35 @@ class ClientCore {
   void renew(Instant now, ClientEffects& effects);
   void tell_more(ClientEffects& effects);
 
+  // client_tokens.cc
+  static void append(TokenEffects said, ClientEffects& effects);
+  void go_on(ClientEffects& effects);
+  void see(Instant now) { now_ = std::max(now_, now); }
+  [[nodiscard]] bool decides_here() const { return entitled(now_); }
+  [[nodiscard]] bool open_at_lockd(const FileKey& file) const;
+  [[nodiscard]] TokenAgent::Locks locks_of(const FileKey& file) const;
+  void release_ready(ClientEffects& effects);
+  void release(const FileKey& file, TokenMode keep, ClientEffects& effects);
+  void push_locks(const FileKey& file, ClientEffects& effects);
+  void assert_tokens(const FileKey& cover, const std::vector<HeldToken>& tokens,
+                     ClientEffects& effects);
+  void ask_wanted(ClientEffects& effects);
+  void try_to_ask(const FileKey& file, ClientEffects& effects);
+  [[nodiscard]] bool is_about_tokens(const Call& call, const Reply& reply, Instant now,
+                                     ClientEffects& effects);
+  [[nodiscard]] bool lockd_knows_locks_of(const FileKey& file) const;
+
+  // client_lanes.cc
+  void complete(const Call& call, const Outcome& outcome, ClientEffects& effects);
+  void run_lane(const FileKey& file, ClientEffects& effects);
+  [[nodiscard]] bool take_turn(Call& call, ClientEffects& effects);
+  [[nodiscard]] bool decide(Call& call, TokenMode mode, ClientEffects& effects);
+  [[nodiscard]] bool free_past_waiters(std::list<Call>& lane, ClientEffects& effects);
+  [[nodiscard]] bool interrupt_in_lane(CallId call, ClientEffects& effects);
+  void return_to_lanes();
+  void lose_lane(const FileKey& file, ClientEffects& effects);
+  void end_lanes(LockErrc errc, ClientEffects& effects);
+
   Hello hello_;
   Limits limits_;
   State state_ = State::kConnecting;
@@ -256,6 +306,16 @@ class ClientCore {
   std::map<FileKey, unsigned> settling_;  // files with an interrupted call whose verdict is open
   HeldLocks held_;
   LossNumber losses_seen_;
+  // With tokens: calls about the locks of a file wait here for their turn, until they are decided
+  // or go to lockd. Only files with such calls have a lane.
+  std::optional<TokenAgent> agent_;
+  Instant now_{};  // as far as we were told
+  bool decided_here_ = false;
+  std::map<FileKey, std::list<Call>> lanes_;
+  std::size_t lane_calls_ = 0;
+  std::set<FileKey> lanes_due_;
+  std::vector<FileKey> granted_;  // tokens, since the last go_on()
+  std::deque<HeldToken> tokens_;  // to be told in a reclaim
   // Of a reclaim: what is to be told yet.
   HeldLocks::Cursor cursor_;
   std::deque<FileKey> databases_;

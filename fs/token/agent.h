@@ -32,15 +32,19 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 #include <variant>
 #include <vector>
 
 namespace holdfast::fs {
 
-/// Rounds of one descent in which urgent operations are admitted.
+/// Rounds of one descent in which urgent operations are admitted, and how many of these at most.
 inline constexpr unsigned kDrainRoundsMax = 8;
+inline constexpr unsigned kUrgentPinsMax = 1'024;
 /// When to ask again for more than CW if lockd did not say.
 inline constexpr Duration kAskAgainUsual = std::chrono::milliseconds(250);
+/// The same for the volume's token, after it was recalled.
+inline constexpr Duration kVolumeAskAgain = std::chrono::seconds(10);
 /// Tokens that are given up at a time because there are too many.
 inline constexpr std::size_t kEvictionsMax = 64;
 
@@ -62,9 +66,11 @@ class TokenAgent {
   [[nodiscard]] std::optional<TokenMode> try_pin(const FileKey& file, TokenUse use, Urgency urgency,
                                                  Instant now);
   /// As try_pin(), but waits: TokenPinned{call} follows, from admit().
-  void acquire(CallId call, const FileKey& file, TokenUse use, Urgency urgency, Instant now);
+  void acquire(CallId call, const FileKey& file, TokenUse use, Urgency urgency);
   /// The call does not wait any more. False: it is not waiting.
   bool cancel(CallId call);
+  [[nodiscard]] std::vector<CallId> cancel_all();
+  [[nodiscard]] std::size_t waiting() const { return acquires_.size(); }
   void unpin(const FileKey& file, TokenEffects& effects);
   /// `file` was created in `directory` under its EX.
   void created(const FileKey& directory, const FileKey& file);
@@ -76,14 +82,14 @@ class TokenAgent {
   /// For a reason of our own: `wanted` as in Recall. A lock that must wait, or is exclusive under
   /// PR: kShared.
   void come_down(const FileKey& file, TokenMode wanted, TokenEffects& effects);
-  /// The kernel has forgotten the inode, nothing is kept of it.
-  void forgotten(const FileKey& file, TokenEffects& effects);
-
   /// What the core knows of a file's locks when its token is to go down.
   struct Locks {
     bool any = false;        ///< held, waited for, or asked for
     bool exclusive = false;  ///< held, or a wal-index
   };
+  /// The kernel has forgotten the inode, nothing is kept of it: an implied token goes, another one
+  /// is the first to make room.
+  void forgotten(const FileKey& file, Locks locks);
   /// Nothing pins these and they are drained: what they are released to depends on the locks.
   [[nodiscard]] const std::set<FileKey>& ready() const { return ready_; }
   /// What remains of a ready one. Nothing: a further round is necessary (said in `effects`), or it
@@ -99,6 +105,8 @@ class TokenAgent {
   [[nodiscard]] TokenUse wanted_use(const FileKey& file) const;
   /// A lock needs a token, at least for `use`; nobody is told when it is there.
   void want(const FileKey& file, TokenUse use);
+  /// Under CW: it is time to ask for more.
+  void consider(const FileKey& file, TokenUse use, Instant now);
   /// Not now after all; the next pin asks again.
   void do_not_ask(const FileKey& file);
   /// The TokenRequest is queued; numbered() when it leaves.
@@ -109,12 +117,20 @@ class TokenAgent {
   /// The answer of the request that is unanswered for `file`. False: it is not to be believed, the
   /// file was lost meanwhile: to be released.
   [[nodiscard]] bool granted(const FileKey& file, RequestNumber number, const TokenGranted& grant,
-                             Instant now, TokenEffects& effects);
-  /// The request was refused, or never will be answered.
+                             Instant now);
+  /// Who waited for the grant has been served: a recall that overtook it counts from now on.
+  void settled(const FileKey& file, TokenEffects& effects);
+  /// The request was refused: it is asked again later, by tick().
   void refused(const FileKey& file, Instant now);
+  /// It was cancelled to make room, and is wanted as before.
+  void cancelled(const FileKey& file);
+  /// lockd has answered the release that gave PR up for CW: nobody else has PR any more.
+  void unpark(const FileKey& file, RequestNumber token);
+  void tick(Instant now);
+  [[nodiscard]] Instant next_deadline() const;
   void recalled(const Recall& recall, TokenEffects& effects);
   /// Given away, with what it implied: returned are all that are lost with it.
-  [[nodiscard]] std::vector<FileKey> lost(const FileKey& file);
+  [[nodiscard]] std::set<FileKey> lost(const FileKey& file);
   /// The session is over. Who waits goes on waiting, in the next one. True if anything was held.
   bool lost_all();
   /// lockd lost its memory: names are void, unanswered requests will be asked again.
@@ -126,18 +142,22 @@ class TokenAgent {
   /// Tokens implied by `cover`, in the order of their keys.
   [[nodiscard]] std::vector<HeldToken> implied_by(const FileKey& cover) const;
   /// They have a name of their own now: that of the TokenAssert.
-  void asserted(const std::vector<HeldToken>& tokens);
+  void asserted(const std::vector<HeldToken>& tokens, RequestNumber number);
   /// The volume's token is worth asking for.
   void want_volume(Instant now);
 
   // ---- Looking
   /// What locks are decided by now; EX and PR hold until released(). Implied tokens are found.
   [[nodiscard]] TokenMode mode(const FileKey& file);
+  /// The same for a file that is known already.
+  [[nodiscard]] TokenMode known_mode(const FileKey& file) const;
   [[nodiscard]] RequestNumber name(const FileKey& file) const;
+  /// It is held, and not only implied.
+  [[nodiscard]] bool known_to_lockd(const FileKey& file) const;
   [[nodiscard]] std::optional<FileKey> cover(const FileKey& file) const;
   [[nodiscard]] bool asking(const FileKey& file) const;
   [[nodiscard]] bool coming_down(const FileKey& file) const;
-  /// Another number whenever the mode was below PR in between; 0 = it is now.
+  /// Another number whenever the mode was below PR in between; 0 = it is now, or is about to be.
   [[nodiscard]] std::uint64_t generation(const FileKey& file) const;
   /// Calls that may go on: TokenPinned for each. Only while the mount is entitled (T11).
   void admit(Instant now, TokenEffects& effects);
@@ -157,17 +177,22 @@ class TokenAgent {
     unsigned rounds = 0;
     bool drained = false;  // the last round is done
     bool used = false;     // since the last round began
-    bool in_use = false;
+    bool in_use = false;   // says the shell
+    bool strict = false;   // PR cannot be kept, whatever is wanted
     bool evicted = false;  // only because there are too many
+    unsigned urgent = 0;   // operations admitted
   };
   struct Ask {
     TokenUse use = TokenUse::kRead;
-    std::optional<RequestNumber> number;  // nothing: has not left yet
-    bool queued = false;                  // by the core
-    bool lost = false;                    // the grant is not to be believed
+    std::optional<RequestNumber> number{};  // nothing: has not left yet
+    bool queued = false;                    // by the core
+    bool lost = false;                      // the grant is not to be believed
   };
   struct File {
     TokenMode mode = TokenMode::kNone;
+    /// CW that PR was given up for, unanswered: others may have PR still. Nothing may be done under
+    /// it, but lockd knows of it, and of the locks.
+    bool parked = false;
     RequestNumber token;
     std::optional<FileKey> cover;
     std::uint64_t generation = 0;
@@ -180,15 +205,35 @@ class TokenAgent {
     std::list<FileKey>::iterator age;
   };
 
+  [[nodiscard]] static TokenMode usable(const File& file);
+  [[nodiscard]] static bool stays_read(const File& file);
+  [[nodiscard]] static bool admits(const File& file, TokenUse use, Urgency urgency);
+  [[nodiscard]] const File* find(const FileKey& key) const;
+  File* find(const FileKey& key);
+  File& touch(const FileKey& key);
+  void imply(const FileKey& key, File& file, const FileKey& cover);
+  void uncover(const FileKey& key, File& file);
+  void tidy(const FileKey& key);
+  void pin(const FileKey& key, File& file);
+  void ask(const FileKey& key, File& file, TokenUse use);
+  void set_mode(File& file, TokenMode mode);
+  void strip(const FileKey& key, File& file);
+  void descend(const FileKey& key, File& file, TokenMode wanted, TokenEffects& effects);
+  void say_round(const FileKey& key, File& file, TokenEffects& effects);
+  void look(const FileKey& key, File& file, TokenEffects& effects);
+  void end_descent(const FileKey& key, File& file);
+  void evict(TokenEffects& effects);
+
   TokenLimits limits_;
   std::map<FileKey, File> files_;
   std::map<FileKey, std::set<FileKey>> implied_;  // by cover
   std::set<FileKey> uncovered_;                   // lost while the volume's token was held
   std::set<FileKey> ready_;
   std::set<FileKey> wanted_;
-  std::set<FileKey> admissible_;        // may have calls to admit
-  std::list<FileKey> ages_;             // the least recently used first
-  std::map<CallId, FileKey> acquires_;  // that wait
+  std::set<FileKey> admissible_;                   // may have calls to admit
+  std::list<FileKey> ages_;                        // the least recently used first
+  std::map<CallId, FileKey> acquires_;             // that wait
+  std::set<std::pair<Instant, FileKey>> retries_;  // refused
   std::uint64_t last_round_ = 0;
   std::uint64_t last_generation_ = 0;
   std::size_t evictions_ = 0;

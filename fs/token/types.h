@@ -22,7 +22,7 @@ enum class Urgency : std::uint8_t {
 // Effects, to be performed in their order.
 
 /// The token of `file` is to be given up as far as `keep`: write to stable storage whatever is
-/// unwritten; if `keep` is below PR, also drop data, attributes, names and absent names, the
+/// unwritten; unless `keep` is PR, also drop data, attributes, names and absent names, the
 /// kernel's too. Then call drained(). A later Drain of the same file voids an earlier one; a lost
 /// token voids them all. Urgent operations still come in between; they make a further round
 /// necessary.

@@ -69,14 +69,18 @@ void LockdNode::perform_one(const lockd::SendReply& effect) {
         queue_.granted(session, number, excused || judge_.holds(session, lock->owner, lane), now(),
                        [this](SessionId other) { return absent(other); });
         judge_.granted(session, *lock);
+        if (scenario_.tokens) tokens_.lock_granted(session, lane.file);
         world_.note("lockd {}: session {:x} request {} granted: file {} owner {} {} cells {:02x}",
                     index_, session.value & 0xffff, number.value, lane.file, lock->owner.value,
                     lock->mode == LockMode::kExclusive ? "X" : "S", mask_of(lock->range));
       }
     } else if (std::holds_alternative<Done>(effect.reply.outcome)) {
       judge_.released(session, *command);
+      tokens_.done(session, number, *command);
       world_.note("lockd {}: session {:x} request {} done (release)", index_,
                   session.value & 0xffff, number.value);
+    } else if (const auto* token = std::get_if<TokenGranted>(&effect.reply.outcome)) {
+      tokens_.granted(session, std::get<TokenRequest>(*command).file, number, token->mode);
     }
     queue_.answered(session, number);
   }
@@ -93,12 +97,23 @@ void LockdNode::perform_one(const lockd::Send& effect) {
       return std::any_of(reclaimed->losses.begin(), reclaimed->losses.end(),
                          [&](const FileLoss& loss) { return loss.file == lock.file; });
     });
+    auto& tokens = heard_[effect.session].reclaim_tokens;
+    std::erase_if(tokens, [&](const HeldToken& token) {
+      return std::any_of(reclaimed->losses.begin(), reclaimed->losses.end(),
+                         [&](const FileLoss& loss) { return loss.file == token.file; });
+    });
     judge_.reclaimed(effect.session, locks);
+    tokens_.reclaimed(effect.session, tokens);
+    tokens.clear();
     world_.note("lockd {}: session {:x} has reclaimed {} locks, lost {} files", index_,
                 effect.session.value & 0xffff, locks.size(), reclaimed->losses.size());
     locks.clear();
     heard_[effect.session].reclaiming = false;
   }
+  if (const auto* recall = std::get_if<Recall>(&effect.message))
+    world_.note("lockd {}: recalls file {} (token {}) from session {:x}, for mode {}", index_,
+                static_cast<std::int64_t>(file_of(recall->file)), recall->token.value,
+                effect.session.value & 0xffff, static_cast<int>(recall->wanted));
   if (const auto connection = find(effect.session)) network_.send(connection, effect.message);
 }
 
@@ -125,6 +140,7 @@ void LockdNode::perform_one(const lockd::Greet& effect) {
   by_connection_[connection->id] = welcome.session;
   if (welcome.reclaim) {
     heard_[welcome.session].reclaim.clear();
+    heard_[welcome.session].reclaim_tokens.clear();
     heard_[welcome.session].reclaiming = true;
     queue_.gone(welcome.session);  // numbered anew
   }

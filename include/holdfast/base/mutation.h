@@ -47,6 +47,10 @@ enum class Mutation : std::uint8_t {
   kInvalidateSkipped,
   /// Names that were absent are kept when a directory's token goes.
   kNegativeNamesKept,
+  /// A token is granted while others are still to come down (docs/tokens.md, T1).
+  kTokenGrantedBeforeRelease,
+  /// Tokens that are reclaimed are forgotten (I7).
+  kTokensForgottenAtRestart,
 };
 
 #ifdef HOLDFAST_MUTATIONS
