@@ -248,7 +248,8 @@ bool ClientCore::is_about_tokens(const Call& call, const Reply& reply, Instant n
     return true;
   }
   if (const auto* release = std::get_if<TokenRelease>(&call.command)) {
-    if (!refused) agent_->unpark(release->file, release->token);
+    const bool to_shared = release->keep == TokenMode::kShared;
+    if (!refused && to_shared) agent_->unpark(release->file, release->token);
     return true;
   }
   const auto* asked = std::get_if<TokenRequest>(&call.command);
