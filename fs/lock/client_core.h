@@ -274,6 +274,7 @@ class ClientCore {
   void complete(const Call& call, const Outcome& outcome, ClientEffects& effects);
   void run_lane(const FileKey& file, ClientEffects& effects);
   [[nodiscard]] bool take_turn(Call& call, ClientEffects& effects);
+  [[nodiscard]] bool database_allows(const Call& call);
   [[nodiscard]] bool decide(Call& call, TokenMode mode, ClientEffects& effects);
   [[nodiscard]] bool free_past_waiters(std::list<Call>& lane, ClientEffects& effects);
   [[nodiscard]] bool interrupt_in_lane(CallId call, ClientEffects& effects);
@@ -314,8 +315,9 @@ class ClientCore {
   std::map<FileKey, std::list<Call>> lanes_;
   std::size_t lane_calls_ = 0;
   std::set<FileKey> lanes_due_;
-  std::vector<FileKey> granted_;  // tokens, since the last go_on()
-  std::deque<HeldToken> tokens_;  // to be told in a reclaim
+  std::map<FileKey, std::set<FileKey>> behind_database_;  // lanes that wait for its token
+  std::vector<FileKey> granted_;                          // tokens, since the last go_on()
+  std::deque<HeldToken> tokens_;                          // to be told in a reclaim
   // Of a reclaim: what is to be told yet.
   HeldLocks::Cursor cursor_;
   std::deque<FileKey> databases_;

@@ -39,6 +39,7 @@ void ClientCore::complete(const Call& call, const Outcome& outcome, ClientEffect
 }
 
 void ClientCore::run_lane(const FileKey& file, ClientEffects& effects) {
+  if (const auto behind = behind_database_.extract(file)) lanes_due_.merge(behind.mapped());
   const auto at = lanes_.find(file);
   if (at == lanes_.end()) return;
   std::list<Call>& lane = at->second;
@@ -60,6 +61,7 @@ bool ClientCore::take_turn(Call& call, ClientEffects& effects) {
     complete(call, Done{}, effects);
     return true;
   }
+  if (mode != TokenMode::kNone && !database_allows(call)) return false;
   switch (mode) {
     case TokenMode::kNone:
       agent_->want(file, use_for(call.command));
@@ -76,6 +78,17 @@ bool ClientCore::take_turn(Call& call, ClientEffects& effects) {
     case TokenMode::kExclusive:
       return here && decide(call, mode, effects);
   }
+  return false;
+}
+
+// A lock of a wal-index makes this mount own it: not while others may keep the database.
+bool ClientCore::database_allows(const Call& call) {
+  const auto* lock = std::get_if<LockRequest>(&call.command);
+  if (lock == nullptr || !lock->wal_database || *lock->wal_database == lock->file) return true;
+  const TokenMode mode = agent_->mode(*lock->wal_database);
+  if (mode == TokenMode::kShared || mode == TokenMode::kExclusive) return true;
+  agent_->want(*lock->wal_database, TokenUse::kWrite);
+  behind_database_[*lock->wal_database].insert(lock->file);
   return false;
 }
 
@@ -193,6 +206,7 @@ void ClientCore::end_lanes(LockErrc errc, ClientEffects& effects) {
   }
   lane_calls_ = 0;
   lanes_due_.clear();
+  behind_database_.clear();
 }
 
 }  // namespace holdfast::fs

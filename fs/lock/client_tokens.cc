@@ -108,6 +108,8 @@ void ClientCore::go_on(ClientEffects& effects) {
 
 bool ClientCore::open_at_lockd(const FileKey& file) const {
   const auto is_it = [&](const Call& call) {
+    const auto* lock = std::get_if<LockRequest>(&call.command);
+    if (lock != nullptr && lock->wal_database == file) return true;
     return is_about_locks(call.command) && *file_of(call.command) == file;
   };
   return settling_.contains(file) || std::any_of(unsent_.begin(), unsent_.end(), is_it) ||
@@ -148,7 +150,6 @@ void ClientCore::release_ready(ClientEffects& effects) {
       agent_->come_down(index, TokenMode::kShared, said);
       tied = true;
     }
-    // Nothing of it is ready any more if one of these had a last word.
     const auto keep = tied ? std::nullopt : agent_->keep(file, locks_of(file), said);
     append(std::move(said), effects);
     if (keep) release(file, *keep, effects);
@@ -247,7 +248,8 @@ bool ClientCore::is_about_tokens(const Call& call, const Reply& reply, Instant n
     return true;
   }
   if (const auto* release = std::get_if<TokenRelease>(&call.command)) {
-    if (!refused) agent_->unpark(release->file, release->token);
+    const bool to_shared = release->keep == TokenMode::kShared;
+    if (!refused && to_shared) agent_->unpark(release->file, release->token);
     return true;
   }
   const auto* asked = std::get_if<TokenRequest>(&call.command);

@@ -317,8 +317,8 @@ void TokenAgent::evict(TokenEffects& effects) {
     const FileKey key = ages_.front();
     File& file = files_.at(key);
     ages_.splice(ages_.end(), ages_, file.age);
-    const bool idle = file.mode != TokenMode::kNone && file.pins == 0 && !file.down && !file.ask &&
-                      file.waiting.empty() && key != kVolumeKey;
+    const bool idle = usable(file) != TokenMode::kNone && file.pins == 0 && !file.down &&
+                      !file.ask && file.waiting.empty() && key != kVolumeKey;
     if (!idle) continue;
     ++evictions_;
     descend(key, file, TokenMode::kExclusive, effects);

@@ -10,7 +10,8 @@ void TokenAgent::come_down(const FileKey& key, TokenMode wanted, TokenEffects& e
 }
 
 void TokenAgent::descend(const FileKey& key, File& file, TokenMode wanted, TokenEffects& effects) {
-  if (file.mode == TokenMode::kNone) return;
+  // What is parked is on its way down.
+  if (file.mode == TokenMode::kNone || file.parked) return;
   if (file.down) {
     Descent& down = *file.down;
     // For more than one reason: what is compatible with all of them.

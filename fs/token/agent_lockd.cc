@@ -84,8 +84,9 @@ void TokenAgent::recalled(const Recall& recall, TokenEffects& effects) {
     file->early = recall;
     return;
   }
-  const bool names_it =
-      file->mode != TokenMode::kNone && !file->cover && file->token == recall.token;
+  // What is parked has answered already; if more is wanted of it, that is said again.
+  const bool names_it = file->mode != TokenMode::kNone && !file->cover && !file->parked &&
+                        file->token == recall.token;
   if (!names_it) return;  // of the past
   // Whoever wants nothing in particular wants all of it.
   const bool all = recall.wanted == TokenMode::kNone;
@@ -133,7 +134,12 @@ void TokenAgent::forget_numbers() {
   for (auto& [key, file] : files_) {
     file.token = {};
     file.early.reset();
-    if (file.parked && !file.ask) file.ask = Ask{.use = TokenUse::kThrough};
+    // Nobody knows whether the others' PR were gone: only the locks are told, and it is asked anew.
+    if (file.parked) {
+      end_descent(key, file);
+      strip(key, file);
+      if (!file.ask) file.ask = Ask{.use = TokenUse::kThrough};
+    }
     if (!file.ask) continue;
     file.ask = Ask{.use = file.ask->use};
     wanted_.insert(key);
