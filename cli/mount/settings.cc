@@ -117,7 +117,8 @@ Done parse_valued(std::string_view name, std::string_view value, MountOptions& o
     return {};
   }
   if (name == "cache") {
-    if (value != "none" && value != "tokens") return bad_value(name, value, "\"none\" or \"tokens\"");
+    if (value != "none" && value != "tokens")
+      return bad_value(name, value, "\"none\" or \"tokens\"");
     using Cache = MountOptions::Cache;
     options.cache = value == "none" ? Cache::kNone : Cache::kTokens;
     return {};

@@ -38,7 +38,8 @@ struct MountOptions {
   std::optional<std::uint32_t> wsize;
   std::optional<unsigned> nconnect;
   bool soft = false;
-  /// What is kept of the storage between operations: nothing, or what tokens allow (docs/tokens.md).
+  /// What is kept of the storage between operations: nothing, or what tokens allow
+  /// (docs/tokens.md).
   enum class Cache : std::uint8_t { kNone, kTokens } cache = Cache::kNone;
   std::optional<std::chrono::milliseconds> timeo;
   std::optional<VolumeId> volume_id;

@@ -35,8 +35,8 @@ Cluster::Cluster(const Scenario& scenario, bool tracing)
     lockds_.push_back(std::make_unique<LockdNode>(world_, scenario_, i, network_, store_, storage_,
                                                   judge_, tokens_, clock()));
   for (std::size_t i = 0; i < scenario_.mounts; ++i)
-    mounts_.push_back(
-        std::make_unique<MountNode>(world_, scenario_, i, network_, storage_, judge_, tokens_, freshness_, clock()));
+    mounts_.push_back(std::make_unique<MountNode>(world_, scenario_, i, network_, storage_, judge_,
+                                                  tokens_, freshness_, clock()));
   judge_.entitled = [this](std::size_t mount) { return mounts_[mount]->entitled(); };
   if (!scenario_.tokens) return;
   storage_.fresh_files_from(scenario_.files + scenario_.directories);
@@ -51,8 +51,7 @@ Cluster::Cluster(const Scenario& scenario, bool tracing)
   judge_.has_tokens = [this](SessionId session) { return tokens_.holds_anything(session); };
   judge_.may_have_decided = [this](SessionId session, std::size_t file, LockMode lock) {
     const TokenMode held = tokens_.held(session, key_of(file));
-    return held == TokenMode::kExclusive ||
-           (held == TokenMode::kRead && lock == LockMode::kShared);
+    return held == TokenMode::kExclusive || (held == TokenMode::kRead && lock == LockMode::kShared);
   };
 }
 

@@ -95,10 +95,11 @@ Row Freshness::floors(std::size_t file) const {
 void Freshness::seen(std::size_t mount, std::size_t file, std::size_t cell, std::uint64_t serial,
                      Tick floor, const char* how) {
   if (ended_[serial] >= floor) return;
-  world_.violation("I4 freshness",
-                   fmt::format("mount {} sees write {} in cell {} of file {} by {}, and a later one "
-                               "had been acknowledged before it asked",
-                               mount, serial, cell, file, how));
+  world_.violation(
+      "I4 freshness",
+      fmt::format("mount {} sees write {} in cell {} of file {} by {}, and a later one "
+                  "had been acknowledged before it asked",
+                  mount, serial, cell, file, how));
 }
 
 }  // namespace holdfast::sim

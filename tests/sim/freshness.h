@@ -1,7 +1,8 @@
 #pragma once
-/// Is what is read as fresh as it must be? Of every cell the writes are remembered: when they began,
-/// and when their caller was told. A read is stale if what it returns was overwritten by a write
-/// that had been acknowledged before the read began. Writes at the same time may come in any order.
+/// Is what is read as fresh as it must be? Of every cell the writes are remembered: when they
+/// began, and when their caller was told. A read is stale if what it returns was overwritten by a
+/// write that had been acknowledged before the read began. Writes at the same time may come in any
+/// order.
 ///
 /// What a mount loses together with a token, or by dying, before it was on stable storage, is lost:
 /// it need not be seen by anybody. What fsync acknowledged is never lost.

@@ -379,9 +379,9 @@ void Judge::check_leaks(const LockList& list, const std::map<SessionId, std::siz
     }
     for (const Belief& theirs : listed[lane]) {
       if (by_file_ && decides(theirs.mount, lane / 2))
-        return world_.violation(
-            "T2 one judge", fmt::format("lockd lists locks of file {}, which mount {} decides",
-                                        lane / 2, theirs.mount));
+        return world_.violation("T2 one judge",
+                                fmt::format("lockd lists locks of file {}, which mount {} decides",
+                                            lane / 2, theirs.mount));
       const Cells& mine = belief(theirs.mount, theirs.owner, lane_at(lane));
       if (!same_modes(mine, theirs.cells)) return differ(theirs, mine, theirs.cells);
     }

@@ -47,8 +47,8 @@ class Judge {
   void forget_file(std::size_t mount, std::size_t file);
   void forget_mount(std::size_t mount);
 
-  /// Set once: does this mount decide the locks of the file by itself? And does lockd owe the session
-  /// something besides locks?
+  /// Set once: does this mount decide the locks of the file by itself? And does lockd owe the
+  /// session something besides locks?
   std::function<bool(std::size_t mount, std::size_t file)> decides;
   std::function<bool(SessionId session)> has_tokens;
   std::function<bool(SessionId session, std::size_t file, LockMode mode)> may_have_decided;
@@ -166,8 +166,8 @@ class Judge {
   bool by_file_;
   std::size_t mount_count_;
   std::map<std::size_t, std::set<SessionId>> token_wanted_;  ///< by whom, by file
-  std::vector<std::vector<Belief>> beliefs_;  ///< by lane
-  std::vector<std::vector<Held>> held_;       ///< by lane
+  std::vector<std::vector<Belief>> beliefs_;                 ///< by lane
+  std::vector<std::vector<Held>> held_;                      ///< by lane
   std::map<FateKey, Fate> fates_;
   std::map<SessionId, std::size_t> mounts_;
   std::map<std::size_t, SessionId> session_of_;  ///< the last one

@@ -245,50 +245,48 @@ void MountFiles::look_pinned(Worker& worker, std::size_t file, const Done& done)
 }
 
 void MountFiles::look_up(Worker& worker, std::size_t directory, std::size_t name, Done done) {
-  mount_.pin(
-      directory, TokenUse::kRead, fs::Urgency::kKernelWaits,
-      [this, &worker, directory, name, done = std::move(done)](std::optional<TokenMode>) {
-        Shelf& shelf = shelves_[directory];
-        check_generation(shelf, directory);
-        const auto finish = [this, directory, done](const Cell& cell) {
-          mount_.unpin(directory);
-          Result result;
-          result.value = cell.value;
-          result.serial = cell.serial;
-          done(result);
-        };
-        const auto kept = shelf.kept.find(name);
-        if (kept != shelf.kept.end()) return finish(kept->second);
-        const auto absent = shelf.absent_for_ever.find(name);
-        if (absent != shelf.absent_for_ever.end()) return finish(absent->second);
-        const std::uint64_t changes = shelf.changes;
-        const std::uint64_t generation = shelf.kept_generation;
-        WriteStamp stamp{.owner = worker.owner(), .lane = {directory, LockSpace::kRange}};
-        stamp.counter = name;
-        mount_.io(MountNode::Io::kRead, &worker, stamp,
-                  [this, &worker, directory, name, changes, generation, finish,
-                   done](const Result& result) {
-                    Shelf& its = shelves_[directory];
-                    if (result.failed) {
-                      mount_.unpin(directory);
-                      return look_up(worker, directory, name, done);
-                    }
-                    check_generation(its, directory);
-                    const Cell cell{result.value, result.serial};
-                    if (generation != 0 && its.kept_generation == generation &&
-                        its.changes == changes && its.changing == 0)
-                      its.kept[name] = cell;
-                    finish(cell);
-                  });
-      });
+  mount_.pin(directory, TokenUse::kRead, fs::Urgency::kKernelWaits,
+             [this, &worker, directory, name, done = std::move(done)](std::optional<TokenMode>) {
+               Shelf& shelf = shelves_[directory];
+               check_generation(shelf, directory);
+               const auto finish = [this, directory, done](const Cell& cell) {
+                 mount_.unpin(directory);
+                 Result result;
+                 result.value = cell.value;
+                 result.serial = cell.serial;
+                 done(result);
+               };
+               const auto kept = shelf.kept.find(name);
+               if (kept != shelf.kept.end()) return finish(kept->second);
+               const auto absent = shelf.absent_for_ever.find(name);
+               if (absent != shelf.absent_for_ever.end()) return finish(absent->second);
+               const std::uint64_t changes = shelf.changes;
+               const std::uint64_t generation = shelf.kept_generation;
+               WriteStamp stamp{.owner = worker.owner(), .lane = {directory, LockSpace::kRange}};
+               stamp.counter = name;
+               mount_.io(MountNode::Io::kRead, &worker, stamp,
+                         [this, &worker, directory, name, changes, generation, finish,
+                          done](const Result& result) {
+                           Shelf& its = shelves_[directory];
+                           if (result.failed) {
+                             mount_.unpin(directory);
+                             return look_up(worker, directory, name, done);
+                           }
+                           check_generation(its, directory);
+                           const Cell cell{result.value, result.serial};
+                           if (generation != 0 && its.kept_generation == generation &&
+                               its.changes == changes && its.changing == 0)
+                             its.kept[name] = cell;
+                           finish(cell);
+                         });
+             });
 }
 
 // ---- Changes of names
 
 void MountFiles::change(Worker& worker, WriteStamp stamp, Done done) {
   std::size_t first = stamp.lane.file;
-  std::size_t second =
-      stamp.kind == WriteStamp::Kind::kRename ? std::size_t{stamp.to_file} : first;
+  std::size_t second = stamp.kind == WriteStamp::Kind::kRename ? std::size_t{stamp.to_file} : first;
   if (second < first) std::swap(first, second);
   const auto locked = [this, &worker, stamp, first, second, done] {
     const auto end = [this, first, second, done](const Result& result) {
@@ -306,8 +304,7 @@ void MountFiles::change(Worker& worker, WriteStamp stamp, Done done) {
                                end(result);
                              });
       mount_.pin(second, TokenUse::kWrite, fs::Urgency::kMayWait,
-                 [this, &worker, stamp, first, second, end,
-                  one](std::optional<TokenMode> other) {
+                 [this, &worker, stamp, first, second, end, one](std::optional<TokenMode> other) {
                    if (!other) {
                      mount_.unpin(first);
                      return end({.failed = true});
@@ -412,9 +409,8 @@ void MountFiles::drop(std::size_t file, std::uint64_t round) {
 void MountFiles::drop_when_read(std::size_t file, std::uint64_t round,
                                 const std::set<std::uint64_t>& reads) {
   Shelf& shelf = shelves_[file];
-  const bool waits = std::any_of(reads.begin(), reads.end(), [&](std::uint64_t id) {
-    return shelf.reading.contains(id);
-  });
+  const bool waits = std::any_of(reads.begin(), reads.end(),
+                                 [&](std::uint64_t id) { return shelf.reading.contains(id); });
   if (waits) {
     shelf.when_read = [this, file, round, reads] { drop_when_read(file, round, reads); };
     return;

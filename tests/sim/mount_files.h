@@ -1,6 +1,6 @@
 #pragma once
-/// Between the applications of a mount and the storage, when tokens are on: what the kernel, fs/cache
-/// and fs/io keep and do, as far as the rules of tokens go.
+/// Between the applications of a mount and the storage, when tokens are on: what the kernel,
+/// fs/cache and fs/io keep and do, as far as the rules of tokens go.
 ///
 ///   pages    a cell that was read or written is kept by the kernel, and read again without asking
 ///            anybody, until it is dropped: at open and at a grant of a lock if it was not loaded
@@ -34,8 +34,8 @@ class MountFiles {
   /// open(2), or a lock was granted: pages of another generation are void.
   void renew(std::size_t file);
   void read(Worker& worker, Lane lane, std::size_t cell, bool opened, Done done);
-  void write(Worker& worker, Lane lane, std::size_t cell, std::uint64_t value,
-             std::uint64_t serial, Done done);
+  void write(Worker& worker, Lane lane, std::size_t cell, std::uint64_t value, std::uint64_t serial,
+             Done done);
   /// stat(2), or readdir(3): the row.
   void look(Worker& worker, std::size_t file, Done done);
   void look_up(Worker& worker, std::size_t directory, std::size_t name, Done done);
@@ -71,7 +71,7 @@ class MountFiles {
     Lane lane;
     std::uint64_t sequence = 0;
     std::uint64_t since = 0;  // of the oldest write to this cell that is not on stable storage
-    bool written = false;  // the storage has it, not committed
+    bool written = false;     // the storage has it, not committed
     std::uint64_t verifier = 0;
   };
   struct Sent {

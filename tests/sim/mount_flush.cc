@@ -59,20 +59,20 @@ void MountFiles::write_out(std::size_t file) {
     WriteStamp stamp{
         .owner = entry.owner, .lane = entry.lane, .counter = cell, .value = entry.cell.value};
     stamp.serial = entry.cell.serial;
-    mount_.io(MountNode::Io::kWrite, nullptr, stamp,
-              [this, file, cell = cell, entry = entry, round, life,
-               answered](const Result& result) {
-                Shelf& its = shelves_[file];
-                if (!result.failed && its.life == life) {
-                  round->sent.push_back({cell, entry.sequence, entry.cell.serial, result.verifier});
-                  Dirty& now = its.dirty[cell];
-                  if (now.sequence == entry.sequence) {
-                    now.written = true;
-                    now.verifier = result.verifier;
-                  }
-                }
-                answered();
-              });
+    mount_.io(
+        MountNode::Io::kWrite, nullptr, stamp,
+        [this, file, cell = cell, entry = entry, round, life, answered](const Result& result) {
+          Shelf& its = shelves_[file];
+          if (!result.failed && its.life == life) {
+            round->sent.push_back({cell, entry.sequence, entry.cell.serial, result.verifier});
+            Dirty& now = its.dirty[cell];
+            if (now.sequence == entry.sequence) {
+              now.written = true;
+              now.verifier = result.verifier;
+            }
+          }
+          answered();
+        });
   }
   answered();
 }
@@ -82,30 +82,29 @@ void MountFiles::commit(std::size_t file, const std::vector<Sent>& sent) {
   if (shelf.dirty.empty()) return flushed(file);  // lost meanwhile
   const std::uint64_t life = shelf.life;
   WriteStamp stamp{.lane = {file, LockSpace::kRange}};
-  mount_.io(MountNode::Io::kCommit, nullptr, stamp,
-            [this, file, sent, life](const Result& result) {
-              Shelf& its = shelves_[file];
-              if (!result.failed && its.life == life) {
-                ++its.changes;
-                for (const Sent& one : sent) {
-                  const auto at = its.dirty.find(one.cell);
-                  if (at == its.dirty.end()) continue;
-                  Dirty& dirty = at->second;
-                  if (one.verifier != result.verifier) {
-                    // The server was restarted in between: the data goes out again (RFC 1813, 4.8).
-                    if (dirty.sequence == one.sequence) dirty.written = false;
-                    continue;
-                  }
-                  freshness_.stable(file, one.cell, one.serial);
-                  if (dirty.sequence == one.sequence) {
-                    its.dirty.erase(at);
-                  } else {
-                    dirty.since = std::max(dirty.since, one.sequence + 1);
-                  }
-                }
-              }
-              flushed(file);
-            });
+  mount_.io(MountNode::Io::kCommit, nullptr, stamp, [this, file, sent, life](const Result& result) {
+    Shelf& its = shelves_[file];
+    if (!result.failed && its.life == life) {
+      ++its.changes;
+      for (const Sent& one : sent) {
+        const auto at = its.dirty.find(one.cell);
+        if (at == its.dirty.end()) continue;
+        Dirty& dirty = at->second;
+        if (one.verifier != result.verifier) {
+          // The server was restarted in between: the data goes out again (RFC 1813, 4.8).
+          if (dirty.sequence == one.sequence) dirty.written = false;
+          continue;
+        }
+        freshness_.stable(file, one.cell, one.serial);
+        if (dirty.sequence == one.sequence) {
+          its.dirty.erase(at);
+        } else {
+          dirty.since = std::max(dirty.since, one.sequence + 1);
+        }
+      }
+    }
+    flushed(file);
+  });
 }
 
 void MountFiles::flushed(std::size_t file) {

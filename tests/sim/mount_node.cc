@@ -44,8 +44,7 @@ void MountNode::start() {
   fs::ClientCore::Limits limits;
   if (scenario_.tokens) limits.tokens = fs::TokenLimits{.tokens_max = scenario_.tokens_max};
   core_ = std::make_unique<fs::ClientCore>(hello, limits);
-  if (scenario_.tokens)
-    files_ = std::make_unique<MountFiles>(world_, scenario_, *this, freshness_);
+  if (scenario_.tokens) files_ = std::make_unique<MountFiles>(world_, scenario_, *this, freshness_);
   asked_.clear();
   last_release_ = {};
   backoff_ = kBackoffMin;

@@ -13,8 +13,7 @@ constexpr Duration kRetry = milliseconds(100);
 
 void NfsModel::answer(std::size_t mount, Process& process, Answer what, const Then& then) {
   if (network_.storage_blocked(mount)) return;  // the mount asks again
-  world_.in(network_.delay(), &process,
-            [then = then, what = std::move(what)] { then(what); });
+  world_.in(network_.delay(), &process, [then = then, what = std::move(what)] { then(what); });
 }
 
 void NfsModel::read(std::size_t mount, Process& process, std::size_t file, std::size_t counter,

@@ -1,8 +1,8 @@
 #pragma once
 /// The NFS server and the kernels that talk to it. A file is a row of cells: counters that
 /// applications increment under locks, and some that are written without; of a directory they are
-/// names. Writes are UNSTABLE until COMMIT; a restart of the server loses what was not committed and
-/// changes the verifier. Changes of names are stable when they take effect.
+/// names. Writes are UNSTABLE until COMMIT; a restart of the server loses what was not committed
+/// and changes the verifier. Changes of names are stable when they take effect.
 ///
 /// A write that a mount has handed to its node's kernel may arrive until `write_life` later
 /// (TCP_USER_TIMEOUT), whatever becomes of the mount, and may stay at the server for

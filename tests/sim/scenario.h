@@ -60,8 +60,8 @@ struct Scenario {
   std::size_t directories = 0;
   std::size_t created_max = 0;  ///< files that are created during the run
   double favourite = 0;         ///< chance of an application to use the file of its mount
-  bool nested = false;  ///< applications lock two files at once
-  bool alarms = false;  ///< every blocking lock is interrupted some time
+  bool nested = false;          ///< applications lock two files at once
+  bool alarms = false;          ///< every blocking lock is interrupted some time
   lockd::Options options;
   milliseconds write_life{0};
   Duration latency{};     ///< typical, one way

@@ -125,10 +125,10 @@ void TokenJudge::reclaimed(SessionId session, const std::vector<HeldToken>& toke
   for (const HeldToken& token : tokens) {
     const TokenMode had = held(session, token.file);
     if (allows(had, token.mode)) continue;
-    world_.violation("I7 reclaim",
-                     fmt::format("session {:x} reclaims {} of file {}, where it had {}",
-                                 session.value & 0xffff, text(token.mode),
-                                 static_cast<std::int64_t>(file_of(token.file)), text(had)));
+    world_.violation(
+        "I7 reclaim",
+        fmt::format("session {:x} reclaims {} of file {}, where it had {}", session.value & 0xffff,
+                    text(token.mode), static_cast<std::int64_t>(file_of(token.file)), text(had)));
     return;
   }
   for (auto& [file, holders] : held_)

@@ -51,7 +51,8 @@ void Worker::plan_files() {
     add_file(Do::kLookUp, directory, name);
     add_file(Do::kOpenAndRead, kNoFile, free_cell);
     if (rng.chance(0.5)) add_file(Do::kStat, kNoFile, 0);
-    if (rng.chance(0.3)) plan_increment({kNoFile, LockSpace::kRange}, some_range(), LockMode::kExclusive, Wait::kYes);
+    if (rng.chance(0.3))
+      plan_increment({kNoFile, LockSpace::kRange}, some_range(), LockMode::kExclusive, Wait::kYes);
     return;
   }
   if (dice < 63) return add_file(Do::kList, directory, 0);
@@ -59,7 +60,8 @@ void Worker::plan_files() {
     add_file(Do::kCreate, directory, name);
     add_file(Do::kFreeWrite, kNoFile, free_cell);
     if (rng.chance(0.5)) add_file(Do::kSync, kNoFile, 0);
-    if (rng.chance(0.3)) plan_increment({kNoFile, LockSpace::kRange}, some_range(), LockMode::kExclusive, Wait::kYes);
+    if (rng.chance(0.3))
+      plan_increment({kNoFile, LockSpace::kRange}, some_range(), LockMode::kExclusive, Wait::kYes);
     if (rng.chance(0.3)) add_file(Do::kThink, directory, 0);
     if (rng.chance(0.8)) add_file(Do::kRemove, directory, name);
     if (rng.chance(0.3)) add_file(Do::kForget, kNoFile, 0);
@@ -74,16 +76,15 @@ void Worker::plan_files() {
 }
 
 bool Worker::uses(std::size_t file) const {
-  return holds(file) || std::any_of(script_.begin(), script_.end(), [&](const Step& step) {
-           return step.lane.file == file;
-         });
+  return holds(file) || std::any_of(script_.begin(), script_.end(),
+                                    [&](const Step& step) { return step.lane.file == file; });
 }
 
 // A lock goes, or becomes weaker.
 bool Worker::weakens(const Command& command) const {
   const auto* lock = std::get_if<LockRequest>(&command);
-  const bool keeps = lock != nullptr && lock->mode == LockMode::kExclusive &&
-                     lock->space == LockSpace::kRange;
+  const bool keeps =
+      lock != nullptr && lock->mode == LockMode::kExclusive && lock->space == LockSpace::kRange;
   return !keeps && !std::holds_alternative<QueryRequest>(command) &&
          mount_.files().must_sync(script_[at_].lane.file);
 }
@@ -160,8 +161,8 @@ void Worker::look(const Step& step) {
   const std::size_t file = step.lane.file;
   mount_.files().look(
       *this, file,
-      [this, step, file, floors = mount_.freshness().floors(file)](
-          const MountNode::IoResult& result) {
+      [this, step, file,
+       floors = mount_.freshness().floors(file)](const MountNode::IoResult& result) {
         if (result.failed) return fail("I/O error");
         for (std::size_t cell = 0; cell < kCounters; ++cell)
           mount_.freshness().seen(mount_.index(), file, cell, (*result.row)[cell].serial,
@@ -173,16 +174,17 @@ void Worker::look(const Step& step) {
 void Worker::look_up(const Step& step) {
   const std::size_t directory = step.lane.file;
   const auto floor = mount_.freshness().floor(directory, step.cell);
-  mount_.files().look_up(
-      *this, directory, step.cell,
-      [this, step, directory, floor](const MountNode::IoResult& result) {
-        if (result.failed) return fail("I/O error");
-        mount_.freshness().seen(mount_.index(), directory, step.cell, result.serial, floor,
-                                result.value == 0 ? "lookup of an absent name" : "lookup");
-        made_.reset();
-        if (result.value != 0) made_ = static_cast<std::size_t>(result.value - 1);
-        advance();
-      });
+  mount_.files().look_up(*this, directory, step.cell,
+                         [this, step, directory, floor](const MountNode::IoResult& result) {
+                           if (result.failed) return fail("I/O error");
+                           mount_.freshness().seen(
+                               mount_.index(), directory, step.cell, result.serial, floor,
+                               result.value == 0 ? "lookup of an absent name" : "lookup");
+                           made_.reset();
+                           if (result.value != 0)
+                             made_ = static_cast<std::size_t>(result.value - 1);
+                           advance();
+                         });
 }
 
 void Worker::run_change(const Step& step) {
@@ -204,8 +206,8 @@ void Worker::run_change(const Step& step) {
     stamp.to_cell = static_cast<std::uint32_t>(step.to_name);
     stamp.to_serial = freshness.begins(mount_.index(), step.to_directory, step.to_name);
   }
-  const auto each = [this, stamp](void (Freshness::*what)(std::size_t, std::size_t,
-                                                          std::uint64_t)) {
+  const auto each = [this,
+                     stamp](void (Freshness::*what)(std::size_t, std::size_t, std::uint64_t)) {
     (mount_.freshness().*what)(stamp.lane.file, stamp.counter, stamp.serial);
     if (stamp.kind == Kind::kRename)
       (mount_.freshness().*what)(stamp.to_file, stamp.to_cell, stamp.to_serial);

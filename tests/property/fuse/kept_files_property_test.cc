@@ -2,8 +2,6 @@
 // own that take time, and changes of others while the token is away.
 #include "fs/cache/kept_files.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <array>
 #include <map>
@@ -11,6 +9,8 @@
 #include <random>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace holdfast::fs {
 namespace {
@@ -74,7 +74,9 @@ class World {
   std::uint64_t hits = 0, absent_hits = 0;
 
  private:
-  std::size_t pick(std::size_t n) { return std::uniform_int_distribution<std::size_t>(0, n - 1)(random_); }
+  std::size_t pick(std::size_t n) {
+    return std::uniform_int_distribution<std::size_t>(0, n - 1)(random_);
+  }
 
   void begin() {
     if (generation_ == 0 || calls_.size() > 4) return;
@@ -92,7 +94,8 @@ class World {
         call.begun = kept_.begin_change(file(call.which));
         break;
       case UnderWay::Kind::kSetName:
-        for (const UnderWay& other : calls_) {  // one change of a name at a time, as the kernel does
+        for (const UnderWay& other :
+             calls_) {  // one change of a name at a time, as the kernel does
           if (other.kind == call.kind && other.which == call.which) return;
         }
         call.begun = kept_.begin_change(kDirectory);
@@ -137,7 +140,8 @@ class World {
       case UnderWay::Kind::kLook:
         return kept_.keep(call.look, attributes);
       case UnderWay::Kind::kLookup:
-        if (call.seen_child) return kept_.keep_name(call.look, name(call.which), handle(*call.seen_child));
+        if (call.seen_child)
+          return kept_.keep_name(call.look, name(call.which), handle(*call.seen_child));
         return kept_.keep_absent(call.look, name(call.which));
       case UnderWay::Kind::kChange:
         return kept_.end_change(file(call.which), call.begun, generation_, attributes);
