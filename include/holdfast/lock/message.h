@@ -8,6 +8,7 @@
 #include "holdfast/lock/types.h"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -114,6 +115,8 @@ struct HeldLock {
 
 /// Locks that the mount has decided under its token: lockd's from now on. Before TokenRelease with
 /// `keep` = CW, in as many requests as it takes. Answered with Done.
+inline constexpr std::size_t kPushLocksMax =
+    128;  ///< in one request, so that a usual frame holds it
 struct PushLocks {
   FileKey file;
   RequestNumber token;
@@ -124,17 +127,18 @@ struct PushLocks {
 struct TokenRelease {
   FileKey file;
   RequestNumber token;
-  TokenMode keep = TokenMode::kNone;
+  TokenMode keep = TokenMode::kNone;  ///< not EX
 };
 
 struct HeldToken {
   FileKey file;
-  TokenMode mode = TokenMode::kNone;
+  TokenMode mode = TokenMode::kNone;  ///< in a message: not NL
   friend bool operator==(const HeldToken&, const HeldToken&) = default;
 };
 /// Before the token of `cover` (kVolumeKey, or a directory in which the files were created under
 /// it) is released: tokens that it implied, to be held on their own from now on. Answered with
 /// Done.
+inline constexpr std::size_t kTokenAssertMax = 512;  ///< in one request
 struct TokenAssert {
   FileKey cover;
   RequestNumber token;  ///< of `cover`
@@ -175,7 +179,7 @@ struct Refused {
 };
 /// Answer of a TokenRequest; replaces whatever token of this file the session had.
 struct TokenGranted {
-  TokenMode mode = TokenMode::kNone;
+  TokenMode mode = TokenMode::kNone;  ///< never NL
   /// With CW where more was asked for: worth asking again after this time.
   std::chrono::milliseconds ask_again{0};
 };
@@ -205,8 +209,8 @@ struct Recall {
 // ---- Sessions
 // -------------------------------------------------------------------------------------------------------
 
-inline constexpr std::uint32_t kProtocolVersionMin = 1;
-inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kProtocolVersionMin = 2;
+inline constexpr std::uint32_t kProtocolVersion = 2;
 
 struct ResumeSession {
   SessionId session;
