@@ -210,7 +210,8 @@ void ClientCore::on(const Reply& reply, Instant now, ClientEffects& effects) {
   Call call = std::move(found->second);
   sent_.erase(found);
   if (agent_ && is_about_tokens(call, reply, now, effects)) return pump(effects);
-  if (refused != nullptr) held_.refused(call.command, refused->errc);
+  if (refused != nullptr && !call.overtaken) held_.refused(call.command, refused->errc);
+  if (agent_ && std::holds_alternative<Granted>(reply.outcome)) note_overtaken(call, reply.number);
   if (call.answered) {
     settle(call, reply.outcome, effects);
   } else if (refused != nullptr && refused->errc == LockErrc::kInterrupted && call.make_room &&
@@ -223,6 +224,19 @@ void ClientCore::on(const Reply& reply, Instant now, ClientEffects& effects) {
     if (!call.background) effects.emplace_back(CompleteCall{call.id, outcome});
   }
   pump(effects);
+}
+
+// A flock that waits has given up what its owner had before; what is granted to the owner by a
+// later request meanwhile, it keeps when that wait ends.
+void ClientCore::note_overtaken(const Call& granted, RequestNumber number) {
+  const auto* lock = std::get_if<LockRequest>(&granted.command);
+  if (lock == nullptr || lock->space != LockSpace::kFlock) return;
+  for (auto at = sent_.begin(); at != sent_.end() && at->first < number; ++at) {
+    if (!std::holds_alternative<LockRequest>(at->second.command)) continue;
+    if (touches(at->second.command, lock->file, lock->space, lock->owner)) {
+      at->second.overtaken = true;
+    }
+  }
 }
 
 // What a verdict says about the locks of the call's owner.

@@ -206,6 +206,7 @@ class ClientCore {
     bool abandoned = false;         // answered: what it still takes is unlocked
     bool weakened = false;          // what the owner held was not reclaimed whole, because of it
     bool renumbered = false;        // asked a former life of lockd, or a former session
+    bool overtaken = false;         // a flock of this owner that was asked for later is granted
     bool alone = false;             // sent with no other request that changes its owner's locks
   };
 
@@ -232,6 +233,7 @@ class ClientCore {
   void drop(DropConnection::Why why, Duration delay, ClientEffects& effects);
   void extend(Instant sent, Instant now, ClientEffects& effects);
   void settle(const Call& call, const Outcome& outcome, ClientEffects& effects);
+  void note_overtaken(const Call& granted, RequestNumber number);
   void settle_held(const Call& call, const Outcome& outcome, ClientEffects& effects);
   [[nodiscard]] bool can_give_back(RequestNumber number, const LockRequest& request) const;
   [[nodiscard]] bool ends_by_itself(const Call& call) const;

@@ -52,6 +52,7 @@ Hello hello_of(const LockClientOptions& options) {
 // A replica that does not answer must not keep us from the one that would.
 ClientCore::Limits limits_of(const LockClientOptions& options) {
   ClientCore::Limits limits;
+  limits.tokens = options.tokens;
   if (options.addresses.size() > 1) limits.hello_timeout = kReplicaPatience;
   return limits;
 }
