@@ -45,6 +45,9 @@ struct Mount {
 
   [[nodiscard]] bool entitled(Instant now) const { return now < lease; }
   [[nodiscard]] bool talks(Instant now) const { return entitled(now) && !away; }
+  [[nodiscard]] RequestNumber acknowledged() const {
+    return {unanswered.empty() ? last : unanswered.begin()->first - 1};
+  }
   [[nodiscard]] TokenMode mode(FileKey file) const {
     const auto at = tokens.find(file);
     if (at != tokens.end()) return at->second.mode;
@@ -122,6 +125,28 @@ struct Mount {
     recalls.erase(file);
     drop_locks(file);
   }
+};
+
+/// T1, of two mounts that are entitled.
+inline void judge_tokens(const Mount& one, const Mount& other, std::uint64_t files) {
+  for (std::uint64_t i = 0; i <= files; ++i) {
+    const FileKey file{i, 0};
+    ASSERT_TRUE(compatible(one.mode(file), other.mode(file)))
+        << "T1: file " << i << " of " << one.session.value << " and " << other.session.value;
+  }
+}
+/// T2 and T4: whoever decided them, locks exclude each other.
+inline void judge_locks(const Mount& one, const Mount& other) {
+  for (const HeldLock& lock : one.locks)
+    for (const HeldLock& with : other.locks)
+      ASSERT_FALSE(lock.file == with.file && lock.range == with.range &&
+                   (lock.mode == kX || with.mode == kX))
+          << "exclusion";
+}
+
+/// That something has happened at all.
+struct Tally {
+  std::uint64_t grants = 0, recalls = 0, losses = 0, restarts = 0, pushes = 0, covers = 0;
 };
 
 /// What lockd's records amount to.
