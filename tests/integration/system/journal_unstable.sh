@@ -49,6 +49,7 @@ for end in unlock kill loss; do
   start a "old $end" 8
   says a written
   if [[ $end == loss ]]; then
+    exec 7<"$CLUSTER/a/db"  # somebody of whom it is known that he loses
     on_node a nft 'add table inet cut; add chain inet cut out { type filter hook output priority 0; }; add rule inet cut out tcp dport 7680 drop'
     for ((i = 0; i < 300; i++)); do
       grep -q fuse.suspended "$CLUSTER/log/a.log" && break
@@ -56,7 +57,7 @@ for end in unlock kill loss; do
     done
   fi
   nfs_kill
-  nfs_restart
+  nfs_restart 7<&-
   if [[ $end == unlock ]]; then
     echo unlock >&8
     says a "done unlock"
@@ -77,6 +78,7 @@ for end in unlock kill loss; do
       sleep 0.1
     done
     wait "${pid[a]}" 2>/dev/null || true  # its closes are over
+    exec 7<&-
   fi
   for node in a b; do
     kill -KILL "${pid[$node]}" 2>/dev/null || true
