@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -77,6 +79,15 @@ std::optional<pid_t> process_of(pid_t tid) {
     if (line.starts_with(kName)) return std::atoi(line.c_str() + kName.size());
   }
   return std::nullopt;
+}
+
+bool is_ending(pid_t tid) {
+  const auto process = process_of(tid);
+  if (!process) return true;
+  std::error_code failed;
+  const std::filesystem::directory_iterator files("/proc/" + std::to_string(*process) + "/fd",
+                                                  failed);
+  return failed || files == std::filesystem::directory_iterator();
 }
 
 }  // namespace holdfast::fs

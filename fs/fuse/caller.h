@@ -44,4 +44,8 @@ class CallerGroups {
 /// The process that thread `tid` belongs to; nothing if it has ended or cannot be seen.
 [[nodiscard]] std::optional<pid_t> process_of(pid_t tid);
 
+/// The process of thread `tid` has ended, or is ending and has no files any more: nobody can say
+/// which ones it had.
+[[nodiscard]] bool is_ending(pid_t tid);
+
 }  // namespace holdfast::fs

@@ -112,12 +112,14 @@ void Operations::poison(Inodes& inodes) {
 }
 
 // A journal, say, written under the lost lock: sent again later (after a restart of the server) it
-// would end up in what is another node's journal by then.
+// would end up in what is another node's journal by then. A program that is being killed shows no
+// files any more, while its closes still run: what it did not make stable goes with the lock that
+// it may have had.
 void Operations::add_unstable_of_losers(Inodes& inodes) {
-  for (const auto& [id, handle] : handles_) {
-    const InodePointer& inode = handle->inode;
+  for (const auto& inode : unstable_) {
     if (inodes.contains(inode) || !inode->writer || !inode->writer->dirty()) continue;
-    if (lost_a_lock(inode->last_writer)) inodes.insert(inode);
+    const pid_t writer = inode->last_writer;
+    if (lost_a_lock(writer) || (writer != 0 && is_ending(writer))) inodes.insert(inode);
   }
 }
 

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # A program on node a is in a transaction: it holds the database's lock and has written the journal, not yet stable. The
 # NFS server restarts, which makes a send the journal again. That must be over before the lock goes, however the program
-# ends: else it lands in the journal that node b writes by then.
+# ends: else it lands in the journal that node b writes by then. And if the lock is lost while the program is being
+# killed, the journal must not be sent any more.
 #   journal_unstable.sh BIN_DIR
 set -euo pipefail
 source "$(dirname "$0")/../../support/cluster/cluster.sh"
 cluster_init "$1"
-cluster_up
+cluster_up --lease-ttl 3
 cat >"$CLUSTER/writer.py" <<'PYTHON'
 # writer.py DIRECTORY TEXT: locks db, writes TEXT into the journal, says so, and obeys what comes from stdin.
 import fcntl, os, sys
@@ -44,11 +45,19 @@ says() {  # says NODE TEXT: waits for that line
   exit 1
 }
 
-for end in unlock kill; do
+for end in unlock kill loss; do
   start a "old $end" 8
   says a written
+  if [[ $end == loss ]]; then
+    exec 7<"$CLUSTER/a/db"  # somebody of whom it is known that he loses
+    on_node a nft 'add table inet cut; add chain inet cut out { type filter hook output priority 0; }; add rule inet cut out tcp dport 7680 drop'
+    for ((i = 0; i < 300; i++)); do
+      grep -q fuse.suspended "$CLUSTER/log/a.log" && break
+      sleep 0.1
+    done
+  fi
   nfs_kill
-  nfs_restart
+  nfs_restart 7<&-
   if [[ $end == unlock ]]; then
     echo unlock >&8
     says a "done unlock"
@@ -62,6 +71,14 @@ for end in unlock kill; do
   if [[ $end == unlock ]]; then
     echo close >&8
     says a "done close"
+  elif [[ $end == loss ]]; then
+    on_node a nft delete table inet cut
+    for ((i = 0; i < 300; i++)); do
+      grep -q fuse.locks_lost "$CLUSTER/log/a.log" && break
+      sleep 0.1
+    done
+    wait "${pid[a]}" 2>/dev/null || true  # its closes are over
+    exec 7<&-
   fi
   for node in a b; do
     kill -KILL "${pid[$node]}" 2>/dev/null || true
