@@ -175,7 +175,10 @@ void Coordinator::State::give_away_lost(Session& session, Instant now, Effects& 
   for (const FileId& file : std::exchange(session.losing, {})) {
     std::erase_if(session.deferred, [&](const auto& entry) {
       const auto* lock = std::get_if<LockRequest>(&entry.second.command);
-      if (lock == nullptr || lock->file != file.key) return false;
+      const auto* token = std::get_if<TokenRequest>(&entry.second.command);
+      const bool about = (lock != nullptr && lock->file == file.key) ||
+                         (token != nullptr && token->file == file.key);
+      if (!about) return false;
       reply(session, entry.first, Refused{LockErrc::kLockLost}, effects);
       return true;
     });

@@ -63,7 +63,7 @@ bool Coordinator::State::take_back_token(Session& session, const HeldToken& held
 bool Coordinator::State::take_back_lock(Session& session, const HeldLock& held, Instant now,
                                         Answers& answers) {
   if (session.lost(held.file) && !mutated(Mutation::kReclaimAfterLoss)) return true;
-  return tokens.lock_fits(session.tokens, {session.locks.volume, held.file}) &&
+  return tokens.lock_fits(session.tokens, {session.locks.volume, held.file}, held.mode) &&
          locks.reclaim(session.locks, held, now, answers);
 }
 

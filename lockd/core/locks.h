@@ -103,9 +103,10 @@ class Locks {
 
   /// What the table has of a file, as far as it matters to a token for `session`.
   struct FileUse {
-    bool others = false;     ///< another session has a range, a waiter, or the wal-index
+    bool others = false;     ///< another session has a range
     bool waits = false;      ///< somebody waits
     bool exclusive = false;  ///< somebody has an exclusive range
+    bool wal = false;        ///< another session owns the wal-index that the file belongs to
   };
   [[nodiscard]] FileUse use_of(const SessionLocks& session, const FileId& file) const;
   /// The session's mount decides its locks in `file` from now on: they are not known here any more.

@@ -10,7 +10,7 @@ namespace holdfast::lockd {
 Locks::FileUse Locks::use_of(const SessionLocks& session, const FileId& id) const {
   FileUse use;
   const FileId* database = wal_.tied_to(id);
-  use.others = wal_.elsewhere(database == nullptr ? id : *database, session);
+  use.wal = wal_.elsewhere(database == nullptr ? id : *database, session);
   File* file = find(id);
   if (file == nullptr) return use;
   for (const FileSpace* space : {&file->range, &file->flock}) {

@@ -25,6 +25,11 @@ namespace holdfast::lockd {
 struct SessionTokens;
 struct TokenFile;
 
+/// Whoever has it decides locks itself.
+[[nodiscard]] constexpr bool decides_locks(TokenMode mode) {
+  return mode == TokenMode::kRead || mode == TokenMode::kExclusive;
+}
+
 /// What is wanted of a token, or has been answered and not taken effect yet.
 struct Attention {
   bool recalled = false;  ///< and not answered

@@ -7,10 +7,6 @@
 namespace holdfast::lockd {
 namespace {
 
-bool decides_locks(TokenMode mode) {
-  return mode == TokenMode::kRead || mode == TokenMode::kExclusive;
-}
-
 /// A release comes down, or says that the file is in use (CW to CW).
 bool may_release(TokenMode held, TokenMode keep) {
   switch (held) {

@@ -95,7 +95,7 @@ class Tokens {
   /// After a restart, before anything is granted. False: it cannot have it.
   [[nodiscard]] bool reclaim(SessionTokens& session, const HeldToken& held, Instant now);
   /// A lock that is reclaimed does not contradict what others reclaimed of tokens.
-  [[nodiscard]] bool lock_fits(SessionTokens& session, const FileId& file);
+  [[nodiscard]] bool lock_fits(SessionTokens& session, const FileId& file, LockMode mode);
 
   // Recalls are state (T7).
   /// Says all recalls of the session again: it is back on a new connection.

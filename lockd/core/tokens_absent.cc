@@ -100,7 +100,9 @@ bool Tokens::fits(const SessionTokens& session, const FileId& id, TokenMode mode
       if (token->session != &session && !compatible(token->mode, mode)) return false;
   if (mode == TokenMode::kShared) return true;
   const Locks::FileUse use = locks_.use_of(*session.locks, id);
-  return !use.others && !use.waits && (mode == TokenMode::kExclusive || !use.exclusive);
+  if (use.waits || use.wal) return false;
+  // Under PR, shared locks of others may be here: who comes down from it pushes them before.
+  return mode == TokenMode::kExclusive ? !use.others : !use.exclusive;
 }
 
 // A token of the volume and others' tokens below it are no contradiction: its holder knows that it
@@ -130,10 +132,14 @@ bool Tokens::reclaim(SessionTokens& session, const HeldToken& held, Instant now)
   return true;
 }
 
-bool Tokens::lock_fits(SessionTokens& session, const FileId& id) {
+bool Tokens::lock_fits(SessionTokens& session, const FileId& id, LockMode mode) {
   const TokenFile* file = find(id);
-  if (file != nullptr && file->first != nullptr && file->first->mode != TokenMode::kShared)
-    return false;
+  if (const Token* own = find(session, file)) {
+    if (decides_locks(own->mode)) return false;
+  } else if (file != nullptr && file->first != nullptr && decides_locks(file->first->mode)) {
+    // From PR to CW, and nobody knows whether it got there: a shared lock is in nobody's way.
+    if (file->first->mode == TokenMode::kExclusive || mode == LockMode::kExclusive) return false;
+  }
   if (cover_over(session, id) != nullptr) volume_of(session).bare.insert(id.key);
   return true;
 }

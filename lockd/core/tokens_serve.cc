@@ -78,7 +78,7 @@ TokenMode Tokens::aim(TokenFile& file, const TokenWaiter& waiter, Instant now) {
   Contention& contention = file.dispute->contention;
   // T2: what is in the lock table cannot be recalled, and says that the file is in use.
   const Locks::FileUse use = locks_.use_of(*waiter.session->locks, *file.id);
-  if (use.others || use.waits) {
+  if (use.others || use.waits || use.wal) {
     contention.in_use({}, now, options_.contention);
     return TokenMode::kShared;
   }
