@@ -49,6 +49,18 @@ void ClientCore::lose_files(std::vector<FileKey> files, ClientEffects& effects) 
   if (files.empty()) return;
   std::set<FileKey> gone(files.begin(), files.end());
   if (agent_) {
+    // What a cover implied, and lockd may not have heard of, is lost with it.
+    const auto with_cover = [&](const Command& command) {
+      const auto* asserted = std::get_if<TokenAssert>(&command);
+      if (asserted == nullptr || !gone.contains(asserted->cover)) return;
+      for (const HeldToken& token : asserted->tokens)
+        files.push_back(token.file);
+    };
+    for (const auto& [number, call] : sent_)
+      with_cover(call.command);
+    for (const Call& call : unsent_)
+      with_cover(call.command);
+    gone.insert(files.begin(), files.end());
     for (const FileKey& file : files)
       gone.merge(agent_->lost(file));
     lanes_due_.insert(gone.begin(), gone.end());

@@ -105,8 +105,8 @@ class LockService {
     std::function<void()> suspended;
     std::function<void()> resumed;
     std::function<void(const Loss&)> lost;
-    std::function<void(const FileKey& file, TokenMode keep, std::uint64_t round)> drain;
-    std::function<void(const std::vector<FileKey>& files)> tokens_lost;
+    std::function<void(const FileKey& file, TokenMode keep, std::uint64_t round)> drain{};
+    std::function<void(const std::vector<FileKey>& files)> tokens_lost{};
   };
   virtual void listen(Listener listener) = 0;
 };

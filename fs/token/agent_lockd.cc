@@ -98,7 +98,11 @@ std::set<FileKey> TokenAgent::lost(const FileKey& key) {
   if (const auto implied = implied_.find(key); implied != implied_.end()) {
     all.insert(implied->second.begin(), implied->second.end());
   }
-  const bool under_volume = key != kVolumeKey && known_mode(kVolumeKey) == TokenMode::kExclusive;
+  // Also if the volume's is on its way: kept replies come after the losses, and may be older.
+  const File* volume = find(kVolumeKey);
+  const bool under_volume =
+      key != kVolumeKey && volume != nullptr &&
+      (volume->mode == TokenMode::kExclusive || (volume->ask && volume->ask->queued));
   for (const FileKey& one : all) {
     if (under_volume) uncovered_.insert(one);
     File* file = find(one);

@@ -20,9 +20,7 @@ std::optional<Outcome> take(const pb::QueryResult& from) {
 
 std::optional<Outcome> take(const pb::TokenGranted& from) {
   const auto mode = from_pb(kTokenModes, from.mode());
-  if (!mode || from.ask_again_ms() > kLeaseTtlMsMax) {
-    return std::nullopt;
-  }
+  if (!mode || from.ask_again_ms() > kLeaseTtlMsMax) return std::nullopt;
   return TokenGranted{.mode = *mode, .ask_again = std::chrono::milliseconds(from.ask_again_ms())};
 }
 

@@ -315,7 +315,7 @@ void Cluster::check_rest() {
     return lock.state == LockState::kHeld && !sessions.contains(lock.session);
   });
   judge_.check_leaks(list, sessions);
-  judge_.check_counters(storage_);
+  judge_.check_counters(storage_, scenario_.files, scenario_.files + scenario_.directories);
   // What was acknowledged, and not lost with its mount or its token, is there.
   for (std::size_t file = 0; file < scenario_.total_files(); ++file)
     for (std::size_t cell = 0; cell < kCounters; ++cell)

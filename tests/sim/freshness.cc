@@ -58,7 +58,17 @@ void Freshness::lost(std::size_t mount) {
 void Freshness::storage_restarted() {
   for (auto& cell : cells_)
     for (Write& write : cell)
-      if (write.arrived && !write.stable) write.excused = true;
+      if (write.arrived && !write.stable) goes_again(write);
+}
+
+void Freshness::goes_again(std::size_t file, std::size_t cell, std::uint64_t serial) {
+  ended_[serial] = kNever;
+  if (Write* write = find(file, cell, serial)) goes_again(*write);
+}
+
+void Freshness::goes_again(Write& write) {
+  write.excused = true;
+  write.ended = ended_[write.serial] = kNever;
 }
 
 void Freshness::check_clean(std::size_t mount, std::size_t file) {

@@ -35,6 +35,8 @@ class Freshness {
   void lost(std::size_t mount, std::size_t file);
   void lost(std::size_t mount);
   void storage_restarted();
+  /// A restarted storage had lost it, and it goes out once more: it may come after others.
+  void goes_again(std::size_t file, std::size_t cell, std::uint64_t serial);
   /// A token that allows `mount` to keep writes to itself is given up: nothing may be left.
   void check_clean(std::size_t mount, std::size_t file);
 
@@ -61,6 +63,7 @@ class Freshness {
   std::vector<Write>& writes(std::size_t file, std::size_t cell) {
     return cells_[file * kCounters + cell];
   }
+  void goes_again(Write& write);
   Write* find(std::size_t file, std::size_t cell, std::uint64_t serial);
 
   World& world_;

@@ -72,9 +72,11 @@ class Judge {
   /// The mount decides the locks of the session there, and knows them; lockd does not any more.
   void decided_by_mount(SessionId session, std::size_t file);
   void pushed(SessionId session, const std::vector<HeldLock>& locks);
+  /// Nothing if it has another session by now.
   [[nodiscard]] std::optional<std::size_t> mount_of(SessionId session) const {
     const auto at = mounts_.find(session);
-    return at == mounts_.end() ? std::nullopt : std::optional(at->second);
+    if (at == mounts_.end() || session_of_.at(at->second) != session) return std::nullopt;
+    return at->second;
   }
   [[nodiscard]] std::size_t mounts() const { return mount_count_; }
   [[nodiscard]] bool was_lost(SessionId session, const FileKey& file) const {
@@ -121,7 +123,8 @@ class Judge {
     --counters_[file][counter].unknown;
     ++counters_[file][counter].acknowledged;
   }
-  void check_counters(const NfsModel& storage);
+  /// Of the files before `end` that hold counters, and from `created` on.
+  void check_counters(const NfsModel& storage, std::size_t end, std::size_t created);
   /// Against what lockd lists as held, by session.
   void check_leaks(const LockList& list, const std::map<SessionId, std::size_t>& mounts);
   /// Writes of a node that stood still as a whole: the published residual.

@@ -12,8 +12,15 @@ constexpr Duration kWriteRetry = milliseconds(100);
 }  // namespace
 
 void LockdNode::perform(lockd::Effects effects) {
-  for (const auto& effect : effects)
+  for (const auto& effect : effects) {
     if (const auto* record = std::get_if<lockd::Record>(&effect)) judge_decision(record->changes);
+    const auto* reply = std::get_if<lockd::SendReply>(&effect);
+    if (reply == nullptr || !scenario_.tokens || deposed()) continue;
+    // What a mount gives up is gone as soon as lockd knows, before anybody is told.
+    const Command* command = queue_.pending(reply->session, reply->reply.number);
+    if (command != nullptr && std::holds_alternative<Done>(reply->reply.outcome))
+      tokens_.done(reply->session, reply->reply.number, *command);
+  }
   effects_.add(std::move(effects));
   drain();
 }
@@ -76,7 +83,6 @@ void LockdNode::perform_one(const lockd::SendReply& effect) {
       }
     } else if (std::holds_alternative<Done>(effect.reply.outcome)) {
       judge_.released(session, *command);
-      tokens_.done(session, number, *command);
       world_.note("lockd {}: session {:x} request {} done (release)", index_,
                   session.value & 0xffff, number.value);
     } else if (const auto* token = std::get_if<TokenGranted>(&effect.reply.outcome)) {
@@ -151,6 +157,7 @@ void LockdNode::perform_one(const lockd::Greet& effect) {
 void LockdNode::perform_one(const lockd::EndSession& effect) {
   world_.note("lockd {}: session {:x} ends", index_, effect.session.value & 0xffff);
   queue_.gone(effect.session);
+  if (!deposed()) tokens_.session_ended(effect.session);
   const auto connection = find(effect.session);
   if (connection == nullptr) return;
   by_session_.erase(effect.session);
@@ -181,6 +188,8 @@ void LockdNode::judge_decision(const lockd::StoreChanges& changes) {
       queue_.each_lock(
           [this](SessionId wants, const LockRequest& lock) { judge_.wants(wants, lock); });
       judge_.loss_recorded(loss->session, file_of(loss->loss.file));
+      // T9: it lives and does not answer a recall. That is as an operator's order.
+      if (scenario_.tokens && !absent(loss->session)) judge_.broken(loss->session);
     } else if (const auto* end = std::get_if<lockd::EndSessionRecord>(&change)) {
       const auto at = heard_.find(end->session);
       const Instant last = at == heard_.end() ? started_ : at->second.last;

@@ -98,7 +98,7 @@ void MountFiles::read_pinned(Worker& worker, Lane lane, std::size_t cell, const 
     done(result);
   };
   const auto dirty = shelf.dirty.find(cell);
-  if (dirty != shelf.dirty.end()) {
+  if (dirty != shelf.dirty.end() && !dirty->second.written) {
     Result result;
     result.value = dirty->second.cell.value;
     result.serial = dirty->second.cell.serial;
@@ -138,7 +138,11 @@ void MountFiles::put_dirty(std::size_t file, std::size_t cell, Dirty dirty) {
   ++shelf.changes;
   dirty.sequence = dirty.since = ++shelf.last_sequence;
   const auto old = shelf.dirty.find(cell);
-  if (old != shelf.dirty.end()) dirty.since = old->second.since;
+  if (old != shelf.dirty.end()) {
+    dirty.since = old->second.since;
+    dirty.covers = std::move(old->second.covers);
+    dirty.covers.push_back(old->second.cell.serial);
+  }
   shelf.dirty[cell] = dirty;
   if (std::exchange(shelf.flush_due, true)) return;
   world_.in(world_.rng.up_to(kFlushAfterMax), &mount_.process(), [this, file] {
@@ -174,7 +178,12 @@ void MountFiles::write_pinned(Worker& worker, TokenMode mode, const WriteStamp& 
     landed(false, 0);
     return finish({.value = stamp.value});
   }
-  enter(shelves_[file].storage, [this, &worker, stamp, file, landed, finish] {
+  enter(shelves_[file].storage, [this, &worker, stamp, file, landed, finish,
+                                 life = shelves_[file].life] {
+    if (shelves_[file].life != life) {  // the token is lost, though it is pinned still
+      leave(shelves_[file].storage);
+      return finish({.failed = true});
+    }
     ++shelves_[file].changes;
     mount_.io(MountNode::Io::kWrite, &worker, stamp, [this, file, landed, finish](Result result) {
       if (!result.failed) landed(true, result.verifier);
@@ -196,6 +205,11 @@ void MountFiles::check_generation(Shelf& shelf, std::size_t file) const {
   shelf.kept_generation = generation;
 }
 
+void MountFiles::lay_over(const Shelf& shelf, Row& row) {
+  for (const auto& [cell, dirty] : shelf.dirty)
+    if (!dirty.written) row[cell] = dirty.cell;
+}
+
 void MountFiles::look(Worker& worker, std::size_t file, Done done) {
   mount_.pin(file, TokenUse::kRead, fs::Urgency::kKernelWaits,
              [this, &worker, file, done = std::move(done)](std::optional<TokenMode>) {
@@ -208,8 +222,7 @@ void MountFiles::look_pinned(Worker& worker, std::size_t file, const Done& done)
   check_generation(shelf, file);
   const auto finish = [this, file, done](Row row) {
     Shelf& its = shelves_[file];
-    for (const auto& [cell, dirty] : its.dirty)
-      row[cell] = dirty.cell;
+    lay_over(its, row);
     Result result;
     result.row = std::make_shared<const Row>(row);
     mount_.unpin(file);
@@ -234,10 +247,10 @@ void MountFiles::look_pinned(Worker& worker, std::size_t file, const Done& done)
               }
               check_generation(its, file);
               if (generation != 0 && its.kept_generation == generation) {
+                Row row = *result.row;
+                lay_over(its, row);
                 for (std::size_t cell = 0; cell < kCounters; ++cell)
-                  its.kept[cell] = (*result.row)[cell];
-                for (const auto& [cell, dirty] : its.dirty)
-                  its.kept[cell] = dirty.cell;
+                  its.kept[cell] = row[cell];
                 its.complete = true;
               }
               finish(*result.row);
@@ -304,8 +317,10 @@ void MountFiles::change(Worker& worker, WriteStamp stamp, Done done) {
                                end(result);
                              });
       mount_.pin(second, TokenUse::kWrite, fs::Urgency::kMayWait,
-                 [this, &worker, stamp, first, second, end, one](std::optional<TokenMode> other) {
-                   if (!other) {
+                 [this, &worker, stamp, first, second, end, one,
+                  life = shelves_[first].life](std::optional<TokenMode> other) {
+                   if (!other || shelves_[first].life != life) {
+                     if (other) mount_.unpin(second);
                      mount_.unpin(first);
                      return end({.failed = true});
                    }

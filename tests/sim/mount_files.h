@@ -70,6 +70,7 @@ class MountFiles {
     OwnerId owner;
     Lane lane;
     std::uint64_t sequence = 0;
+    std::vector<std::uint64_t> covers;  // serials of what this overwrote before it was stable
     std::uint64_t since = 0;  // of the oldest write to this cell that is not on stable storage
     bool written = false;     // the storage has it, not committed
     std::uint64_t verifier = 0;
@@ -77,7 +78,7 @@ class MountFiles {
   struct Sent {
     std::size_t cell = 0;
     std::uint64_t sequence = 0;
-    std::uint64_t serial = 0;
+    std::vector<std::uint64_t> serials;
     std::uint64_t verifier = 0;
   };
   struct Flush {
@@ -119,6 +120,8 @@ class MountFiles {
   void look_pinned(Worker& worker, std::size_t file, const Done& done);
   void keep_names(const WriteStamp& stamp, bool done, bool exclusive);
   void check_generation(Shelf& shelf, std::size_t file) const;
+  /// What only this mount has yet.
+  static void lay_over(const Shelf& shelf, Row& row);
   void put_dirty(std::size_t file, std::size_t cell, Dirty dirty);
   void flush_next(std::size_t file);
   void write_out(std::size_t file);

@@ -5,6 +5,16 @@
 #include <algorithm>
 
 namespace holdfast::sim {
+namespace {
+
+template <class Dirty>
+std::vector<std::uint64_t> serials_of(const Dirty& dirty) {
+  auto serials = dirty.covers;
+  serials.push_back(dirty.cell.serial);
+  return serials;
+}
+
+}  // namespace
 
 void MountFiles::sync(std::size_t file, std::function<void()> done) {
   Shelf& shelf = shelves_[file];
@@ -52,7 +62,7 @@ void MountFiles::write_out(std::size_t file) {
   const auto dirty = shelf.dirty;  // it changes below
   for (const auto& [cell, entry] : dirty) {
     if (entry.written) {
-      round->sent.push_back({cell, entry.sequence, entry.cell.serial, entry.verifier});
+      round->sent.push_back({cell, entry.sequence, serials_of(entry), entry.verifier});
       continue;
     }
     ++round->open;
@@ -64,7 +74,8 @@ void MountFiles::write_out(std::size_t file) {
         [this, file, cell = cell, entry = entry, round, life, answered](const Result& result) {
           Shelf& its = shelves_[file];
           if (!result.failed && its.life == life) {
-            round->sent.push_back({cell, entry.sequence, entry.cell.serial, result.verifier});
+            round->sent.push_back({cell, entry.sequence, serials_of(entry), result.verifier});
+            ++its.changes;
             Dirty& now = its.dirty[cell];
             if (now.sequence == entry.sequence) {
               now.written = true;
@@ -93,13 +104,19 @@ void MountFiles::commit(std::size_t file, const std::vector<Sent>& sent) {
         if (one.verifier != result.verifier) {
           // The server was restarted in between: the data goes out again (RFC 1813, 4.8).
           if (dirty.sequence == one.sequence) dirty.written = false;
+          for (const std::uint64_t serial : one.serials)
+            freshness_.goes_again(file, one.cell, serial);
           continue;
         }
-        freshness_.stable(file, one.cell, one.serial);
+        for (const std::uint64_t serial : one.serials)
+          freshness_.stable(file, one.cell, serial);
         if (dirty.sequence == one.sequence) {
           its.dirty.erase(at);
         } else {
           dirty.since = std::max(dirty.since, one.sequence + 1);
+          std::erase_if(dirty.covers, [&](std::uint64_t serial) {
+            return std::count(one.serials.begin(), one.serials.end(), serial) > 0;
+          });
         }
       }
     }

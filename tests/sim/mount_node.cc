@@ -47,6 +47,8 @@ void MountNode::start() {
   if (scenario_.tokens) files_ = std::make_unique<MountFiles>(world_, scenario_, *this, freshness_);
   asked_.clear();
   last_release_ = {};
+  effects_.clear();
+  performing_ = false;
   backoff_ = kBackoffMin;
   dialling_ = false;
   session_.reset();
@@ -135,12 +137,21 @@ void MountNode::received(const ConnectionPtr& connection, ServerMessage message)
 
 // ---- Effects
 
+// In the order in which the core said them, also if performing one makes it say more: requests must
+// leave in the order of their numbers.
 void MountNode::perform(fs::ClientEffects effects) {
-  const bool before = core_->entitled(now());
-  for (const auto& effect : effects)
+  const bool before = core_->entitled(now()) && !effects.empty();
+  for (auto& effect : effects)
+    effects_.push_back(std::move(effect));
+  if (std::exchange(performing_, true)) return;
+  while (!effects_.empty()) {
+    const auto effect = std::move(effects_.front());
+    effects_.pop_front();
     std::visit([this](const auto& one) { perform_one(one); }, effect);
+  }
+  performing_ = false;
   // Entitlement is also there at once after a Welcome.
-  if (before && !effects.empty()) judge_.became_entitled(index_);
+  if (before) judge_.became_entitled(index_);
 }
 
 void MountNode::perform_one(const fs::SendMessage& effect) {

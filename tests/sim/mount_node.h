@@ -159,6 +159,8 @@ class MountNode final : public Process, public Dialler {
   NodeClock clock_;
 
   std::unique_ptr<fs::ClientCore> core_;
+  std::deque<fs::ClientEffect> effects_;  // to be performed
+  bool performing_ = false;
   ConnectionPtr connection_;
   std::size_t lockd_ = 0;  // which address is tried
   bool dialling_ = false;

@@ -108,6 +108,10 @@ void MountNode::judge_sent(const ClientMessage& message) {
   if (request == nullptr || !scenario_.tokens) return;
   if (const auto* asked = std::get_if<TokenRequest>(&request->command)) {
     asked_[request->number] = asked->file;
+  } else if (const auto* asserted = std::get_if<TokenAssert>(&request->command)) {
+    for (const HeldToken& token : asserted->tokens)
+      world_.note("mount {}: holds file {} by itself from now on", index_,
+                  static_cast<std::int64_t>(file_of(token.file)));
   } else if (const auto* release = std::get_if<TokenRelease>(&request->command)) {
     if (request->number <= last_release_) return;  // once more
     last_release_ = request->number;

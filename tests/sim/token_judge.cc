@@ -17,8 +17,10 @@ const char* text(TokenMode mode) {
   return "?";
 }
 
-bool allows(TokenMode held, TokenMode wanted) {
-  return held == TokenMode::kExclusive || wanted == TokenMode::kNone || held == wanted;
+// May who holds one come down to the other? From PR to CW too: that is the answer of who uses it.
+bool allows(TokenMode held, TokenMode keep) {
+  return held == TokenMode::kExclusive || keep == TokenMode::kNone || held == keep ||
+         (held == TokenMode::kRead && keep == TokenMode::kShared);
 }
 
 }  // namespace
@@ -66,6 +68,11 @@ void TokenJudge::take_in_the_way(SessionId session, const FileKey& file, TokenMo
   std::set<SessionId> others;
   for (const auto& [one, holder] : held_[file])
     if (one != session && !compatible(holder.mode, mode)) others.insert(one);
+  if (file == kVolumeKey && mode == TokenMode::kExclusive) {
+    for (std::size_t index = 0; index < files_; ++index)
+      take_in_the_way(session, key_of(index), mode);
+    return;
+  }
   // Of the volume's token only this file is lost (T9).
   if (file != kVolumeKey)
     for (const auto& [one, holder] : held_[kVolumeKey])
@@ -78,6 +85,10 @@ void TokenJudge::granted(SessionId session, const FileKey& file, RequestNumber n
                          TokenMode mode) {
   world_.note("lockd: session {:x} has {} of file {}", session.value & 0xffff, text(mode),
               static_cast<std::int64_t>(file_of(file)));
+  if (mode == TokenMode::kNone) {
+    held_[file].erase(session);
+    return;
+  }
   take_in_the_way(session, file, mode);
   held_[file][session] = {name, mode};
   if (file_of(file) == kNoFile) return;
@@ -115,10 +126,18 @@ void TokenJudge::done(SessionId session, RequestNumber number, const Command& co
           allows(held(session, token.file), token.mode))
         held_[token.file][session] = {number, token.mode};
   } else if (const auto* push = std::get_if<PushLocks>(&command)) {
-    const TokenMode mode = held(session, push->file);
-    if (mode != TokenMode::kExclusive && mode != TokenMode::kRead) return;
+    const auto& holders = held_[push->file];
+    const auto at = holders.find(session);
+    if (at == holders.end() || at->second.name != push->token) return;  // of the past
+    if (at->second.mode == TokenMode::kShared) return;
     judge_.pushed(session, push->locks);
   }
+}
+
+void TokenJudge::session_ended(SessionId session) {
+  for (std::size_t index = 0; index < files_; ++index)
+    if (held(session, key_of(index)) != TokenMode::kNone) take(session, key_of(index));
+  held_[kVolumeKey].erase(session);
 }
 
 void TokenJudge::reclaimed(SessionId session, const std::vector<HeldToken>& tokens) {

@@ -28,6 +28,7 @@ class TokenJudge {
   /// It said Done.
   void done(SessionId session, RequestNumber number, const Command& command);
   void reclaimed(SessionId session, const std::vector<HeldToken>& tokens);
+  void session_ended(SessionId session);
   /// A lock, decided by lockd.
   void lock_granted(SessionId session, std::size_t file);
   /// As far as lockd has said and heard.

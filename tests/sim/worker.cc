@@ -389,7 +389,8 @@ void Worker::clean_up() {
   const bool closes = killed_ || world_.rng.chance(0.3);
   for (std::size_t file = 0; file < scenario_.total_files(); ++file) {
     const Lane lane{file, LockSpace::kRange};
-    if (poisoned_[file] || killed_ || (closes && touched_[file])) {
+    const bool open = file < scenario_.files || touched_[file];
+    if (poisoned_[file] || (killed_ && open) || (closes && touched_[file])) {
       add(Do::kReleaseOwner, lane, ByteRange::whole_file());
       add(Do::kReleaseHandle, lane, ByteRange::whole_file());
     } else if (touched_[file]) {

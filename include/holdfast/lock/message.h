@@ -179,7 +179,7 @@ struct Refused {
 };
 /// Answer of a TokenRequest; replaces whatever token of this file the session had.
 struct TokenGranted {
-  TokenMode mode = TokenMode::kNone;  ///< never NL
+  TokenMode mode = TokenMode::kNone;  ///< NL: of the volume, not now
   /// With CW where more was asked for: worth asking again after this time.
   std::chrono::milliseconds ask_again{0};
 };

@@ -208,7 +208,7 @@ inline Outcome any_outcome() {
     case 3:
       return QueryResult{Conflict{any_mode(), any_range(), any_u32(), any_bool()}};
     case 4:
-      return TokenGranted{any_token_mode_but(TokenMode::kNone), any_ms(86'400'000)};
+      return TokenGranted{any_token_mode(), any_ms(86'400'000)};
     default:
       return Refused{any_errc()};
   }
