@@ -21,7 +21,7 @@ struct Filesystem::State {
         loop(context.get_executor()),
         locks(lock_service),
         operations(loop, storage, lock_service, options),
-        session(loop, options.background_max),
+        session(loop, options.background_max, options.counters),
         notifier(loop, {.drop_pages = [this](NodeId node) { session.drop_pages(node); },
                         .adopt_size = [this](NodeId node) { return session.adopt_size(node); }}),
         deadline(loop),
@@ -115,6 +115,10 @@ asio::awaitable<void> Filesystem::run() {
   state.deadline.cancel();
   co_await state.end(state.options.close_wait_max);
   log::info("fuse.unmounted", "source={}", state.options.fsname);
+}
+
+const std::string& Filesystem::connection() const {
+  return state_->session.connection();
 }
 
 void Filesystem::request_unmount() {

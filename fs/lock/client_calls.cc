@@ -173,7 +173,6 @@ void ClientCore::pump(ClientEffects& effects) {
 void ClientCore::send_numbered(Call call, ClientEffects& effects) {
   const RequestNumber acked = acknowledged();
   const RequestNumber number{++last_number_};
-  ++numbered_;
   effects.emplace_back(SendMessage{ClientMessage(Request{number, acked, call.command})});
   call.alone = may_clear_doubt(call.command, held_) && !touched_by_another(number, call.command);
   sent_.emplace_hint(sent_.end(), number, std::move(call));
@@ -312,7 +311,8 @@ bool ClientCore::ends_by_itself(const Call& call) const {
   const auto& request = std::get<LockRequest>(call.command);
   if (request.space != LockSpace::kRange) return false;
   std::uint64_t covered = request.range.start();
-  for (const auto& piece : held_.within(request.file, request.space, request.owner, request.range)) {
+  for (const auto& piece :
+       held_.within(request.file, request.space, request.owner, request.range)) {
     if (piece.range.start() != covered) return false;
     covered = piece.range.end();
   }
