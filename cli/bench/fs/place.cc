@@ -22,7 +22,7 @@ namespace stdfs = std::filesystem;
 using holdfast::fs::counters::Reading;
 
 /// Requests nobody waits for (RELEASE, FORGET, an attribute asked again) follow within this time.
-constexpr std::chrono::milliseconds kQuiet{5};
+constexpr std::chrono::milliseconds kQuiet{20};
 constexpr std::chrono::seconds kQuietPatience{2};
 
 /// Comes by the clock, however much or little is done.

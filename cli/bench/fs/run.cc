@@ -67,6 +67,8 @@ class Course {
   }
 
   [[nodiscard]] const std::vector<Result>& results() const { return results_; }
+  /// Skipped or failed: nothing more will be measured.
+  [[nodiscard]] bool ended() const { return ended_; }
 
  private:
   void alone(const std::function<void(Worker&)>& body) {
@@ -117,10 +119,12 @@ std::vector<Result> run_all(const Options& options, const Listener& listener) {
     std::vector<std::unique_ptr<Course>> courses;
     for (const auto& place : places)
       courses.push_back(std::make_unique<Course>(kind, *place, options));
-    listener.progress(fmt::format("{}: preparing", kind.name));
+    const bool any = std::any_of(courses.begin(), courses.end(),
+                                 [](const auto& course) { return !course->ended(); });
+    if (any) listener.progress(fmt::format("{}: preparing", kind.name));
     for (const auto& course : courses)
       course->prepare();
-    for (unsigned round = 1; round <= options.rounds; ++round) {
+    for (unsigned round = 1; any && round <= options.rounds; ++round) {
       listener.progress(fmt::format("{}: round {} of {}", kind.name, round, options.rounds));
       for (const auto& course : courses)
         course->round();

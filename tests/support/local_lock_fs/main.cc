@@ -2,7 +2,10 @@
 // kernel of each mount. Two mounts of one directory are the classic broken shared filesystem:
 // everything looks right from one mount, and two of them do not know of each other's locks.
 //
-//   local_lock_fs DIRECTORY MOUNTPOINT [-f] [-o ...]
+//   local_lock_fs [--grant-all] DIRECTORY MOUNTPOINT [-f] [-o ...]
+//
+// With --grant-all the kernel does ask, and gets every lock at once, whoever else has it: what a
+// lock costs at least on any filesystem in FUSE that decides about locks (tools/bench).
 //
 // Data is never wrong by itself: direct_io and zero timeouts, so only the locks are to blame.
 
@@ -116,12 +119,25 @@ int do_statfs(const char* path, struct statvfs* out) {
 int do_access(const char* path, int mode) {
   return result(::access(real(path).c_str(), mode));
 }
+int do_lock(const char*, fuse_file_info*, int command, struct flock* lock) {
+  if (command == F_GETLK) lock->l_type = F_UNLCK;
+  return 0;
+}
+int do_flock(const char*, fuse_file_info*, int) {
+  return 0;
+}
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  const bool grant_all = argc > 1 && std::string(argv[1]) == "--grant-all";
+  if (grant_all) {
+    --argc;
+    ++argv;
+  }
   if (argc < 3) {
-    std::fprintf(stderr, "usage: local_lock_fs DIRECTORY MOUNTPOINT [FUSE options]\n");
+    std::fprintf(stderr,
+                 "usage: local_lock_fs [--grant-all] DIRECTORY MOUNTPOINT [FUSE options]\n");
     return 2;
   }
   char* resolved = ::realpath(argv[1], nullptr);
@@ -154,5 +170,9 @@ int main(int argc, char** argv) {
   operations.utimens = do_utimens;
   operations.statfs = do_statfs;
   operations.access = do_access;
+  if (grant_all) {
+    operations.lock = do_lock;
+    operations.flock = do_flock;
+  }
   return fuse_main(argc - 1, argv + 1, &operations, nullptr);
 }
