@@ -46,6 +46,17 @@ expect 2 "--peer local is not NAME=DIR" "$CLUSTER/a" --peer local
 expect 2 "name a directory" --only fcntl
 [[ -z $(left_behind) ]] || fail "left behind: $(left_behind)"
 
+echo "writers whose locks do not hold are found out"
+mkdir "$CLUSTER"/broken "$CLUSTER"/broken-{1,2}
+for i in 1 2; do
+  "$bin/local_lock_fs" "$CLUSTER/broken" "$CLUSTER/broken-$i"
+  cluster_mounts+=("broken-$i")
+done
+code=0
+bench "$CLUSTER"/broken-{1,2} --only writers --rounds 1 --seconds 2 || code=$?
+((code == 1)) && grep -q '^writers-delete  *main  *FAILED' "$CLUSTER/out" || fail "exit code $code"
+for i in 1 2; do fusermount3 -u "$CLUSTER/broken-$i"; done
+
 echo "interrupted: it ends and cleans up"
 "$bin/holdfast" bench fs "$CLUSTER/a" --only fcntl --seconds 600 >"$CLUSTER/out" 2>"$CLUSTER/err" &
 pid=$!

@@ -21,6 +21,7 @@ cluster_init() {
   CLUSTER=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-cluster.XXXXXX")
   net=h$$
   read -ra cluster_nodes <<<"${CLUSTER_NODES:-a b}"
+  cluster_mounts=("${cluster_nodes[@]}")
   mkdir -p "${cluster_nodes[@]/#/$CLUSTER/}" "$CLUSTER"/{export,nfs,log}
   chmod 755 "$CLUSTER"
   chmod 1777 "$CLUSTER/export"
@@ -89,10 +90,16 @@ delay_start() {
   return 1
 }
 
-node_mount() {  # node_mount NODE [extra -o options]; CLUSTER_LOCKDS: replicas instead of the cluster's own lockd
-  local node=$1
-  on_node "$node" "$bin/holdfast" mount "$CLUSTER_SERVER:/export" "$CLUSTER/$node" \
-    -o "lockd=${CLUSTER_LOCKDS:-$CLUSTER_SERVER:$LOCKD_PORT},log=$CLUSTER/log/$node.log${2:+,$2}"
+# node_mount NODE [extra -o options [NAME]]: at $CLUSTER/NAME, which is NODE's own if nothing is said.
+# CLUSTER_LOCKDS: replicas instead of the cluster's own lockd
+node_mount() {
+  local node=$1 name=${3:-$1}
+  if [[ $name != "$node" ]]; then
+    mkdir -p "$CLUSTER/$name"
+    cluster_mounts+=("$name")
+  fi
+  on_node "$node" "$bin/holdfast" mount "$CLUSTER_SERVER:/export" "$CLUSTER/$name" \
+    -o "lockd=${CLUSTER_LOCKDS:-$CLUSTER_SERVER:$LOCKD_PORT},log=$CLUSTER/log/$name.log${2:+,$2}"
 }
 
 # Looks into the table only: stat of a dead mount would hang.
@@ -115,7 +122,7 @@ cluster_down() {
   set +e  # one step that fails must not keep the next from cleaning up
   [[ -n ${CLUSTER:-} && -d $CLUSTER ]] || return "$status"
   local node
-  for node in "${cluster_nodes[@]}"; do
+  for node in "${cluster_mounts[@]}"; do
     cluster_mounted "$node" || continue
     timeout 30 "$bin/holdfast" unmount "$CLUSTER/$node" >/dev/null || umount -l "$CLUSTER/$node" 2>/dev/null
   done
@@ -123,7 +130,7 @@ cluster_down() {
   [[ -z ${delay_pid:-} ]] || kill "$delay_pid" 2>/dev/null
   "$cluster_nfs/ganesha" stop "$CLUSTER/nfs" >/dev/null 2>&1 || true
   "$cluster_nfs/testnet" down "$net" >/dev/null 2>&1 || true
-  for node in "${cluster_nodes[@]}"; do mountpoint -q "$CLUSTER/$node" 2>/dev/null && umount -l "$CLUSTER/$node"; done
+  for node in "${cluster_mounts[@]}"; do mountpoint -q "$CLUSTER/$node" 2>/dev/null && umount -l "$CLUSTER/$node"; done
   if [[ ${CLUSTER_KEEP:-} ]]; then
     echo "kept: $CLUSTER"
   else
