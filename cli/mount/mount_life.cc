@@ -94,6 +94,7 @@ class Life {
         log::info("mount.stopping", "signal={}", signal);
         filesystem_->request_unmount();
       } else {
+        counters_.reset();    // the file
         ::_exit(kExitMount);  // still starting: nothing is mounted, no lock is held
       }
     }

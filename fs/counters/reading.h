@@ -24,6 +24,8 @@ class Reading {
   /// Nothing if that is no Holdfast mount, publishes nothing, or its process is dead.
   [[nodiscard]] static std::optional<Reading> of(const std::string& directory,
                                                  const std::vector<std::string>& where);
+  /// The same for a file known by name.
+  [[nodiscard]] static std::optional<Reading> open(const std::string& path);
   [[nodiscard]] Counts counts() const;
 
  private:
@@ -32,7 +34,6 @@ class Reading {
   };
   Reading(UniqueFd file, std::unique_ptr<const Page, Unmap> page)
       : file_(std::move(file)), page_(std::move(page)) {}
-  [[nodiscard]] static std::optional<Reading> open(const std::string& path);
 
   UniqueFd file_;
   std::unique_ptr<const Page, Unmap> page_;

@@ -58,9 +58,10 @@ bench "$CLUSTER"/broken-{1,2} --only writers --rounds 1 --seconds 2 || code=$?
 for i in 1 2; do fusermount3 -u "$CLUSTER/broken-$i"; done
 
 echo "interrupted: it ends and cleans up"
+rm "$CLUSTER/err"
 "$bin/holdfast" bench fs "$CLUSTER/a" --only fcntl --seconds 600 >"$CLUSTER/out" 2>"$CLUSTER/err" &
 pid=$!
-for ((i = 0; i < 200; i++)); do grep -q "round 1" "$CLUSTER/err" && break; sleep 0.05; done
+for ((i = 0; i < 200; i++)); do grep -qs "round 1" "$CLUSTER/err" && break; sleep 0.05; done
 kill -TERM "$pid"
 code=0
 wait "$pid" || code=$?
