@@ -8,7 +8,8 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
-#include <set>
+#include <iterator>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -27,16 +28,12 @@ constexpr std::chrono::seconds kQuietPatience{2};
 
 /// Comes by the clock, however much or little is done.
 bool is_upkeep(const std::string& counter) {
-  static const std::set<std::string> kUpkeep{"lockd.hello", "lockd.renew", "lockd.goodbye",
-                                             "lockd.reclaim"};
-  return kUpkeep.contains(counter);
+  constexpr std::string_view kUpkeep[] = {"lockd.hello", "lockd.renew", "lockd.goodbye",
+                                          "lockd.reclaim"};
+  return std::find(std::begin(kUpkeep), std::end(kUpkeep), counter) != std::end(kUpkeep);
 }
 
 }  // namespace
-
-bool is_request_to_lockd(const std::string& counter) {
-  return counter.starts_with("lockd.") && !is_upkeep(counter);
-}
 
 Place::Place(PlaceName name) : name_(std::move(name)) {
   std::string pattern = stdfs::path(name_.dirs.front()) / "holdfast-bench.XXXXXX";

@@ -29,8 +29,8 @@ class Place {
   [[nodiscard]] std::string path(const std::string& file, std::size_t mount = 0) const {
     return paths_[mount] + "/" + file;
   }
-  /// What all mounts have asked since they began, once nothing is on its way any more; nothing if
-  /// one of them does not say.
+  /// What all mounts have asked since they began, once nothing is on its way any more, without
+  /// what keeps their sessions alive; nothing if one of them does not say.
   [[nodiscard]] std::optional<Counts> settled_counts() const;
 
  private:
@@ -43,7 +43,4 @@ class Place {
 
 /// `after` - `before`, by name; what did not change is left out.
 [[nodiscard]] Counts difference(const Counts& after, const Counts& before);
-/// Part of the work, not of the session's upkeep.
-[[nodiscard]] bool is_request_to_lockd(const std::string& counter);
-
 }  // namespace holdfast::bench::fs

@@ -117,6 +117,7 @@ std::vector<Result> run_all(const Options& options, const Listener& listener) {
   std::vector<Result> all;
   for (const Kind& kind : kinds) {
     std::vector<std::unique_ptr<Course>> courses;
+    courses.reserve(places.size());
     for (const auto& place : places)
       courses.push_back(std::make_unique<Course>(kind, *place, options));
     const bool any = std::any_of(courses.begin(), courses.end(),

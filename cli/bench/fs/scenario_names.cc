@@ -4,6 +4,7 @@
 #include "holdfast/base/unique_fd.h"
 
 #include <memory>
+#include <string_view>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -74,9 +75,9 @@ class Walk final : public Scenario {
     const std::unique_ptr<DIR, Close> directory(::opendir(path.c_str()));
     if (!directory) fail(path);
     while (const dirent* entry = ::readdir(directory.get())) {
-      const std::string name = entry->d_name;
+      const std::string_view name = entry->d_name;
       if (name == "." || name == "..") continue;
-      const std::string inside = path + "/" + name;
+      const std::string inside = fmt::format("{}/{}", path, name);
       struct stat status {};
       if (::lstat(inside.c_str(), &status) != 0) fail(inside);
       if (S_ISDIR(status.st_mode)) look(inside);
