@@ -5,6 +5,7 @@
 #include "cli/mount/presence.h"
 #include "cli/mount/storage.h"
 #include "fs/backend/nfs3/options.h"
+#include "fs/counters/counters.h"
 #include "fs/fuse/filesystem.h"
 #include "fs/guard/socket_guard.h"
 #include "fs/lock/lock_client.h"
@@ -12,6 +13,7 @@
 #include "holdfast/task/group.h"
 
 #include <csignal>
+#include <filesystem>
 #include <memory>
 #include <utility>
 
@@ -97,6 +99,7 @@ class Life {
         log::info("mount.stopping", "signal={}", signal);
         filesystem_->request_unmount();
       } else {
+        counters_.reset();    // the file
         ::_exit(kExitMount);  // still starting: nothing is mounted, no lock is held
       }
     }
@@ -106,17 +109,23 @@ class Life {
  private:
   asio::awaitable<Done> begin() {
     if (auto guarded = begin_guard(); !guarded) co_return guarded;
-    auto storage = co_await open_storage(io_.get_executor(), settings_, guard_.get());
+    begin_counters();
+    auto storage =
+        co_await open_storage(io_.get_executor(), settings_, guard_.get(), counters_.get());
     if (!storage) co_return storage.error();
     backend_ = std::move(*storage);
     auto volume = co_await identify_volume(*backend_, settings_);
     if (!volume) co_return volume.error();
     auto locks = co_await begin_locks(*volume);
     if (!locks) co_return locks;
-    const auto options = filesystem_options(settings_);
+    auto options = filesystem_options(settings_);
+    options.counters = counters_.get();
     filesystem_ = std::make_unique<fs::Filesystem>(io_, *backend_, *client_, options);
     auto mounted = co_await filesystem_->mount(settings_.mountpoint);
-    if (mounted) co_return boost::system::in_place_value;
+    if (mounted) {
+      publish_counters();
+      co_return boost::system::in_place_value;
+    }
     filesystem_.reset();
     co_return Failure{
         kExitMount,
@@ -160,6 +169,7 @@ class Life {
     options.pid = static_cast<std::uint32_t>(::getpid());
     if (std::holds_alternative<NfsSource>(settings_.source))
       options.write_life = fs::nfs3::Options::kUnackedMax;
+    options.counters = counters_.get();
     if (guard_) options.on_deadline = [this](Instant at) { guard_->deadline(at); };
     options.start_patience = settings_.options.lockd_wait;
     if (keeps(settings_)) options.tokens.emplace();
@@ -171,13 +181,23 @@ class Life {
     co_return boost::system::in_place_value;
   }
 
-  /// For benchmarks and for people who wonder: what this mount has asked of others so far.
+  void begin_counters() {
+    std::error_code ignored;  // then the counters say so
+    std::filesystem::create_directories(runtime_directory(), ignored);
+    counters_ = std::make_unique<fs::counters::Counters>(runtime_directory());
+  }
+
+  void publish_counters() {
+    const auto published = counters_->publish(filesystem_->connection());
+    if (published) return;
+    log::warn("mount.counters_hidden",
+              "directory={} error=\"{}\" note=\"holdfast bench cannot count this mount's calls\"",
+              runtime_directory(), published.error().message());
+  }
+
+  /// For people who wonder what this mount has asked of others so far.
   void log_counters() const {
-    if (!client_ || !backend_) return;
-    std::string line = fmt::format("lockd={}", client_->core().requests_numbered());
-    for (const fs::CallCount& one : backend_->call_counts())
-      line += fmt::format(" nfs.{}={}", one.call, one.count);
-    log::info("mount.counters", "{}", line);
+    if (counters_) log::info("mount.counters", "{}", counters_->text());
   }
 
   asio::awaitable<void> end() {
@@ -193,6 +213,7 @@ class Life {
   Reporter& reporter_;
   asio::signal_set signals_;
   // Built in this order, destroyed in reverse.
+  std::unique_ptr<fs::counters::Counters> counters_;
   std::unique_ptr<fs::guard::SocketGuard> guard_;
   std::unique_ptr<fs::Backend> backend_;
   std::unique_ptr<EmbeddedServer> embedded_;

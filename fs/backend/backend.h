@@ -94,9 +94,6 @@ class Backend {
                                            std::uint32_t bytes_max) = 0;
   virtual Awaitable<FilesystemStat> fsstat(Credentials who) = 0;
 
-  /// Calls made so far by kind, without repeats; empty where nobody counts.
-  [[nodiscard]] virtual std::vector<CallCount> call_counts() const { return {}; }
-
   /// Drops connections at once, discarding what is queued: called when the mount's lease has run
   /// out, so that no write of ours is sent later (I2). Calls in flight wait and are sent again
   /// after resume().

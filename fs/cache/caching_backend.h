@@ -68,9 +68,6 @@ class CachingBackend final : public Backend {
                                    std::uint64_t verifier, std::uint32_t bytes_max) override;
   Awaitable<FilesystemStat> fsstat(Credentials who) override { return storage_.fsstat(who); }
 
-  [[nodiscard]] std::vector<CallCount> call_counts() const override {
-    return storage_.call_counts();
-  }
   void suspend() override { storage_.suspend(); }
   void resume() override { storage_.resume(); }
   boost::asio::awaitable<void> stop() override { return storage_.stop(); }

@@ -23,7 +23,7 @@ struct Filesystem::State {
         locks(lock_service),
         cache(options.keep ? std::make_unique<CachingBackend>(storage, lock_service) : nullptr),
         operations(loop, cache ? *cache : storage, cache.get(), lock_service, options),
-        session(loop, options.background_max),
+        session(loop, options.background_max, options.counters),
         notifier(loop, {.drop_pages = [this](NodeId node) { session.drop_pages(node); },
                         .adopt_size = [this](NodeId node) { return session.adopt_size(node); }}),
         deadline(loop),
@@ -124,6 +124,10 @@ asio::awaitable<void> Filesystem::run() {
   state.deadline.cancel();
   co_await state.end(state.options.close_wait_max);
   log::info("fuse.unmounted", "source={}", state.options.fsname);
+}
+
+const std::string& Filesystem::connection() const {
+  return state_->session.connection();
 }
 
 void Filesystem::request_unmount() {

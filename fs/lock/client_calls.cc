@@ -166,7 +166,6 @@ void ClientCore::pump(ClientEffects& effects) {
 void ClientCore::send_numbered(Call call, ClientEffects& effects) {
   const RequestNumber acked = acknowledged();
   const RequestNumber number{++last_number_};
-  ++numbered_;
   effects.emplace_back(SendMessage{ClientMessage(Request{number, acked, call.command})});
   call.alone = may_clear_doubt(call.command, held_) && !touched_by_another(number, call.command);
   sent_.emplace_hint(sent_.end(), number, std::move(call));

@@ -184,8 +184,6 @@ class ClientCore {
   [[nodiscard]] State state() const { return state_; }
   /// The last refusal of a Hello, for people.
   [[nodiscard]] const std::optional<HelloRefused>& refusal() const { return refusal_; }
-  /// Requests sent to lockd since the start, repeats on new connections not counted.
-  [[nodiscard]] std::uint64_t requests_numbered() const { return numbered_; }
   /// Calls not completed, and cancels and give-backs under way.
   [[nodiscard]] std::size_t open_calls() const {
     return sent_.size() + unsent_.size() + lane_calls_ + (agent_ ? agent_->waiting() : 0);
@@ -303,7 +301,6 @@ class ClientCore {
 
   std::uint64_t last_call_ = 0;
   std::uint64_t last_number_ = 0;
-  std::uint64_t numbered_ = 0;
   std::map<RequestNumber, Call> sent_;    // numbered, not answered
   std::list<Call> unsent_;                // in the order of the calls
   std::map<FileKey, unsigned> settling_;  // files with an interrupted call whose verdict is open

@@ -143,6 +143,7 @@ void LockClient::perform(ClientEffects effects) {
 
 void LockClient::perform(const SendMessage& effect) {
   if (!connection_) return;
+  sent_counts_.count(effect.message);
   const auto sent = connection_->send(effect.message);
   if (sent || connection_->closed()) return;
   log::warn("lockd.send_failed", "error=\"{}\"", sent.error().message());

@@ -12,6 +12,7 @@
 
 #include "fs/lock/client_core.h"
 #include "fs/lock/lock_service.h"
+#include "fs/lock/sent_counts.h"
 #include "holdfast/task/event.h"
 #include "holdfast/task/group.h"
 #include "holdfast/wire/address.h"
@@ -57,6 +58,8 @@ struct LockClientOptions {
   /// The lease now ends at this time, usually later than before; told before anything relies on it.
   /// May be empty.
   std::function<void(Instant)> on_deadline;
+  /// What is sent is counted there; null: nowhere. Outlives the client.
+  counters::Counters* counters = nullptr;
 };
 
 class LockClient final : public LockService {
@@ -138,6 +141,7 @@ class LockClient final : public LockService {
   LockClientOptions options_;
   wire::Codec codec_;
   ClientCore core_;
+  SentCounts sent_counts_;
   task::Group group_;
   task::Event entitled_;
   task::Event attempted_;  // an attempt to connect or to be welcomed ended; for start()

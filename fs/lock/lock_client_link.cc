@@ -63,6 +63,7 @@ LockClient::LockClient(asio::any_io_executor executor, LockClientOptions options
     : executor_(executor),
       options_(std::move(options)),
       core_(hello_of(options_), limits_of(options_)),
+      sent_counts_(options_.counters),
       group_(executor),
       entitled_(executor),
       attempted_(executor),

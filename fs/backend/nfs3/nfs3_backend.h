@@ -68,9 +68,6 @@ class Nfs3Backend final : public Backend {
                                    std::uint64_t verifier, std::uint32_t bytes_max) override;
   Awaitable<FilesystemStat> fsstat(Credentials who) override;
 
-  [[nodiscard]] std::vector<CallCount> call_counts() const override {
-    return client_.call_counts();
-  }
   void suspend() override;
   void resume() override;
   boost::asio::awaitable<void> stop() override;

@@ -135,7 +135,6 @@ RC_GTEST_PROP(TokenProperty, LocksAreDecidedAsByLockd, ()) {
       if (expected) RC_ASSERT(same_outcome(*expected, at->second));
     }
   }
-  RC_TAG(std::min<std::uint64_t>(mount.core.requests_numbered() / 20, 10));
 }
 
 RC_GTEST_PROP(TokenProperty, TokensAgreeAndEverybodyGoesOn, ()) {
