@@ -44,15 +44,10 @@ std::string volume_name(const MountSettings& settings) {
   return fmt::format("{}:{}", host_name(), std::get<DirectorySource>(settings.source).path);
 }
 
-bool keeps(const MountSettings& settings) {
-  return settings.options.cache == MountOptions::Cache::kTokens;
-}
-
 fs::MountOptions filesystem_options(const MountSettings& settings) {
   fs::MountOptions out;
   out.fsname = settings.source_text;
   out.read_only = settings.options.read_only;
-  out.keep = keeps(settings);
   out.allow_other = settings.options.allow_other.value_or(::geteuid() == 0);
   out.kernel_options = settings.options.kernel_options;
   return out;
@@ -172,7 +167,6 @@ class Life {
     options.counters = counters_.get();
     if (guard_) options.on_deadline = [this](Instant at) { guard_->deadline(at); };
     options.start_patience = settings_.options.lockd_wait;
-    if (keeps(settings_)) options.tokens.emplace();
     options.on_progress = [this](std::string_view line) { reporter_.progress(line); };
     auto client = std::make_unique<fs::LockClient>(io_.get_executor(), std::move(options));
     auto started = co_await client->start();

@@ -116,13 +116,6 @@ Done parse_valued(std::string_view name, std::string_view value, MountOptions& o
     if (!options.volume_id) return bad_value(name, value, "a UUID");
     return {};
   }
-  if (name == "cache") {
-    if (value != "none" && value != "tokens")
-      return bad_value(name, value, "\"none\" or \"tokens\"");
-    using Cache = MountOptions::Cache;
-    options.cache = value == "none" ? Cache::kNone : Cache::kTokens;
-    return {};
-  }
   if (name == "log") return parse_log(value, options);
   if (name == "vers" || name == "nfsvers") {
     if (value != "3") return bad_value(name, value, "3: it is the only version so far");

@@ -38,9 +38,6 @@ struct MountOptions {
   std::optional<std::uint32_t> wsize;
   std::optional<unsigned> nconnect;
   bool soft = false;
-  /// What is kept of the storage between operations: nothing, or what tokens allow
-  /// (docs/tokens.md).
-  enum class Cache : std::uint8_t { kNone, kTokens } cache = Cache::kNone;
   std::optional<std::chrono::milliseconds> timeo;
   std::optional<VolumeId> volume_id;
   std::chrono::milliseconds lockd_wait{0};  ///< keep trying this long while lockd is unreachable

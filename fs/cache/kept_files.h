@@ -22,6 +22,10 @@
 
 namespace holdfast::fs {
 
+[[nodiscard]] inline FileKey key_of_entry(const Entry& entry) {
+  return {entry.attributes.fileid, entry.handle.hash()};
+}
+
 class KeptFiles {
  public:
   static constexpr std::size_t kFilesMax = 100'000;
