@@ -5,6 +5,7 @@
 #include <utility>
 
 namespace holdfast::fs {
+
 // ---- Identities, tokens
 
 CachingBackend::Awaitable<FileKey> CachingBackend::key_of(FileHandle file) {
@@ -16,11 +17,13 @@ CachingBackend::Awaitable<FileKey> CachingBackend::key_of(FileHandle file) {
   co_return key;
 }
 
-CachingBackend::Awaitable<TokenPin> CachingBackend::use(FileHandle file, TokenUse use) {
+CachingBackend::Awaitable<CachingBackend::InUse> CachingBackend::use(FileHandle file,
+                                                                     TokenUse use) {
   const auto key = co_await key_of(file);
   if (!key) co_return key.error();
   auto pinned = co_await pin(locks_, *key, use);
-  co_return pinned;
+  if (!pinned) co_return pinned.error();
+  co_return InUse{*key, std::move(*pinned)};
 }
 
 void CachingBackend::learn(std::uint64_t search, const Entry& entry) {
@@ -41,12 +44,11 @@ CachingBackend::Awaitable<Entry> CachingBackend::root() {
 }
 
 CachingBackend::Awaitable<Attributes> CachingBackend::getattr(Credentials who, FileHandle file) {
-  const auto key = co_await key_of(file);
-  if (!key) co_return key.error();
-  const auto pinned = co_await pin(locks_, *key, TokenUse::kRead);
-  if (!pinned) co_return pinned.error();
-  if (const auto kept = files_.attributes(*key, generation(*key))) co_return *kept;
-  const auto look = files_.begin_look(*key, generation(*key));
+  const auto used = co_await use(file, TokenUse::kRead);
+  if (!used) co_return used.error();
+  const FileKey key = used->file;
+  if (const auto kept = files_.attributes(key, generation(key))) co_return *kept;
+  const auto look = files_.begin_look(key, generation(key));
   const auto attributes = co_await storage_.getattr(std::move(who), file);
   if (attributes) files_.keep(look, *attributes);
   co_return attributes;
@@ -54,11 +56,10 @@ CachingBackend::Awaitable<Attributes> CachingBackend::getattr(Credentials who, F
 
 CachingBackend::Awaitable<Attributes> CachingBackend::setattr(Credentials who, FileHandle file,
                                                               SetAttributes change) {
-  const auto key = co_await key_of(file);
-  if (!key) co_return key.error();
-  const auto pinned = co_await pin(locks_, *key, TokenUse::kWrite);
-  if (!pinned) co_return pinned.error();
-  ChangeOfFile changing(files_, locks_, *key);
+  const auto used = co_await use(file, TokenUse::kWrite);
+  if (!used) co_return used.error();
+  const FileKey key = used->file;
+  ChangeOfFile changing(files_, locks_, key);
   const auto attributes = co_await storage_.setattr(std::move(who), file, std::move(change));
   if (attributes) changing.ended_with(*attributes);
   co_return attributes;
@@ -66,12 +67,11 @@ CachingBackend::Awaitable<Attributes> CachingBackend::setattr(Credentials who, F
 
 CachingBackend::Awaitable<std::uint32_t> CachingBackend::access(Credentials who, FileHandle file,
                                                                 std::uint32_t wanted) {
-  const auto key = co_await key_of(file);
-  if (!key) co_return key.error();
-  const auto pinned = co_await pin(locks_, *key, TokenUse::kRead);
-  if (!pinned) co_return pinned.error();
-  if (const auto kept = files_.access(*key, generation(*key), who, wanted)) co_return *kept;
-  const auto look = files_.begin_look(*key, generation(*key));
+  const auto used = co_await use(file, TokenUse::kRead);
+  if (!used) co_return used.error();
+  const FileKey key = used->file;
+  if (const auto kept = files_.access(key, generation(key), who, wanted)) co_return *kept;
+  const auto look = files_.begin_look(key, generation(key));
   const auto granted = co_await storage_.access(who, file, wanted);
   if (granted) files_.keep_access(look, who, wanted, *granted);
   co_return granted;
@@ -97,11 +97,10 @@ CachingBackend::Awaitable<WriteResult> CachingBackend::write(Credentials who, Fi
                                                              std::uint64_t offset,
                                                              std::span<const std::uint8_t> data,
                                                              Stability stability) {
-  const auto key = co_await key_of(file);
-  if (!key) co_return key.error();
-  const auto pinned = co_await pin(locks_, *key, TokenUse::kWrite);
-  if (!pinned) co_return pinned.error();
-  const ChangeOfFile changing(files_, locks_, *key);
+  const auto used = co_await use(file, TokenUse::kWrite);
+  if (!used) co_return used.error();
+  const FileKey key = used->file;
+  const ChangeOfFile changing(files_, locks_, key);
   const auto result = co_await storage_.write(std::move(who), file, offset, data, stability);
   co_return result;
 }

@@ -80,7 +80,11 @@ class CachingBackend final : public Backend {
  private:
   /// From the entry that named it; else the storage is asked.
   Awaitable<FileKey> key_of(FileHandle file);
-  Awaitable<TokenPin> use(FileHandle file, TokenUse use);
+  struct InUse {
+    FileKey file;
+    TokenPin pin;
+  };
+  Awaitable<InUse> use(FileHandle file, TokenUse use);
 
   struct Resolved {
     FileKey directory;
@@ -93,7 +97,9 @@ class CachingBackend final : public Backend {
     std::vector<Resolved> places;  ///< one for each
   };
   Awaitable<NamesInUse> use_names(Credentials who, std::vector<Place> places);
-  /// Under the directory's token.
+  /// The storage's answer, kept. Under the directory's token, as the next.
+  Awaitable<Entry> ask_for_name(Credentials who, FileHandle directory, FileKey directory_key,
+                                std::string name);
   Awaitable<std::optional<FileHandle>> find(Credentials who, FileHandle directory,
                                             FileKey directory_key, std::string name);
   /// `call` makes `name`.

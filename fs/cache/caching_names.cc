@@ -2,8 +2,8 @@
 #include "fs/cache/caching_backend.h"
 #include "fs/cache/change_of_file.h"
 
-#include <algorithm>
 #include <cerrno>
+#include <set>
 #include <utility>
 
 namespace holdfast::fs {
@@ -21,21 +21,27 @@ bool is_gone(const ErrorCode& error) {
 
 CachingBackend::Awaitable<Entry> CachingBackend::lookup(Credentials who, FileHandle directory,
                                                         std::string name) {
-  const auto key = co_await key_of(directory);
-  if (!key) co_return key.error();
-  const auto pinned = co_await pin(locks_, *key, TokenUse::kRead);
-  if (!pinned) co_return pinned.error();
-  const auto kept = files_.name(*key, generation(*key), name);
+  const auto used = co_await use(directory, TokenUse::kRead);
+  if (!used) co_return used.error();
+  const FileKey key = used->file;
+  const auto kept = files_.name(key, generation(key), name);
   if (kept.state == KeptFiles::Name::State::kAbsent) co_return errno_code(ENOENT);
   if (kept.state == KeptFiles::Name::State::kPresent) {
     const auto attributes = co_await getattr(who, kept.child);
     if (attributes) co_return Entry{kept.child, *attributes};
     if (!is_gone(attributes.error())) co_return attributes.error();
-    files_.name_is_unknown(*key, name);  // changed behind our back
+    files_.name_is_unknown(key, name);  // changed behind our back
   }
-  const auto look = files_.begin_look(*key, generation(*key));
+  const auto entry = co_await ask_for_name(who, directory, key, name);
+  co_return entry;
+}
+
+CachingBackend::Awaitable<Entry> CachingBackend::ask_for_name(Credentials who, FileHandle directory,
+                                                              FileKey directory_key,
+                                                              std::string name) {
+  const auto look = files_.begin_look(directory_key, generation(directory_key));
   const std::uint64_t search = files_.begin_search();
-  const auto entry = co_await storage_.lookup(who, directory, name);
+  const auto entry = co_await storage_.lookup(std::move(who), directory, name);
   if (entry) {
     learn(search, *entry);
     files_.keep_name(look, name, entry->handle);
@@ -53,15 +59,9 @@ CachingBackend::Awaitable<std::optional<FileHandle>> CachingBackend::find(Creden
   const auto kept = files_.name(directory_key, generation(directory_key), name);
   if (kept.state == KeptFiles::Name::State::kAbsent) co_return Found{};
   if (kept.state == KeptFiles::Name::State::kPresent) co_return Found(kept.child);
-  const auto look = files_.begin_look(directory_key, generation(directory_key));
-  const auto entry = co_await storage_.lookup(std::move(who), directory, name);
-  if (entry) {
-    files_.identify(entry->handle, key_of_entry(*entry));
-    files_.keep_name(look, name, entry->handle);
-    co_return Found(entry->handle);
-  }
+  const auto entry = co_await ask_for_name(std::move(who), directory, directory_key, name);
+  if (entry) co_return Found(entry->handle);
   if (entry.error() != errno_code(ENOENT)) co_return entry.error();
-  files_.keep_absent(look, name);
   co_return Found{};
 }
 
@@ -69,21 +69,15 @@ CachingBackend::Awaitable<std::optional<FileHandle>> CachingBackend::find(Creden
 // the order of their keys: so it may take another turn.
 CachingBackend::Awaitable<CachingBackend::NamesInUse> CachingBackend::use_names(
     Credentials who, std::vector<Place> places) {
-  constexpr int kTurns =
-      4;  // somebody else changes the names all the time: the last answer will do
+  // Past these somebody else changes the names all the time, and the last answer will do.
+  constexpr int kTurns = 4;
   NamesInUse out;
-  std::vector<Wanted> wanted;
-  const auto add = [&](const FileKey& file) {
-    const auto same = [&](const Wanted& one) { return one.file == file; };
-    if (std::any_of(wanted.begin(), wanted.end(), same)) return false;
-    wanted.push_back({file, TokenUse::kWrite});
-    return true;
-  };
+  std::set<FileKey> wanted;
   for (const Place& place : places) {
     const auto directory = co_await key_of(place.directory);
     if (!directory) co_return directory.error();
     out.places.push_back({*directory, std::nullopt, std::nullopt});
-    add(*directory);
+    wanted.insert(*directory);
   }
   for (int turn = 0; turn < kTurns; ++turn) {
     out.pins.clear();
@@ -103,9 +97,9 @@ CachingBackend::Awaitable<CachingBackend::NamesInUse> CachingBackend::use_names(
       if (!file) co_return file.error();
       place.file = *file;
       place.handle = **child;
-      if (!add(*file)) continue;
-      if (const auto mode = locks_.try_pin(*file, TokenUse::kWrite, Urgency::kKernelWaits)) {
-        out.pins.emplace_back(locks_, *file, *mode);
+      if (!wanted.insert(*file).second) continue;
+      if (locks_.try_pin(*file, TokenUse::kWrite, Urgency::kKernelWaits)) {
+        out.pins.emplace_back(locks_, *file);
       } else {
         all = false;
       }
@@ -179,9 +173,9 @@ CachingBackend::Awaitable<Attributes> CachingBackend::link(Credentials who, File
   const auto directory_key = co_await key_of(directory);
   if (!key) co_return key.error();
   if (!directory_key) co_return directory_key.error();
-  std::vector<Wanted> wanted;
-  wanted.push_back({*key, TokenUse::kWrite});
-  wanted.push_back({*directory_key, TokenUse::kWrite});
+  std::set<FileKey> wanted;
+  wanted.insert(*key);
+  wanted.insert(*directory_key);
   const auto pins = co_await pin_all(locks_, std::move(wanted));
   if (!pins) co_return pins.error();
   ChangeOfFile of_file(files_, locks_, *key);
@@ -255,11 +249,10 @@ CachingBackend::Awaitable<DirectoryPage> CachingBackend::readdir(Credentials who
                                                                  std::uint64_t cookie,
                                                                  std::uint64_t verifier,
                                                                  std::uint32_t bytes_max) {
-  const auto key = co_await key_of(directory);
-  if (!key) co_return key.error();
-  const auto pinned = co_await pin(locks_, *key, TokenUse::kRead);
-  if (!pinned) co_return pinned.error();
-  const auto look = files_.begin_look(*key, generation(*key));
+  const auto used = co_await use(directory, TokenUse::kRead);
+  if (!used) co_return used.error();
+  const FileKey key = used->file;
+  const auto look = files_.begin_look(key, generation(key));
   const std::uint64_t search = files_.begin_search();
   auto page = co_await storage_.readdir(std::move(who), directory, cookie, verifier, bytes_max);
   if (!page) co_return page;

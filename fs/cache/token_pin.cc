@@ -1,6 +1,6 @@
 #include "fs/cache/token_pin.h"
 
-#include <algorithm>
+#include <utility>
 
 namespace asio = boost::asio;
 
@@ -8,22 +8,18 @@ namespace holdfast::fs {
 
 // Nearly all that asks comes from the kernel with something locked, and what does not ends soon.
 asio::awaitable<Result<TokenPin>> pin(LockService& locks, FileKey file, TokenUse use) {
-  if (const auto mode = locks.try_pin(file, use, Urgency::kKernelWaits)) {
-    co_return TokenPin(locks, file, *mode);
-  }
+  if (locks.try_pin(file, use, Urgency::kKernelWaits)) co_return TokenPin(locks, file);
   const auto mode = co_await locks.pin(file, use, Urgency::kKernelWaits, nullptr);
   if (!mode) co_return mode.error();
-  co_return TokenPin(locks, file, *mode);
+  co_return TokenPin(locks, file);
 }
 
 asio::awaitable<Result<std::vector<TokenPin>>> pin_all(LockService& locks,
-                                                       std::vector<Wanted> wanted) {
-  std::sort(wanted.begin(), wanted.end(),
-            [](const Wanted& one, const Wanted& other) { return one.file < other.file; });
+                                                       std::set<FileKey> files) {
   std::vector<TokenPin> pins;
-  pins.reserve(wanted.size());
-  for (const Wanted& one : wanted) {
-    auto pinned = co_await pin(locks, one.file, one.use);
+  pins.reserve(files.size());
+  for (const FileKey& file : files) {
+    auto pinned = co_await pin(locks, file, TokenUse::kWrite);
     if (!pinned) co_return pinned.error();
     pins.push_back(std::move(*pinned));
   }

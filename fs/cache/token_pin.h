@@ -5,6 +5,7 @@
 
 #include "fs/lock/lock_service.h"
 
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -15,8 +16,8 @@ namespace holdfast::fs {
 class TokenPin {
  public:
   TokenPin() = default;
-  TokenPin(LockService& locks, const FileKey& file, TokenMode mode)
-      : locks_(&locks), file_(file), mode_(mode) {}
+  /// Of `file`, which is pinned.
+  TokenPin(LockService& locks, const FileKey& file) : locks_(&locks), file_(file) {}
   TokenPin(TokenPin&& other) noexcept { swap(other); }
   TokenPin& operator=(TokenPin&& other) noexcept {
     TokenPin old(std::move(*this));
@@ -28,29 +29,22 @@ class TokenPin {
   ~TokenPin() {
     if (locks_ != nullptr) locks_->unpin(file_);
   }
-  [[nodiscard]] TokenMode mode() const { return mode_; }
 
  private:
   void swap(TokenPin& other) {
     std::swap(locks_, other.locks_);
     std::swap(file_, other.file_);
-    std::swap(mode_, other.mode_);
   }
   LockService* locks_ = nullptr;
   FileKey file_;
-  TokenMode mode_ = TokenMode::kNone;
 };
 
 /// Returns with the right to use `file`, when the mount is entitled. At once if the token is here.
 [[nodiscard]] boost::asio::awaitable<Result<TokenPin>> pin(LockService& locks, FileKey file,
                                                            TokenUse use);
 
-struct Wanted {
-  FileKey file;
-  TokenUse use = TokenUse::kRead;
-};
-/// Several, in the order of their keys, so that no two mounts wait for each other. No file twice.
+/// Several, for a change, in the order of their keys, so that no two mounts wait for each other.
 [[nodiscard]] boost::asio::awaitable<Result<std::vector<TokenPin>>> pin_all(
-    LockService& locks, std::vector<Wanted> wanted);
+    LockService& locks, std::set<FileKey> files);
 
 }  // namespace holdfast::fs

@@ -1,15 +1,13 @@
 #include "fs/fuse/caller.h"
 
+#include "fs/fuse/proc.h"
 #include "holdfast/base/unique_fd.h"
 
 #include <algorithm>
 #include <array>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <string>
 #include <string_view>
-#include <system_error>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -56,7 +54,7 @@ Credentials CallerGroups::credentials(fuse_req_t request) {
 
 std::optional<OwnerKind> owner_kind_of_blocked(pid_t tid) {
   if (tid <= 0) return OwnerKind::kUnchecked;
-  const std::string path = "/proc/" + std::to_string(tid) + "/syscall";
+  const std::string path = proc_path(tid, "syscall");
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::array<char, 256> text{};
   if (!file || ::read(file.get(), text.data(), text.size() - 1) <= 0) return OwnerKind::kUnchecked;
@@ -69,25 +67,6 @@ std::optional<OwnerKind> owner_kind_of_blocked(pid_t tid) {
   std::strtoull(at, &at, 16);
   const unsigned long long command = std::strtoull(at, &at, 16);
   return command == F_SETLKW ? OwnerKind::kPosix : OwnerKind::kUnchecked;
-}
-
-std::optional<pid_t> process_of(pid_t tid) {
-  if (tid <= 0) return std::nullopt;
-  std::ifstream status("/proc/" + std::to_string(tid) + "/status");
-  constexpr std::string_view kName = "Tgid:";
-  for (std::string line; std::getline(status, line);) {
-    if (line.starts_with(kName)) return std::atoi(line.c_str() + kName.size());
-  }
-  return std::nullopt;
-}
-
-bool is_ending(pid_t tid) {
-  const auto process = process_of(tid);
-  if (!process) return true;
-  std::error_code failed;
-  const std::filesystem::directory_iterator files("/proc/" + std::to_string(*process) + "/fd",
-                                                  failed);
-  return failed || files == std::filesystem::directory_iterator();
 }
 
 }  // namespace holdfast::fs

@@ -41,11 +41,4 @@ class CallerGroups {
 /// still runs (it has sent the request and is on its way to sleep), so look again a little later.
 [[nodiscard]] std::optional<OwnerKind> owner_kind_of_blocked(pid_t tid);
 
-/// The process that thread `tid` belongs to; nothing if it has ended or cannot be seen.
-[[nodiscard]] std::optional<pid_t> process_of(pid_t tid);
-
-/// The process of thread `tid` has ended, or is ending and has no files any more: nobody can say
-/// which ones it had.
-[[nodiscard]] bool is_ending(pid_t tid);
-
 }  // namespace holdfast::fs

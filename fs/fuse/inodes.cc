@@ -13,10 +13,12 @@ InodePointer Operations::known(const FileHandle& handle, const Attributes& attri
 }
 
 void Operations::forget(NodeId node, std::uint64_t count) {
-  const std::weak_ptr<Inode> inode = inodes_.find(node);
-  const auto key = cache_ != nullptr && !inode.expired() ? inode.lock()->key : FileKey{};
+  auto inode = cache_ == nullptr ? nullptr : inodes_.find(node);
   inodes_.forget(node, count);
-  if (cache_ == nullptr || !inode.expired()) return;
+  if (!inode) return;
+  const FileKey key = inode->key;
+  const std::weak_ptr<Inode> left = std::exchange(inode, nullptr);
+  if (!left.expired()) return;
   by_key_.erase(key);
   locks_.forgotten(key);
 }

@@ -1,6 +1,7 @@
 // The lease ends, and locks are lost: what stops, what dies, what goes on.
 #include "fs/core/derived_key.h"
 #include "fs/fuse/operations.h"
+#include "fs/fuse/proc.h"
 #include "holdfast/base/log.h"
 
 #include <set>

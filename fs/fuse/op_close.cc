@@ -1,5 +1,6 @@
 #include "fs/fuse/close_job.h"
 #include "fs/fuse/operations.h"
+#include "fs/fuse/proc.h"
 #include "holdfast/base/log.h"
 
 #include <boost/asio/redirect_error.hpp>

@@ -10,14 +10,6 @@
 #include <utility>
 
 namespace holdfast::fs {
-namespace {
-
-// Entries of one request: it must fit into a usual frame.
-constexpr std::size_t kPushMax = 128;
-constexpr std::size_t kAssertMax = 512;
-
-}  // namespace
-
 void ClientCore::append(TokenEffects said, ClientEffects& effects) {
   for (auto& one : said)
     std::visit([&](auto& effect) { effects.emplace_back(effect); }, one);
@@ -175,9 +167,9 @@ void ClientCore::release(const FileKey& file, TokenMode keep, ClientEffects& eff
 
 void ClientCore::push_locks(const FileKey& file, ClientEffects& effects) {
   const std::vector<HeldLock> locks = held_.locks_of(file);
-  for (std::size_t done = 0; done < locks.size(); done += kPushMax) {
+  for (std::size_t done = 0; done < locks.size(); done += kPushLocksMax) {
     PushLocks push{file, agent_->name(file), {}};
-    const std::size_t end = std::min(locks.size(), done + kPushMax);
+    const std::size_t end = std::min(locks.size(), done + kPushLocksMax);
     push.locks.assign(locks.begin() + static_cast<std::ptrdiff_t>(done),
                       locks.begin() + static_cast<std::ptrdiff_t>(end));
     send_background(std::move(push), effects);
@@ -190,9 +182,9 @@ void ClientCore::push_locks(const FileKey& file, ClientEffects& effects) {
 
 void ClientCore::assert_tokens(const FileKey& cover, const std::vector<HeldToken>& tokens,
                                ClientEffects& effects) {
-  for (std::size_t done = 0; done < tokens.size(); done += kAssertMax) {
+  for (std::size_t done = 0; done < tokens.size(); done += kTokenAssertMax) {
     TokenAssert part{cover, agent_->name(cover), {}};
-    const std::size_t end = std::min(tokens.size(), done + kAssertMax);
+    const std::size_t end = std::min(tokens.size(), done + kTokenAssertMax);
     part.tokens.assign(tokens.begin() + static_cast<std::ptrdiff_t>(done),
                        tokens.begin() + static_cast<std::ptrdiff_t>(end));
     const std::vector<HeldToken> named = part.tokens;
