@@ -50,6 +50,7 @@ fs::MountOptions filesystem_options(const MountSettings& settings) {
   out.read_only = settings.options.read_only;
   out.allow_other = settings.options.allow_other.value_or(::geteuid() == 0);
   out.kernel_options = settings.options.kernel_options;
+  out.keep = true;
   return out;
 }
 
@@ -167,6 +168,7 @@ class Life {
     options.counters = counters_.get();
     if (guard_) options.on_deadline = [this](Instant at) { guard_->deadline(at); };
     options.start_patience = settings_.options.lockd_wait;
+    options.tokens = fs::TokenLimits{.through = settings_.options.cache == CacheChoice::kNone};
     options.on_progress = [this](std::string_view line) { reporter_.progress(line); };
     auto client = std::make_unique<fs::LockClient>(io_.get_executor(), std::move(options));
     auto started = co_await client->start();
