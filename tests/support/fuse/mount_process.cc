@@ -43,8 +43,8 @@ MountProcess::MountProcess(const std::string& directory, const std::string& lock
 }
 
 MountProcess::~MountProcess() {
-  ::kill(pid_, SIGKILL);
-  ::kill(pid_, SIGCONT);
+  signal_process(pid_, SIGKILL);
+  signal_process(pid_, SIGCONT);
   ::waitpid(pid_, nullptr, 0);
   ::umount2(directory_.c_str(), MNT_DETACH);
 }
