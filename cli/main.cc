@@ -3,6 +3,7 @@
 #include "cli/admin/admin.h"
 #include "cli/admin/break.h"
 #include "cli/bench/bench.h"
+#include "cli/bench/fs/fs.h"
 #include "cli/mount/command.h"
 #include "cli/torture/torture.h"
 #include "fs/guard/channel.h"
@@ -42,7 +43,7 @@ int run(int argc, char** argv) {
   cli::register_sessions(app, exit_code);
   cli::register_break(app, exit_code);
   torture::register_torture(app, exit_code);
-  bench::register_bench(app, exit_code);
+  bench::fs::register_fs(bench::register_bench(app, exit_code), exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

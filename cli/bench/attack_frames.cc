@@ -120,7 +120,8 @@ void attack_versions(const wire::TcpAddress& lockd, AttackCounts& counts) {
   for (;;) {
     AttackPeer peer(lockd);
     Hello hello;
-    hello.version_min = hello.version_max = static_cast<std::uint32_t>(2 + below(random, 1000));
+    hello.version_min = hello.version_max =
+        static_cast<std::uint32_t>(kProtocolVersion + 1 + below(random, 1000));
     if (!peer.connected() || !peer.send(ClientMessage(hello))) continue;
     peer.wait_closed();
     ++counts.done;

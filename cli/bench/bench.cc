@@ -96,7 +96,7 @@ Report run_bench(const Options& options,
   return report;
 }
 
-void register_bench(CLI::App& app, int& exit_code) {
+CLI::App& register_bench(CLI::App& app, int& exit_code) {
   auto options = std::make_shared<Options>();
   auto* bench = app.add_subcommand("bench", "Put load on a part of Holdfast and measure it");
   bench->require_subcommand(1);
@@ -123,6 +123,7 @@ void register_bench(CLI::App& app, int& exit_code) {
       "Exit code: 0 lockd stayed right (order, no expiry, nothing lost), however fast; 1 it did "
       "not; 2 wrong usage or an unfit machine.");
   command->callback([options, &exit_code] { exit_code = run_and_print(*options); });
+  return *bench;
 }
 
 }  // namespace holdfast::bench

@@ -18,8 +18,8 @@ inline constexpr int kExitWrong = 1;
 inline constexpr int kExitUsage = 2;
 
 /// Adds the sub-command to `app`. When it was chosen, parsing runs it and sets `exit_code`, which
-/// must outlive the parse.
-void register_bench(CLI::App& app, int& exit_code);
+/// must outlive the parse. Returns `bench`, for the other kinds of load.
+CLI::App& register_bench(CLI::App& app, int& exit_code);
 
 /// Runs the chosen scenarios one after another; `on_done` gets each as it ends. Throws SetupError
 /// (own_lockd.h) when the machine or the options are not fit.

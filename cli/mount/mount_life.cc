@@ -5,6 +5,7 @@
 #include "cli/mount/presence.h"
 #include "cli/mount/storage.h"
 #include "fs/backend/nfs3/options.h"
+#include "fs/counters/counters.h"
 #include "fs/fuse/filesystem.h"
 #include "fs/guard/socket_guard.h"
 #include "fs/lock/lock_client.h"
@@ -12,6 +13,7 @@
 #include "holdfast/task/group.h"
 
 #include <csignal>
+#include <filesystem>
 #include <memory>
 #include <utility>
 
@@ -48,6 +50,7 @@ fs::MountOptions filesystem_options(const MountSettings& settings) {
   out.read_only = settings.options.read_only;
   out.allow_other = settings.options.allow_other.value_or(::geteuid() == 0);
   out.kernel_options = settings.options.kernel_options;
+  out.keep = true;
   return out;
 }
 
@@ -92,6 +95,7 @@ class Life {
         log::info("mount.stopping", "signal={}", signal);
         filesystem_->request_unmount();
       } else {
+        counters_.reset();    // the file
         ::_exit(kExitMount);  // still starting: nothing is mounted, no lock is held
       }
     }
@@ -101,17 +105,23 @@ class Life {
  private:
   asio::awaitable<Done> begin() {
     if (auto guarded = begin_guard(); !guarded) co_return guarded;
-    auto storage = co_await open_storage(io_.get_executor(), settings_, guard_.get());
+    begin_counters();
+    auto storage =
+        co_await open_storage(io_.get_executor(), settings_, guard_.get(), counters_.get());
     if (!storage) co_return storage.error();
     backend_ = std::move(*storage);
     auto volume = co_await identify_volume(*backend_, settings_);
     if (!volume) co_return volume.error();
     auto locks = co_await begin_locks(*volume);
     if (!locks) co_return locks;
-    const auto options = filesystem_options(settings_);
+    auto options = filesystem_options(settings_);
+    options.counters = counters_.get();
     filesystem_ = std::make_unique<fs::Filesystem>(io_, *backend_, *client_, options);
     auto mounted = co_await filesystem_->mount(settings_.mountpoint);
-    if (mounted) co_return boost::system::in_place_value;
+    if (mounted) {
+      publish_counters();
+      co_return boost::system::in_place_value;
+    }
     filesystem_.reset();
     co_return Failure{
         kExitMount,
@@ -155,8 +165,10 @@ class Life {
     options.pid = static_cast<std::uint32_t>(::getpid());
     if (std::holds_alternative<NfsSource>(settings_.source))
       options.write_life = fs::nfs3::Options::kUnackedMax;
+    options.counters = counters_.get();
     if (guard_) options.on_deadline = [this](Instant at) { guard_->deadline(at); };
     options.start_patience = settings_.options.lockd_wait;
+    options.tokens = fs::TokenLimits{.through = settings_.options.cache == CacheChoice::kNone};
     options.on_progress = [this](std::string_view line) { reporter_.progress(line); };
     auto client = std::make_unique<fs::LockClient>(io_.get_executor(), std::move(options));
     auto started = co_await client->start();
@@ -165,13 +177,23 @@ class Life {
     co_return boost::system::in_place_value;
   }
 
-  /// For benchmarks and for people who wonder: what this mount has asked of others so far.
+  void begin_counters() {
+    std::error_code ignored;  // then the counters say so
+    std::filesystem::create_directories(runtime_directory(), ignored);
+    counters_ = std::make_unique<fs::counters::Counters>(runtime_directory());
+  }
+
+  void publish_counters() {
+    const auto published = counters_->publish(filesystem_->connection());
+    if (published) return;
+    log::warn("mount.counters_hidden",
+              "directory={} error=\"{}\" note=\"holdfast bench cannot count this mount's calls\"",
+              runtime_directory(), published.error().message());
+  }
+
+  /// For people who wonder what this mount has asked of others so far.
   void log_counters() const {
-    if (!client_ || !backend_) return;
-    std::string line = fmt::format("lockd={}", client_->core().requests_numbered());
-    for (const fs::CallCount& one : backend_->call_counts())
-      line += fmt::format(" nfs.{}={}", one.call, one.count);
-    log::info("mount.counters", "{}", line);
+    if (counters_) log::info("mount.counters", "{}", counters_->text());
   }
 
   asio::awaitable<void> end() {
@@ -187,6 +209,7 @@ class Life {
   Reporter& reporter_;
   asio::signal_set signals_;
   // Built in this order, destroyed in reverse.
+  std::unique_ptr<fs::counters::Counters> counters_;
   std::unique_ptr<fs::guard::SocketGuard> guard_;
   std::unique_ptr<fs::Backend> backend_;
   std::unique_ptr<EmbeddedServer> embedded_;

@@ -86,6 +86,12 @@ Done parse_log(std::string_view value, MountOptions& options) {
   return {};
 }
 
+Done parse_cache(std::string_view value, MountOptions& options) {
+  if (value != "none" && value != "tokens") return bad_value("cache", value, "none or tokens");
+  options.cache = value == "none" ? CacheChoice::kNone : CacheChoice::kTokens;
+  return {};
+}
+
 Done milliseconds(std::string_view name, std::string_view value, unsigned unit,
                   std::chrono::milliseconds& out) {
   std::optional<unsigned> count;
@@ -117,6 +123,7 @@ Done parse_valued(std::string_view name, std::string_view value, MountOptions& o
     return {};
   }
   if (name == "log") return parse_log(value, options);
+  if (name == "cache") return parse_cache(value, options);
   if (name == "vers" || name == "nfsvers") {
     if (value != "3") return bad_value(name, value, "3: it is the only version so far");
     return {};

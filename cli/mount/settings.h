@@ -24,6 +24,12 @@ struct EmbeddedLockd {};
 using SharedLockd = std::vector<wire::Address>;
 using LockdChoice = std::variant<EmbeddedLockd, SharedLockd>;
 
+/// -o cache=…: what this mount keeps of the storage (docs/tokens.md).
+enum class CacheChoice {
+  kNone,    ///< nothing: everything is asked for and written through, every lock is lockd's
+  kTokens,  ///< what tokens allow
+};
+
 /// -o log=…
 struct LogTarget {
   enum class Kind { kDefault, kFile, kJournal, kStderr } kind = Kind::kDefault;
@@ -38,6 +44,7 @@ struct MountOptions {
   std::optional<std::uint32_t> wsize;
   std::optional<unsigned> nconnect;
   bool soft = false;
+  CacheChoice cache = CacheChoice::kNone;
   std::optional<std::chrono::milliseconds> timeo;
   std::optional<VolumeId> volume_id;
   std::chrono::milliseconds lockd_wait{0};  ///< keep trying this long while lockd is unreachable

@@ -77,7 +77,8 @@ Failure volume_failure(const ErrorCode& error, const MountSettings& settings,
 }  // namespace
 
 asio::awaitable<OpenedStorage> open_storage(asio::any_io_executor executor, MountSettings settings,
-                                            fs::guard::SocketGuard* guard) {
+                                            fs::guard::SocketGuard* guard,
+                                            fs::counters::Counters* counters) {
   if (const auto* directory = std::get_if<DirectorySource>(&settings.source)) {
     auto backend = fs::make_dir_backend(executor, directory->path);
     if (backend) co_return std::move(*backend);
@@ -89,6 +90,7 @@ asio::awaitable<OpenedStorage> open_storage(asio::any_io_executor executor, Moun
   const auto& source = std::get<NfsSource>(settings.source);
   auto options = nfs_options(source, settings.options);
   options.guard = guard;
+  options.counters = counters;
   auto outcome = co_await fs::nfs3::Nfs3Backend::mount(executor, options);
   if (!outcome.backend)
     co_return Failure{kExitMount, outcome.failure.text, nfs_hint(outcome.failure.code, source)};

@@ -4,6 +4,7 @@
 #include "cli/mount/failure.h"
 #include "cli/mount/settings.h"
 #include "fs/backend/backend.h"
+#include "fs/counters/counters.h"
 #include "fs/guard/socket_guard.h"
 
 #include <memory>
@@ -16,9 +17,10 @@ namespace holdfast::cli {
 
 using OpenedStorage = boost::system::result<std::unique_ptr<fs::Backend>, Failure>;
 
-/// `guard` is for sockets and may be null; it outlives the storage.
+/// `guard` is for sockets and may be null; both outlive the storage.
 [[nodiscard]] boost::asio::awaitable<OpenedStorage> open_storage(
-    boost::asio::any_io_executor executor, MountSettings settings, fs::guard::SocketGuard* guard);
+    boost::asio::any_io_executor executor, MountSettings settings, fs::guard::SocketGuard* guard,
+    fs::counters::Counters* counters);
 
 /// Finds or makes the volume's marker.
 [[nodiscard]] boost::asio::awaitable<boost::system::result<VolumeId, Failure>> identify_volume(

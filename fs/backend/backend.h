@@ -97,8 +97,6 @@ class Backend {
   /// How often so far the storage may have restarted without telling, and forgotten what was not
   /// stable: connections lost. Counted before an answer of the storage's next life is given.
   [[nodiscard]] virtual std::uint64_t interruptions() const { return 0; }
-  /// Calls made so far by kind, without repeats; empty where nobody counts.
-  [[nodiscard]] virtual std::vector<CallCount> call_counts() const { return {}; }
 
   /// Drops connections at once, discarding what is queued: called when the mount's lease has run
   /// out, so that no write of ours is sent later (I2). Calls in flight wait and are sent again

@@ -126,12 +126,6 @@ struct FilesystemStat {
   std::uint64_t total_files = 0, free_files = 0, available_files = 0;
 };
 
-/// How often a call went out since the start; for people and benchmarks.
-struct CallCount {
-  std::string_view call;  ///< static text: "READ"
-  std::uint64_t count = 0;
-};
-
 struct FilesystemLimits {
   std::uint32_t read_max =
       0;  ///< bytes of one READ, already clamped to what this backend can carry

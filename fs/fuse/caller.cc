@@ -1,5 +1,6 @@
 #include "fs/fuse/caller.h"
 
+#include "fs/fuse/proc.h"
 #include "holdfast/base/unique_fd.h"
 
 #include <algorithm>
@@ -53,7 +54,7 @@ Credentials CallerGroups::credentials(fuse_req_t request) {
 
 std::optional<OwnerKind> owner_kind_of_blocked(pid_t tid) {
   if (tid <= 0) return OwnerKind::kUnchecked;
-  const std::string path = "/proc/" + std::to_string(tid) + "/syscall";
+  const std::string path = proc_path(tid, "syscall");
   const UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   std::array<char, 256> text{};
   if (!file || ::read(file.get(), text.data(), text.size() - 1) <= 0) return OwnerKind::kUnchecked;

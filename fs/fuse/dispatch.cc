@@ -158,7 +158,7 @@ void on_write(fuse_req_t r, fuse_ino_t node, const char* data, size_t size, off_
 
 void on_flush(fuse_req_t r, fuse_ino_t node, fuse_file_info* file) {
   ops(r).start("flush", ops(r).flush(DoneReply(r), NodeId{node}, handle_of(file),
-                                     OwnerId{file->lock_owner}));
+                                     OwnerId{file->lock_owner}, fuse_req_ctx(r)->pid));
 }
 
 void on_release(fuse_req_t r, fuse_ino_t node, fuse_file_info* file) {

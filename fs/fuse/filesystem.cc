@@ -1,5 +1,6 @@
 #include "fs/fuse/filesystem.h"
 
+#include "fs/cache/caching_backend.h"
 #include "fs/fuse/dispatch.h"
 #include "fs/fuse/notifier.h"
 #include "fs/fuse/operations.h"
@@ -20,8 +21,9 @@ struct Filesystem::State {
       : options(std::move(mount_options)),
         loop(context.get_executor()),
         locks(lock_service),
-        operations(loop, storage, lock_service, options),
-        session(loop, options.background_max),
+        cache(options.keep ? std::make_unique<CachingBackend>(storage, lock_service) : nullptr),
+        operations(loop, cache ? *cache : storage, cache.get(), lock_service, options),
+        session(loop, options.background_max, options.counters),
         notifier(loop, {.drop_pages = [this](NodeId node) { session.drop_pages(node); },
                         .adopt_size = [this](NodeId node) { return session.adopt_size(node); }}),
         deadline(loop),
@@ -37,6 +39,7 @@ struct Filesystem::State {
   const MountOptions options;
   const asio::any_io_executor loop;
   LockService& locks;
+  const std::unique_ptr<CachingBackend> cache;
   SessionUser user;
   Operations operations;
   Session session;
@@ -81,6 +84,12 @@ asio::awaitable<Result<void>> Filesystem::mount(std::string path) {
     if (loss.everything) return state.operations.lost();
     state.operations.lost_files(loss.files);
   };
+  listener.drain = [&state](const FileKey& file, TokenMode keep, std::uint64_t round) {
+    state.operations.drain(file, keep, round);
+  };
+  listener.tokens_lost = [&state](const std::vector<FileKey>& files) {
+    state.operations.tokens_lost(files);
+  };
   state.locks.listen(std::move(listener));
   Result<void> ready = co_await state.operations.prepare();
   if (ready) {
@@ -115,6 +124,10 @@ asio::awaitable<void> Filesystem::run() {
   state.deadline.cancel();
   co_await state.end(state.options.close_wait_max);
   log::info("fuse.unmounted", "source={}", state.options.fsname);
+}
+
+const std::string& Filesystem::connection() const {
+  return state_->session.connection();
 }
 
 void Filesystem::request_unmount() {

@@ -17,6 +17,7 @@
 /// kernel (docs/filesystem.md, "Threads"). `backend`, `locks` and `loop` outlive it.
 
 #include "fs/backend/backend.h"
+#include "fs/counters/counters.h"
 #include "fs/lock/lock_service.h"
 #include "holdfast/base/result.h"
 
@@ -35,6 +36,9 @@ struct MountOptions {
   std::string fsname = "holdfast";  ///< first column of /proc/mounts: "nas:/export", "/srv/data"
   bool allow_other = true;          ///< other users than the mounting one; needs root
   bool read_only = false;
+  /// Keeps what the tokens of `locks` allow (docs/tokens.md). False: everything is used as under
+  /// CW.
+  bool keep = false;
   /// Further options passed to the kernel or libfuse as they are: "nosuid", "nodev", "noexec".
   std::vector<std::string> kernel_options;
   /// Requests the kernel may send ahead in the background (readahead, RELEASE); libfuse's 12 is too
@@ -49,6 +53,8 @@ struct MountOptions {
   /// How long request_unmount() waits for files still in use before it cuts the connection to the
   /// kernel.
   std::chrono::milliseconds unmount_wait_max{10'000};
+  /// The kernel's requests are counted there; null: nowhere. Outlives the filesystem.
+  counters::Counters* counters = nullptr;
 };
 
 class Filesystem {
@@ -71,6 +77,8 @@ class Filesystem {
   /// Takes the mount out of the tree at once (lazily: open files stay usable up to
   /// unmount_wait_max); run() returns after it. Harmless if repeated or already unmounted.
   void request_unmount();
+  /// The connection's number: the minor device number of the mount. Empty before mount().
+  [[nodiscard]] const std::string& connection() const;
 
  private:
   struct State;

@@ -50,6 +50,8 @@ struct WalState {
   JournalKind journal = JournalKind::kUnknown;
   bool claimed = false;
   std::uint64_t generation = 0;  ///< grows when what we know became void
+  std::uint64_t kept_under = 0;  ///< nobody locks it, but `journal` is good under this generation
+                                 ///< of the database's token
   std::weak_ptr<Inode> index;
 };
 
@@ -63,14 +65,18 @@ struct Inode {
   const FileType type;
 
   KernelPages pages;
+  std::uint64_t pages_of = 0;  ///< all pages that the kernel has were read under this generation
+                               ///< of the token (Operations::generation); 0 = of any
   KernelSize kernel_size;
   LockBook book;
   LockOrder order;
   /// Made at the first write. Shared with the operations that use it: one that lost its session is
   /// replaced while they end.
   std::shared_ptr<InodeWriter> writer;
-  pid_t last_writer = 0;    ///< the thread; 0 = the kernel
-  std::uint32_t opens = 0;  ///< open handles, and OPENs being answered
+  pid_t last_writer = 0;            ///< the thread; 0 = the kernel
+  std::uint64_t written_under = 0;  ///< the generation of the token at the last write
+  Credentials written_by;           ///< who makes it stable if nobody asks
+  std::uint32_t opens = 0;          ///< open handles, and OPENs being answered
   std::optional<SillyPlace> silly;
   WalState wal;
   std::unique_ptr<WalIndex> wal_index;  ///< set = virtual
@@ -88,6 +94,7 @@ struct Handle {
   InodePointer inode;
   Credentials who;               ///< who opened it: writeback comes without a caller
   ErrorCursor errors;            ///< write errors already reported to this handle
+  pid_t locked_by = 0;           ///< the thread that set the last exclusive lock through it
   bool poisoned = false;         ///< its inode's locks were lost (I6)
   bool poison_reported = false;  ///< fsync or close said so once
 };

@@ -4,10 +4,28 @@
 namespace holdfast::fs {
 
 InodePointer Operations::known(const FileHandle& handle, const Attributes& attributes) {
-  return inodes_.find_or_make(handle, [&](NodeId node) {
-    return std::make_shared<Inode>(node, handle, FileKey{attributes.fileid, handle.hash()},
-                                   attributes.type);
+  const FileKey key{attributes.fileid, handle.hash()};
+  const auto inode = inodes_.find_or_make(handle, [&](NodeId node) {
+    return std::make_shared<Inode>(node, handle, key, attributes.type);
   });
+  if (cache_ != nullptr) by_key_[key] = inode;
+  return inode;
+}
+
+void Operations::forget(NodeId node, std::uint64_t count) {
+  auto inode = cache_ == nullptr ? nullptr : inodes_.find(node);
+  inodes_.forget(node, count);
+  if (!inode) return;
+  const FileKey key = inode->key;
+  const std::weak_ptr<Inode> left = std::exchange(inode, nullptr);
+  if (!left.expired()) return;
+  by_key_.erase(key);
+  locks_.forgotten(key);
+}
+
+InodePointer Operations::find_key(const FileKey& file) const {
+  const auto found = by_key_.find(file);
+  return found == by_key_.end() ? nullptr : found->second.lock();
 }
 
 Attributes Operations::present(const Inode& inode, Attributes attributes) const {
@@ -34,12 +52,15 @@ Attributes Operations::attributes_of(const Inode& virtual_file) {
   return out;
 }
 
-fuse_entry_param Operations::entry_param(Inode& inode, const Attributes& attributes) {
+// Names are asked for at each use, and answered from what is kept: a name that the kernel keeps
+// could only be taken back with its directory locked (docs/filesystem.md, "Kept under a token").
+fuse_entry_param Operations::entry_param(Inode& inode, const Attributes& attributes) const {
   inode.kernel_size.told(attributes.size);
   fuse_entry_param entry{};
   entry.ino = inode.node.value;
   entry.attr = to_stat(attributes);
-  return entry;  // timeouts 0: names and attributes are asked for at each use (mode CW)
+  entry.attr_timeout = attributes_last(inode);
+  return entry;
 }
 
 void Operations::answer_entry(EntryReply& reply, const InodePointer& inode,
@@ -63,11 +84,12 @@ HandlePointer Operations::add_handle(InodePointer inode, Credentials who) {
   return handle;
 }
 
-std::shared_ptr<InodeWriter> Operations::writer_of(Inode& inode) {
-  if (!inode.writer) {
-    inode.writer = std::make_shared<InodeWriter>(loop_, backend_, budget_, inode.handle);
+std::shared_ptr<InodeWriter> Operations::writer_of(const InodePointer& inode) {
+  if (!inode->writer) {
+    inode->writer = std::make_shared<InodeWriter>(loop_, backend_, budget_, inode->handle);
   }
-  return inode.writer;
+  unstable_.insert(inode);
+  return inode->writer;
 }
 
 ErrorCode Operations::take_poison(Handle& handle) {

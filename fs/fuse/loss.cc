@@ -1,6 +1,7 @@
 // The lease ends, and locks are lost: what stops, what dies, what goes on.
 #include "fs/core/derived_key.h"
 #include "fs/fuse/operations.h"
+#include "fs/fuse/proc.h"
 #include "holdfast/base/log.h"
 
 #include <set>
@@ -40,11 +41,13 @@ void Operations::lost() {
   Inodes inodes;
   std::set<FileKey> appends;
   for (const auto& [id, handle] : handles_) {
-    if (lock_held_around(*handle->inode)) inodes.insert(handle->inode);
+    if (lock_held_around(*handle->inode) || unstable_under_token(*handle->inode))
+      inodes.insert(handle->inode);
     appends.insert(derive(handle->inode->key, DerivedKey::kAppend));
   }
   poison(inodes);
   cancel_changes(inodes, appends);
+  drop_kept({});
   life_locked_ = false;
   log::error("fuse.session_lost", "files_poisoned={}", inodes.size());
   start("resume", resume_when_entitled());
@@ -60,7 +63,7 @@ void Operations::lost_files(const std::vector<FileKey>& files) {
     const auto index = inode->wal.index.lock();
     const bool ours = gone.contains(inode->key) || (index && gone.contains(index->key)) ||
                       (inode->wal_index && gone.contains(inode->wal_index->database->key));
-    if (ours && lock_held_around(*inode)) inodes.insert(inode);
+    if (ours && (lock_held_around(*inode) || unstable_under_token(*inode))) inodes.insert(inode);
   }
   poison(inodes);
   // What lockd did not give away, but nobody here will use any more.
@@ -72,6 +75,7 @@ void Operations::lost_files(const std::vector<FileKey>& files) {
     start("lost.release", release_lost(request));
   }
   cancel_changes(inodes, gone);
+  drop_kept(files);
   // The next silly rename takes it again, or another life if somebody is cleaning up behind us.
   if (gone.contains(derive(FileKey{0, life_}, DerivedKey::kLife))) life_locked_ = false;
   log::error("fuse.locks_lost", "files={} files_poisoned={}", files.size(), inodes.size());
@@ -110,12 +114,14 @@ void Operations::poison(Inodes& inodes) {
 }
 
 // A journal, say, written under the lost lock: sent again later (after a restart of the server) it
-// would end up in what is another node's journal by then.
+// would end up in what is another node's journal by then. A program that is being killed shows no
+// files any more, while its closes still run: what it did not make stable goes with the lock that
+// it may have had.
 void Operations::add_unstable_of_losers(Inodes& inodes) {
-  for (const auto& [id, handle] : handles_) {
-    const InodePointer& inode = handle->inode;
+  for (const auto& inode : unstable_) {
     if (inodes.contains(inode) || !inode->writer || !inode->writer->dirty()) continue;
-    if (lost_a_lock(inode->last_writer)) inodes.insert(inode);
+    const pid_t writer = inode->last_writer;
+    if (lost_a_lock(writer) || (writer != 0 && is_ending(writer))) inodes.insert(inode);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "fs/fuse/lost_holders.h"
 
+#include "fs/fuse/proc.h"
 #include "holdfast/base/log.h"
 
 #include <charconv>
@@ -15,20 +16,6 @@ namespace {
 
 namespace stdfs = std::filesystem;
 
-std::string proc(pid_t process, std::string_view file) {
-  return "/proc/" + std::to_string(process) + "/" + std::string(file);
-}
-
-/// The number after "name:" at the start of a line.
-std::optional<std::uint64_t> field(const std::string& path, std::string_view name) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    if (!line.starts_with(name)) continue;
-    return std::strtoull(line.c_str() + name.size(), nullptr, 10);
-  }
-  return std::nullopt;
-}
-
 struct Stat {
   pid_t parent = 0;
   std::uint64_t start = 0;
@@ -36,7 +23,7 @@ struct Stat {
 
 /// /proc/PID/stat: the name, in parentheses, may contain anything.
 std::optional<Stat> stat_of(pid_t process) {
-  std::ifstream file(proc(process, "stat"));
+  std::ifstream file(proc_path(process, "stat"));
   std::string line;
   if (!std::getline(file, line)) return std::nullopt;
   const auto name_end = line.rfind(')');
@@ -89,9 +76,9 @@ void LostHolders::keep(const Inodes& files) {
 
 bool LostHolders::include(pid_t tid) {
   if (files_.empty()) return false;
-  const auto process = tid > 0 ? field(proc(tid, "status"), "Tgid:") : std::nullopt;
+  const auto process = process_of(tid);
   if (!process) return somebody_unseen_;
-  auto at = static_cast<pid_t>(*process);
+  pid_t at = *process;
   for (int i = 0; i < kAncestorsMax && at > 0; ++i) {
     const auto stat = stat_of(at);
     if (!stat) return false;
@@ -107,15 +94,15 @@ bool LostHolders::include(pid_t tid) {
 bool LostHolders::has_open(pid_t process) const {
   std::size_t looked_at = 0;
   std::error_code failed;
-  for (stdfs::directory_iterator at(proc(process, "fdinfo"), failed), end; !failed && at != end;
-       at.increment(failed)) {
+  for (stdfs::directory_iterator at(proc_path(process, "fdinfo"), failed), end;
+       !failed && at != end; at.increment(failed)) {
     if (++looked_at > kDescriptorsMax) return true;
     const std::string path = at->path().string();
     const auto inode =
-        field(path, "ino:");  // since Linux 5.14; before, any file of the mount counts
+        proc_field(path, "ino:");  // since Linux 5.14; before, any file of the mount counts
     if (inode && !files_.contains(*inode)) continue;
-    const auto mount_id = field(path, "mnt_id:");
-    const std::string link = proc(process, "fd/") + at->path().filename().string();
+    const auto mount_id = proc_field(path, "mnt_id:");
+    const std::string link = proc_path(process, "fd/") + at->path().filename().string();
     if (mount_id && on_our_device(process, *mount_id, link)) return true;
   }
   return false;
@@ -124,7 +111,7 @@ bool LostHolders::has_open(pid_t process) const {
 // Numbers of inodes repeat on other filesystems, and each mount namespace has its own mount ids.
 bool LostHolders::on_our_device(pid_t process, std::uint64_t mount_id,
                                 const std::string& link) const {
-  std::ifstream table(proc(process, "mountinfo"));
+  std::ifstream table(proc_path(process, "mountinfo"));
   for (std::string line; std::getline(table, line);) {
     std::istringstream fields(line);
     std::uint64_t id = 0;

@@ -27,7 +27,7 @@ Operations::Task Operations::getattr(AttrReply reply, Credentials who, NodeId no
   // kernel's pages either, whoever put them there.
   const auto handle = through ? find_handle(*through) : nullptr;
   if (handle && handle->poisoned) co_return reply.error(kReadAfterLoss);
-  if (inode->wal_index) co_return reply.attributes(to_stat(attributes_of(*inode)));
+  if (inode->wal_index) co_return reply.attributes(to_stat(attributes_of(*inode)), 0);
   co_await locks_.wait_entitled();
   const auto attributes = co_await attributes_now(inode, who);
   if (!attributes) co_return reply.error(attributes.error());
@@ -41,7 +41,7 @@ Operations::Task Operations::getattr(AttrReply reply, Credentials who, NodeId no
     }
     inode->kernel_size.told(attributes->size);
   }
-  reply.attributes(to_stat(present(*inode, *attributes)));
+  reply.attributes(to_stat(present(*inode, *attributes)), attributes_last(*inode));
 }
 
 Operations::Task Operations::settle_size(InodePointer inode) {
@@ -61,7 +61,7 @@ Operations::Task Operations::setattr(AttrReply reply, Credentials who, NodeId no
   if (inode->wal_index) {
     const auto changed = change_virtual(*inode->wal_index, change);
     if (!changed) co_return reply.error(changed.error());
-    co_return reply.attributes(to_stat(attributes_of(*inode)));
+    co_return reply.attributes(to_stat(attributes_of(*inode)), 0);
   }
   co_await locks_.wait_entitled();
   // ftruncate was allowed by open(), not by who calls now.
@@ -83,7 +83,7 @@ Operations::Task Operations::setattr(AttrReply reply, Credentials who, NodeId no
   } else {
     inode->kernel_size.told(attributes->size);
   }
-  reply.attributes(to_stat(present(*inode, *attributes)));
+  reply.attributes(to_stat(present(*inode, *attributes)), attributes_last(*inode));
 }
 
 Operations::Task Operations::readlink(TextReply reply, Credentials who, NodeId node) {

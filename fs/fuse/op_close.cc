@@ -1,5 +1,6 @@
 #include "fs/fuse/close_job.h"
 #include "fs/fuse/operations.h"
+#include "fs/fuse/proc.h"
 #include "holdfast/base/log.h"
 
 #include <boost/asio/redirect_error.hpp>
@@ -13,12 +14,15 @@ namespace {
 constexpr std::chrono::seconds kInterruptedCloseWait{1};
 }  // namespace
 
-Operations::Task Operations::flush(DoneReply reply, NodeId, HandleId id, OwnerId owner) {
+Operations::Task Operations::flush(DoneReply reply, NodeId, HandleId id, OwnerId owner, pid_t tid) {
   const auto handle = find_handle(id);
   if (!handle) co_return reply.error(EBADF);
   const InodePointer inode = handle->inode;
   const LockOwner holder{LockSpace::kRange, owner};
-  const bool work = inode->book.may_hold(holder) || (inode->writer && inode->writer->dirty());
+  // Under a token that nobody else has a close makes nothing visible: who wants to see it asks for
+  // the token, and what is written is made stable then.
+  const bool unstable = inode->writer && inode->writer->dirty() && generation(*inode) == 0;
+  const bool work = inode->book.may_hold(holder) || unstable;
   if (!work) {
     ErrorCode error = take_poison(*handle);
     if (!error && inode->writer) error = inode->writer->take_error(handle->errors);
@@ -27,7 +31,7 @@ Operations::Task Operations::flush(DoneReply reply, NodeId, HandleId id, OwnerId
   }
   auto job = std::make_shared<CloseJob>(loop_);
   auto turn = inode->order.arrive();
-  start("close.release", release_owner(inode, handle, owner, std::move(turn), job));
+  start("close.release", release_owner(inode, handle, owner, tid, std::move(turn), job));
   const bool ended = co_await ends_in_time(job, reply.interrupt());
   if (!ended) {
     log::warn("close.late", "node={} wait_ms={}", inode->node.value,
@@ -57,12 +61,15 @@ Operations::Awaitable<bool> Operations::ends_in_time(std::shared_ptr<CloseJob> j
 }
 
 Operations::Task Operations::release_owner(InodePointer inode, HandlePointer handle, OwnerId owner,
-                                           LockOrder::Turn turn, std::shared_ptr<CloseJob> job) {
+                                           pid_t tid, LockOrder::Turn turn,
+                                           std::shared_ptr<CloseJob> job) {
   const JobEnd end(job);
   co_await turn.wait(loop_, nullptr);
-  const auto committed = co_await commit(inode, handle->who);
+  Result<void> committed;
+  if (generation(*inode) == 0) committed = co_await commit(inode, handle->who);
   if (inode->writer) job->error = inode->writer->take_error(handle->errors);
   if (!committed) job->error = committed.error();
+  if (inode->book.holds_exclusive({LockSpace::kRange, owner})) co_await publish_program(tid);
   if (inode->book.may_hold({LockSpace::kRange, owner})) {
     inode->book.drop_owner(owner);
     review_wal(*inode);
@@ -78,11 +85,13 @@ Operations::Task Operations::release_owner(InodePointer inode, HandlePointer han
 Operations::Task Operations::release_handle(InodePointer inode, HandlePointer handle,
                                             LockOrder::Turn turn) {
   co_await turn.wait(loop_, nullptr);
-  const auto committed = co_await commit(inode, handle->who);
+  Result<void> committed;
+  if (generation(*inode) == 0) committed = co_await commit(inode, handle->who);
   if (!committed && !handle->poisoned) {
     log::error("close.not_stable", "node={} error=\"{}\"", inode->node.value,
                committed.error().message());
   }
+  if (inode->book.exclusive_through(handle->id)) co_await publish_program(handle->locked_by);
   if (!inode->book.holds_through(handle->id)) co_return;
   inode->book.drop_handle(handle->id);
   review_wal(*inode);
@@ -93,10 +102,33 @@ Operations::Task Operations::release_handle(InodePointer inode, HandlePointer ha
   (void)co_await locks_.release_handle(request);
 }
 
-Operations::Task Operations::publish(InodePointer inode, Credentials who) {
+Operations::Task Operations::publish(InodePointer inode, Credentials who, pid_t tid) {
   if (inode->wal_index) co_return;
-  if (notifier_ != nullptr) co_await inode->pages.drop(*notifier_, inode->node);
-  (void)co_await commit(inode, who);
+  // Under a token that nobody else has this is done when somebody asks for it.
+  if (generation(*inode) == 0) {
+    if (notifier_ != nullptr) co_await inode->pages.drop(*notifier_, inode->node);
+    (void)co_await commit(inode, who);
+  }
+  co_await publish_program(tid);
+}
+
+// What is not stable is sent again if the server restarts. A lock protects other files than its
+// own: SQLite's journal, sent again after the database's lock has gone, would end up in the journal
+// that another node writes by then. A program killed in a transaction closes its database first.
+Operations::Task Operations::publish_program(pid_t tid) {
+  std::erase_if(unstable_, [](const InodePointer& inode) {
+    return !inode->writer || (inode->writer->idle() && !inode->writer->dirty());
+  });
+  if (unstable_.empty()) co_return;
+  const auto program = process_of(tid);
+  std::vector<InodePointer> its;
+  for (const auto& inode : unstable_) {
+    if (generation(*inode) != 0) continue;  // nobody can write it before it is stable
+    const auto writer = process_of(inode->last_writer);
+    if (!program || !writer || *program == *writer) its.push_back(inode);
+  }
+  for (const auto& inode : its)
+    (void)co_await commit(inode, inode->written_by);
 }
 
 }  // namespace holdfast::fs

@@ -45,7 +45,7 @@ Operations::Task Operations::setlk(DoneReply reply, NodeId, LockCall call) {
   if (!our_turn) co_return reply.error(EINTR);
   if (handle->poisoned) co_return reply.error(EIO);
   if (call.mode == LockMode::kShared && inode->book.holds_exclusive(owner, call.range)) {
-    co_await publish(inode, handle->who);  // a downgrade lets readers in
+    co_await publish(inode, handle->who, call.tid);  // a downgrade lets readers in
   }
   const auto claimed = co_await claim_before(inode, call);
   if (!claimed) co_return reply.error(claimed.error());
@@ -56,6 +56,7 @@ Operations::Task Operations::setlk(DoneReply reply, NodeId, LockCall call) {
   const Certainty certainty = mark.end();
   if (!granted) co_return reply.error(granted.error());
   inode->book.set(owner, call.handle, call.range, call.mode, certainty);
+  if (call.mode == LockMode::kExclusive) handle->locked_by = call.tid;
   const auto ready = co_await after_grant(inode, handle, call, covered);
   if (!ready) {
     co_await give_back(inode, call);
@@ -125,7 +126,7 @@ Operations::Awaitable<Result<void>> Operations::after_grant(InodePointer inode,
   if (inode->wal_index) co_return Result<void>{};
   // Another node may have written while these bytes were not ours: what the kernel has read before
   // must go before the program goes on (I4).
-  if (!covered && notifier_ != nullptr) co_await inode->pages.drop(*notifier_, inode->node);
+  if (!covered) co_await renew_pages(inode);
   if (!is_database_lock(*inode, call)) co_return Result<void>{};
   const auto checked = co_await check_wal(inode, handle);
   co_return checked;
@@ -161,7 +162,8 @@ Operations::Task Operations::unlock_at_lockd(InodePointer inode, HandlePointer h
   const JobEnd end(job);
   co_await turn.wait(loop_, nullptr);
   const LockOwner owner{call.space, call.owner};
-  if (inode->book.holds_exclusive(owner, call.range)) co_await publish(inode, handle->who);
+  if (inode->book.holds_exclusive(owner, call.range))
+    co_await publish(inode, handle->who, call.tid);
   inode->book.clear(owner, call.range);
   review_wal(*inode);
   UnlockRequest request;

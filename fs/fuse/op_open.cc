@@ -55,11 +55,12 @@ Operations::Task Operations::open(OpenReply reply, Credentials who, NodeId node,
   }
   // Of a loss, perhaps: nobody begins while the pages of those before are still being taken away.
   co_await inode->pages.dropped();
+  if (generation(*inode) != 0) co_await renew_pages(inode);
   const auto handle = add_handle(inode, std::move(who));
   file.fh = handle->id.value;
   // Without KEEP_CACHE the kernel drops the inode's pages now: close-to-open. A wal-index's pages
   // are what its processes share: they stay.
-  file.keep_cache = inode->wal_index ? 1 : 0;
+  file.keep_cache = inode->wal_index || pages_are_kept(*inode) ? 1 : 0;
   if (!reply.opened(file)) {
     handles_.erase(handle->id);
     co_return;

@@ -69,6 +69,9 @@ Operations::Awaitable<Result<void>> Operations::check_wal(InodePointer inode,
                                                           HandlePointer handle) {
   WalState& wal = inode->wal;
   if (wal.claimed) co_return Result<void>{};
+  if (const auto kept = std::exchange(wal.kept_under, 0); kept != 0 && kept != generation(*inode)) {
+    forget_header(*inode);
+  }
   JournalKind journal = wal.journal;
   if (journal == JournalKind::kUnknown) {
     const std::uint64_t generation = wal.generation;
@@ -91,8 +94,8 @@ void Operations::review_wal(Inode& inode) {
   WalState& wal = database.wal;
   // Other nodes can switch the journal mode only while we hold none of the shared range.
   if (!database.book.anybody_holds(kSharedRange)) {
-    wal.journal = JournalKind::kUnknown;
-    ++wal.generation;
+    wal.kept_under = generation(database);
+    if (wal.kept_under == 0) forget_header(database);
   }
   if (database.book.anybody_holds(kLockBytes)) return;
   const auto index = wal.index.lock();

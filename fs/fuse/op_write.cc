@@ -18,9 +18,11 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
   }
   inode->pages.may_exist();
   inode->last_writer = call.tid;
+  if (inode->written_by != handle->who) inode->written_by = handle->who;
+  inode->written_under = generation(*inode);
   co_await locks_.wait_entitled();
   const bool behind = may_write_behind(*inode);
-  if (behind) writer_of(*inode)->begin_behind(write_behind_);
+  if (behind) writer_of(inode)->begin_behind(write_behind_);
   Result<void> written;
   if (call.append && behind) {
     written = co_await write_at_end(handle, data, call.offset);
@@ -28,7 +30,7 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
     written = co_await append(handle, data, call.offset, reply.interrupt());
   } else {
     note_header_write(*inode, call.offset, data);
-    const auto writer = writer_of(*inode);
+    const auto writer = writer_of(inode);
     written = co_await writer->write(handle->who, call.offset, data);
   }
   if (!written) {
@@ -74,7 +76,7 @@ Operations::Awaitable<Result<void>> Operations::write_at_end(HandlePointer handl
   if (!attributes) co_return attributes.error();
   const std::uint64_t end = attributes->size;
   note_header_write(*inode, end, data);
-  const auto writer = writer_of(*inode);
+  const auto writer = writer_of(inode);
   const auto written = co_await writer->write(handle->who, end, data);
   // The kernel put the data into its pages at the offset it believed in, and believes in that end.
   if (end != expected) {

@@ -15,10 +15,11 @@ namespace asio = boost::asio;
 
 namespace holdfast::fs {
 
-Operations::Operations(asio::any_io_executor loop, Backend& backend, LockService& locks,
-                       const MountOptions& options)
+Operations::Operations(asio::any_io_executor loop, Backend& backend, CachingBackend* cache,
+                       LockService& locks, const MountOptions& options)
     : loop_(loop),
       backend_(backend),
+      cache_(cache),
       locks_(locks),
       options_(options),
       write_behind_(loop, budget_, [this]() -> Task { co_await locks_.wait_entitled(); }, {}),
@@ -116,6 +117,7 @@ Operations::Task Operations::finish(std::chrono::milliseconds patience) {
   timer.cancel();
   group_.cancel();  // refuses what would still be started
   handles_.clear();
+  unstable_.clear();
   directories_.clear();
   virtual_.clear();
 }

@@ -13,6 +13,7 @@
 /// Thread: the loop. Lifetime: join() before destruction.
 
 #include "fs/backend/backend.h"
+#include "fs/cache/caching_backend.h"
 #include "fs/core/hidden_name.h"
 #include "fs/fuse/caller.h"
 #include "fs/fuse/filesystem.h"
@@ -82,8 +83,9 @@ class Operations {
   using Awaitable = boost::asio::awaitable<T>;
   using Task = boost::asio::awaitable<void>;
 
-  Operations(boost::asio::any_io_executor loop, Backend& backend, LockService& locks,
-             const MountOptions& options);
+  /// `cache`: the backend, if it keeps what tokens allow; else null.
+  Operations(boost::asio::any_io_executor loop, Backend& backend, CachingBackend* cache,
+             LockService& locks, const MountOptions& options);
   ~Operations();
   Operations(const Operations&) = delete;
   Operations& operator=(const Operations&) = delete;
@@ -114,10 +116,12 @@ class Operations {
   void resumed();
   void lost();
   void lost_files(const std::vector<FileKey>& files);
+  void tokens_lost(const std::vector<FileKey>& files);
+  void drain(const FileKey& file, TokenMode keep, std::uint64_t round);
 
   // op_lookup.cc
   Task lookup(EntryReply reply, Credentials who, NodeId parent, std::string name);
-  void forget(NodeId node, std::uint64_t count) { inodes_.forget(node, count); }
+  void forget(NodeId node, std::uint64_t count);
   // op_attr.cc
   /// `through`: the kernel asks because of a read(2) or lseek(2) through this handle.
   /// `tid`: the thread that asks.
@@ -138,7 +142,8 @@ class Operations {
   Task write(WrittenReply reply, WriteCall call, Payload payload);
   Task fsync(DoneReply reply, NodeId node, HandleId handle);
   // op_close.cc
-  Task flush(DoneReply reply, NodeId node, HandleId handle, OwnerId owner);
+  /// `tid`: the thread that closes.
+  Task flush(DoneReply reply, NodeId node, HandleId handle, OwnerId owner, pid_t tid);
   // op_locks.cc
   Task getlk(LockReply reply, NodeId node, LockCall call);
   Task setlk(DoneReply reply, NodeId node, LockCall call);
@@ -190,15 +195,31 @@ class Operations {
   /// A poisoned handle was closed.
   void review_losers();
 
+  // kept.cc: what the kernel and we keep under a token
+  /// Changes when what is kept of the inode becomes void; 0 = nothing may be kept.
+  [[nodiscard]] std::uint64_t generation(const Inode& inode) const;
+  /// Seconds for which the kernel may believe an inode's attributes: until told otherwise, or not.
+  [[nodiscard]] double attributes_last(Inode& inode) const;
+  /// The kernel's pages are as good as our token.
+  [[nodiscard]] bool pages_are_kept(const Inode& inode) const;
+  /// Returns when the kernel has only pages that are as good as our token.
+  Awaitable<void> renew_pages(InodePointer inode);
+  /// Of these files; empty: of all. Returned are those that this mount knows.
+  std::vector<InodePointer> drop_kept(const std::vector<FileKey>& files);
+  /// Written under a token that lets nobody else write, and not known to be stable.
+  [[nodiscard]] static bool unstable_under_token(const Inode& inode);
+  Task drain_inode(InodePointer inode, TokenMode keep, std::uint64_t round);
+  [[nodiscard]] InodePointer find_key(const FileKey& file) const;
+
   // inodes.cc: inodes, handles, answers
   [[nodiscard]] InodePointer known(const FileHandle& handle, const Attributes& attributes);
   [[nodiscard]] Attributes present(const Inode& inode, Attributes attributes) const;
   [[nodiscard]] static Attributes attributes_of(const Inode& virtual_file);
-  [[nodiscard]] static fuse_entry_param entry_param(Inode& inode, const Attributes& attributes);
+  [[nodiscard]] fuse_entry_param entry_param(Inode& inode, const Attributes& attributes) const;
   void answer_entry(EntryReply& reply, const InodePointer& inode, const Attributes& attributes);
   [[nodiscard]] HandlePointer find_handle(HandleId id) const;
   HandlePointer add_handle(InodePointer inode, Credentials who);
-  [[nodiscard]] std::shared_ptr<InodeWriter> writer_of(Inode& inode);
+  [[nodiscard]] std::shared_ptr<InodeWriter> writer_of(const InodePointer& inode);
   /// EIO if the handle lost its locks; reported once where `once` (fsync, close).
   [[nodiscard]] static ErrorCode take_poison(Handle& handle);
   void last_close(const InodePointer& inode);
@@ -234,12 +255,14 @@ class Operations {
   // op_close.cc
   /// False: it goes on in the background, but its caller has waited long enough.
   Awaitable<bool> ends_in_time(std::shared_ptr<CloseJob> job, task::Interrupt* interrupt);
-  Task release_owner(InodePointer inode, HandlePointer handle, OwnerId owner, LockOrder::Turn turn,
-                     std::shared_ptr<CloseJob> job);
+  Task release_owner(InodePointer inode, HandlePointer handle, OwnerId owner, pid_t tid,
+                     LockOrder::Turn turn, std::shared_ptr<CloseJob> job);
   Task release_handle(InodePointer inode, HandlePointer handle, LockOrder::Turn turn);
-  /// Dirty mapped pages written, everything written made stable: before an exclusive lock is given
-  /// up. Errors stay with the writer, for the next fsync or close.
-  Task publish(InodePointer inode, Credentials who);
+  /// Dirty mapped pages written, everything written made stable, also what the program of `tid` (0:
+  /// any) has written elsewhere: before an exclusive lock is given up. Errors stay with the
+  /// writers, for the next fsync or close.
+  Task publish(InodePointer inode, Credentials who, pid_t tid);
+  Task publish_program(pid_t tid);
 
   // op_locks.cc
   Task unlock_at_lockd(InodePointer inode, HandlePointer handle, LockCall call,
@@ -253,7 +276,7 @@ class Operations {
   Awaitable<Result<void>> after_grant(InodePointer inode, HandlePointer handle, LockCall call,
                                       bool covered);
   Awaitable<void> give_back(InodePointer inode, LockCall call);
-  static void conversion_failed(InodePointer inode, const LockCall& call, ErrorCode error);
+  void conversion_failed(InodePointer inode, const LockCall& call, ErrorCode error);
 
   // op_wal.cc
   [[nodiscard]] static bool is_database_lock(const Inode& inode, const LockCall& call);
@@ -261,7 +284,7 @@ class Operations {
   Awaitable<Result<void>> claim_before(InodePointer inode, const LockCall& call);
   Awaitable<Result<void>> check_wal(InodePointer inode, HandlePointer handle);
   /// After a lock of `inode` went away: what do we still know and own?
-  static void review_wal(Inode& inode);
+  void review_wal(Inode& inode);
   Awaitable<Result<std::optional<Virtual>>> resolve_virtual(Credentials who, InodePointer parent,
                                                             std::string name);
   Awaitable<Result<InodePointer>> create_virtual(Credentials who, InodePointer parent,
@@ -299,6 +322,7 @@ class Operations {
 
   boost::asio::any_io_executor loop_;
   Backend& backend_;
+  CachingBackend* cache_;
   LockService& locks_;
   const MountOptions& options_;
   Notifier* notifier_ = nullptr;
@@ -306,7 +330,9 @@ class Operations {
   WriteBudget budget_;
   WriteBehind write_behind_;
   InodeTable<Inode> inodes_;
+  std::unordered_map<FileKey, std::weak_ptr<Inode>> by_key_;  // empty without a cache
   std::unordered_map<HandleId, HandlePointer> handles_;
+  std::set<InodePointer> unstable_;  ///< at least those with something that is not stable
   std::unordered_map<HandleId, std::shared_ptr<OpenDirectory>> directories_;
   std::map<std::pair<std::string, std::string>, InodePointer> virtual_;  // directory bytes, name
   std::uint64_t next_handle_ = 1;

@@ -58,8 +58,8 @@ bool CreateReply::created(const fuse_entry_param& entry, const fuse_file_info& f
 bool OpenReply::opened(const fuse_file_info& file) {
   return fuse_reply_open(take(), &file) == 0;
 }
-void AttrReply::attributes(const struct stat& attributes) {
-  fuse_reply_attr(take(), &attributes, 0.0);
+void AttrReply::attributes(const struct stat& attributes, double last) {
+  fuse_reply_attr(take(), &attributes, last);
 }
 void DataReply::data(std::span<const std::uint8_t> bytes) {
   fuse_reply_buf(take(), reinterpret_cast<const char*>(bytes.data()), bytes.size());

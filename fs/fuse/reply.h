@@ -69,7 +69,8 @@ class OpenReply : public Reply {
 class AttrReply : public Reply {
  public:
   using Reply::Reply;
-  void attributes(const struct stat& attributes);
+  /// `last`: seconds for which the kernel may believe them.
+  void attributes(const struct stat& attributes, double last);
 };
 
 class DataReply : public Reply {

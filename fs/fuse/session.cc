@@ -50,8 +50,13 @@ std::string connection_number(const std::string& path) {
 
 }  // namespace
 
-Session::Session(asio::any_io_executor loop, std::uint32_t background_max)
-    : loop_(loop), background_max_(background_max), descriptor_(loop), negotiated_(loop) {}
+Session::Session(asio::any_io_executor loop, std::uint32_t background_max,
+                 counters::Counters* counters)
+    : loop_(loop),
+      background_max_(background_max),
+      counts_(counters),
+      descriptor_(loop),
+      negotiated_(loop) {}
 
 Session::~Session() {
   close();
@@ -89,6 +94,7 @@ ssize_t Session::read_request(int fd, void* buffer, size_t size, void* userdata)
   const ssize_t count = ::read(fd, buffer, size);
   auto& self = *static_cast<SessionUser*>(userdata)->session;
   if (count > 0 && !self.init_read_) self.look_at_request(buffer, static_cast<size_t>(count));
+  if (count > 0) self.counts_.request(buffer, static_cast<size_t>(count));
   return count;
 }
 
@@ -108,7 +114,9 @@ void Session::look_at_request(const void* bytes, std::size_t size) {
 ssize_t Session::write_answer(int fd, iovec* parts, int count, void* userdata) {
   auto& self = *static_cast<SessionUser*>(userdata)->session;
   if (!self.init_answered_.load(std::memory_order_relaxed)) self.patch_init_answer(parts, count);
-  return ::writev(fd, parts, count);
+  const ssize_t written = ::writev(fd, parts, count);
+  if (written > 0) self.counts_.answer(static_cast<std::size_t>(written));
+  return written;
 }
 
 void Session::patch_init_answer(iovec* parts, int count) {

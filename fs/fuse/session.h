@@ -9,6 +9,7 @@
 
 #include "fs/core/inode_table.h"
 #include "fs/fuse/fuse_api.h"
+#include "fs/fuse/request_counts.h"
 #include "holdfast/base/result.h"
 #include "holdfast/task/event.h"
 
@@ -54,7 +55,8 @@ class Session {
 
   /// `userdata` comes back with every operation (fuse_req_userdata); it holds this session as
   /// `owner_of`.
-  Session(boost::asio::any_io_executor loop, std::uint32_t background_max);
+  Session(boost::asio::any_io_executor loop, std::uint32_t background_max,
+          counters::Counters* counters);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -96,6 +98,7 @@ class Session {
 
   boost::asio::any_io_executor loop_;
   std::uint32_t background_max_;
+  RequestCounts counts_;
   fuse_session* session_ = nullptr;
   std::string path_;
   std::string connection_;  // its number under fusectl

@@ -1,3 +1,4 @@
+#include "fs/lock/client_command.h"
 #include "fs/lock/client_core.h"
 
 #include <algorithm>
@@ -7,27 +8,6 @@
 
 namespace holdfast::fs {
 namespace {
-
-// Numbers from the oldest unanswered request to the newest. lockd keeps the replies in between, so
-// a blocking lock that waits for long must not keep them all: see make_room().
-constexpr std::uint64_t kWindowMax = 16'384;
-
-std::uint64_t window(const Welcome& session) {
-  return std::clamp<std::uint64_t>(session.requests_in_flight_max / 2, 1, kWindowMax);
-}
-
-const FileKey* file_of(const Command& command) {
-  struct Visitor {
-    const FileKey* operator()(const LockRequest& one) const { return &one.file; }
-    const FileKey* operator()(const UnlockRequest& one) const { return &one.file; }
-    const FileKey* operator()(const QueryRequest& one) const { return &one.file; }
-    const FileKey* operator()(const ReleaseOwnerRequest& one) const { return &one.file; }
-    const FileKey* operator()(const ReleaseHandleRequest& one) const { return &one.file; }
-    const FileKey* operator()(const CancelRequest&) const { return nullptr; }
-    const FileKey* operator()(const ClaimWalRequest& one) const { return &one.database; }
-  };
-  return std::visit(Visitor{}, command);
-}
 
 bool asks_for_something(const Command& command) {
   return std::holds_alternative<LockRequest>(command) ||
@@ -135,12 +115,25 @@ bool ClientCore::unsettled(const Command& command) const {
   return file != nullptr && settling_.contains(*file);
 }
 
+CallId ClientCore::submit(Command command, Instant now, ClientEffects& effects) {
+  see(now);
+  return submit(std::move(command), effects);
+}
+
 CallId ClientCore::submit(Command command, ClientEffects& effects) {
   const CallId id{++last_call_};
   // Whatever gives something back is never refused: nobody would send it again, and the lock would
   // stay for as long as the session.
-  if (unsent_.size() >= limits_.unsent_max && asks_for_something(command)) {
+  if (unsent_.size() + lane_calls_ >= limits_.unsent_max && asks_for_something(command)) {
     effects.emplace_back(CompleteCall{id, Refused{LockErrc::kTooManyRequests}});
+    return id;
+  }
+  if (agent_) {
+    const FileKey file = *file_of(command);
+    lanes_[file].push_back(Call{.id = id, .command = std::move(command)});
+    ++lane_calls_;
+    lanes_due_.insert(file);
+    go_on(effects);
     return id;
   }
   unsent_.push_back(Call{.id = id, .command = std::move(command)});
@@ -173,7 +166,6 @@ void ClientCore::pump(ClientEffects& effects) {
 void ClientCore::send_numbered(Call call, ClientEffects& effects) {
   const RequestNumber acked = acknowledged();
   const RequestNumber number{++last_number_};
-  ++numbered_;
   effects.emplace_back(SendMessage{ClientMessage(Request{number, acked, call.command})});
   call.alone = may_clear_doubt(call.command, held_) && !touched_by_another(number, call.command);
   sent_.emplace_hint(sent_.end(), number, std::move(call));
@@ -185,13 +177,15 @@ void ClientCore::send_background(Command command, ClientEffects& effects) {
   unsent_.push_front(std::move(call));
 }
 
-// The oldest request waits for a lock and keeps lockd from forgetting what came after it. It is
-// cancelled and asked again under a new number. It loses its place among the waiters once in
-// kWindowMax requests of its own mount; a session that stands still would be worse.
+// The oldest request waits for a lock or a token and keeps lockd from forgetting what came after
+// it. It is cancelled and asked again under a new number. It loses its place among the waiters once
+// in kWindowMax requests of its own mount; a session that stands still would be worse.
 void ClientCore::make_room(ClientEffects& effects) {
   const auto& [number, oldest] = *sent_.begin();
   const auto* lock = std::get_if<LockRequest>(&oldest.command);
-  if (lock == nullptr || lock->wait == Wait::kNo || oldest.cancelled) return;
+  const bool waits = (lock != nullptr && lock->wait == Wait::kYes) ||
+                     std::holds_alternative<TokenRequest>(oldest.command);
+  if (!waits || oldest.cancelled) return;
   sent_.begin()->second.cancelled = true;
   sent_.begin()->second.make_room = true;
   send_background(CancelRequest{number}, effects);
@@ -204,7 +198,7 @@ void ClientCore::resend(ClientEffects& effects) {
   }
 }
 
-void ClientCore::on(const Reply& reply, Instant, ClientEffects& effects) {
+void ClientCore::on(const Reply& reply, Instant now, ClientEffects& effects) {
   const auto found = sent_.find(reply.number);
   if (found == sent_.end()) return;  // a kept reply, sent again
   const auto* refused = std::get_if<Refused>(&reply.outcome);
@@ -214,7 +208,9 @@ void ClientCore::on(const Reply& reply, Instant, ClientEffects& effects) {
   }
   Call call = std::move(found->second);
   sent_.erase(found);
-  if (refused != nullptr) held_.refused(call.command, refused->errc);
+  if (agent_ && is_about_tokens(call, reply, now, effects)) return pump(effects);
+  if (refused != nullptr && !call.overtaken) held_.refused(call.command, refused->errc);
+  if (agent_ && std::holds_alternative<Granted>(reply.outcome)) note_overtaken(call, reply.number);
   if (call.answered) {
     settle(call, reply.outcome, effects);
   } else if (refused != nullptr && refused->errc == LockErrc::kInterrupted && call.make_room &&
@@ -227,6 +223,19 @@ void ClientCore::on(const Reply& reply, Instant, ClientEffects& effects) {
     if (!call.background) effects.emplace_back(CompleteCall{call.id, outcome});
   }
   pump(effects);
+}
+
+// A flock that waits has given up what its owner had before; what is granted to the owner by a
+// later request meanwhile, it keeps when that wait ends.
+void ClientCore::note_overtaken(const Call& granted, RequestNumber number) {
+  const auto* lock = std::get_if<LockRequest>(&granted.command);
+  if (lock == nullptr || lock->space != LockSpace::kFlock) return;
+  for (auto at = sent_.begin(); at != sent_.end() && at->first < number; ++at) {
+    if (!std::holds_alternative<LockRequest>(at->second.command)) continue;
+    if (touches(at->second.command, lock->file, lock->space, lock->owner)) {
+      at->second.overtaken = true;
+    }
+  }
 }
 
 // What a verdict says about the locks of the call's owner.
@@ -277,6 +286,7 @@ ClientEffects ClientCore::interrupt(CallId call) {
   const auto is_it = [&](const Call& one) {
     return one.id == call && std::holds_alternative<LockRequest>(one.command);
   };
+  if (agent_ && interrupt_in_lane(call, effects)) return effects;
   const auto unsent = std::find_if(unsent_.begin(), unsent_.end(), is_it);
   if (unsent != unsent_.end() && unsent->weakened) {
     unsent->user_interrupted = true;  // its verdict matters to what the owner holds
@@ -285,6 +295,7 @@ ClientEffects ClientCore::interrupt(CallId call) {
   if (unsent != unsent_.end()) {
     unsent_.erase(unsent);
     effects.emplace_back(CompleteCall{call, Refused{LockErrc::kInterrupted}});
+    go_on(effects);
     return effects;
   }
   const auto sent = std::find_if(sent_.begin(), sent_.end(),
@@ -312,7 +323,8 @@ bool ClientCore::ends_by_itself(const Call& call) const {
   const auto& request = std::get<LockRequest>(call.command);
   if (request.space != LockSpace::kRange) return false;
   std::uint64_t covered = request.range.start();
-  for (const auto& piece : held_.within(request.file, request.space, request.owner, request.range)) {
+  for (const auto& piece :
+       held_.within(request.file, request.space, request.owner, request.range)) {
     if (piece.range.start() != covered) return false;
     covered = piece.range.end();
   }

@@ -27,6 +27,17 @@
 /// follows from it. Requests for locks on them end with kLockLost, and what they still take is
 /// given back. A session that is lost while it held nothing is replaced, and its calls live on.
 ///
+/// Tokens (docs/tokens.md; TokenAgent has the rules of one file): under PR and EX requests for
+/// locks are decided here, against what is held, and completed at once. The requests for one file
+/// wait in its lane while the token is on its way, or until a lock that must wait has brought it
+/// down to CW (T3); then they go to lockd in their order. More than CW is never asked for while
+/// lockd has an unanswered request for that file's locks: its grant makes us the judge of them, so
+/// we must know them. Details: client_lanes.cc, client_tokens.cc.
+///
+/// A wal-index belongs to its database: locks on it are decided here only while the database is
+/// under EX too, and go to lockd before those of the database. Else lockd would not see that it is
+/// owned here.
+///
 /// States and what moves between them:
 ///   connecting  no session yet, or again                     -> active (Welcome)
 ///   active      entitled until the deadline                  -> suspended (deadline), lost
@@ -35,21 +46,23 @@
 /// A connection is down, greeting (Hello sent), reclaiming (until Reclaimed), up.
 
 #include "fs/lock/held_locks.h"
+#include "fs/token/agent.h"
 #include "holdfast/base/clock.h"
 #include "holdfast/lock/message.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <deque>
 #include <list>
 #include <map>
 #include <optional>
+#include <set>
+#include <utility>
 #include <variant>
 #include <vector>
 
 namespace holdfast::fs {
-
-using CallId = Id<struct CallIdTag>;
 
 /// How much earlier than lockd a mount with this TTL stops: 1 % for clocks that run at different
 /// speeds, and 200 ms for everything between deciding and acting.
@@ -90,9 +103,15 @@ struct SessionLost {};
 struct FilesLost {
   std::vector<FileKey> files;
 };
-using ClientEffect =
-    std::variant<SendMessage, CompleteCall, DropConnection, SessionOpened, SessionResumed,
-                 LeaseSuspended, LeaseResumed, SessionLost, FilesLost>;
+/// Tokens are gone without having been given up: drop what was kept, and what is unwritten is lost.
+/// `files`: of these; empty: of all. FilesLost and SessionLost imply it; this one is told where
+/// there were no locks. Before anything else goes on.
+struct TokensLost {
+  std::vector<FileKey> files;
+};
+using ClientEffect = std::variant<SendMessage, CompleteCall, DropConnection, SessionOpened,
+                                  SessionResumed, LeaseSuspended, LeaseResumed, SessionLost,
+                                  FilesLost, Drain, TokenPinned, TokensLost>;
 using ClientEffects = std::vector<ClientEffect>;
 
 class ClientCore {
@@ -103,9 +122,13 @@ class ClientCore {
     std::size_t unsent_max = 65'536;  ///< calls not sent yet; above: what asks for a
                                       ///< lock gets kTooManyRequests
     Duration hello_timeout = std::chrono::seconds(5);
+    /// Nothing: no tokens; all locks are lockd's, and nothing below "Tokens" may be called.
+    std::optional<TokenLimits> tokens{};
   };
 
-  ClientCore(Hello hello, Limits limits) : hello_(std::move(hello)), limits_(limits) {}
+  ClientCore(Hello hello, Limits limits) : hello_(std::move(hello)), limits_(limits) {
+    if (limits_.tokens) agent_.emplace(*limits_.tokens);
+  }
 
   // ---- The connection
   [[nodiscard]] ClientEffects connected(Instant now);
@@ -118,12 +141,35 @@ class ClientCore {
   [[nodiscard]] bool has_more_to_say() const { return link_ == Link::kReclaiming && !told_all_; }
 
   // ---- Calls
-  /// Starts a call. It is completed by exactly one CompleteCall, here or later.
+  /// Starts a call. It is completed by exactly one CompleteCall, here or later. With tokens, what
+  /// can be decided here is completed here (Granted::token is 0 then: this mount decided), in the
+  /// order of the calls for one file, but for releases, which do not wait behind a lock that waits.
   [[nodiscard]] CallId submit(Command command, ClientEffects& effects);
+  /// The same, exact about time: nothing is decided here when the lease is over at `now`.
+  [[nodiscard]] CallId submit(Command command, Instant now, ClientEffects& effects);
   /// Only calls that lock can be interrupted; else, and after completion, nothing happens.
   [[nodiscard]] ClientEffects interrupt(CallId call);
   /// Ends the session cleanly. Nothing may be submitted any more; open calls end with kSessionLost.
   [[nodiscard]] ClientEffects goodbye();
+
+  // ---- Tokens (docs/tokens.md, fs/token/agent.h). submit() takes them for locks by itself.
+  /// What the operation may do, pinned until unpin(). Nothing: acquire(). Refused while not
+  /// entitled. The mode may be less than `use` names: under CW everything goes through.
+  [[nodiscard]] std::optional<TokenMode> try_pin(const FileKey& file, TokenUse use, Urgency urgency,
+                                                 Instant now, ClientEffects& effects);
+  /// As try_pin(), but waits. Ends with TokenPinned{call, mode}, or, interrupted or at goodbye(),
+  /// with CompleteCall{call, Refused}. interrupt(call) ends the wait; once pinned it does nothing.
+  [[nodiscard]] CallId acquire(const FileKey& file, TokenUse use, Urgency urgency, Instant now,
+                               ClientEffects& effects);
+  [[nodiscard]] ClientEffects unpin(const FileKey& file, Instant now);
+  /// Answers Drain{file, keep, round}. An old round is no error.
+  [[nodiscard]] ClientEffects drained(const FileKey& file, std::uint64_t round, bool in_use,
+                                      Instant now);
+  /// `file` was created in `directory` while that was pinned under EX: its token is implied.
+  void created(const FileKey& directory, const FileKey& file);
+  [[nodiscard]] ClientEffects forgotten(const FileKey& file, Instant now);
+  /// What was kept under one number is good under the same number still; 0: keep nothing.
+  [[nodiscard]] std::uint64_t token_generation(const FileKey& file) const;
 
   // ---- Time
   [[nodiscard]] ClientEffects tick(Instant now);
@@ -138,10 +184,12 @@ class ClientCore {
   [[nodiscard]] State state() const { return state_; }
   /// The last refusal of a Hello, for people.
   [[nodiscard]] const std::optional<HelloRefused>& refusal() const { return refusal_; }
-  /// Requests sent to lockd since the start, repeats on new connections not counted.
-  [[nodiscard]] std::uint64_t requests_numbered() const { return numbered_; }
   /// Calls not completed, and cancels and give-backs under way.
-  [[nodiscard]] std::size_t open_calls() const { return sent_.size() + unsent_.size(); }
+  [[nodiscard]] std::size_t open_calls() const {
+    return sent_.size() + unsent_.size() + lane_calls_ + (agent_ ? agent_->waiting() : 0);
+  }
+  /// Nothing with tokens off.
+  [[nodiscard]] const std::optional<TokenAgent>& agent() const { return agent_; }
 
  private:
   enum class Link { kDown, kGreeting, kReclaiming, kUp };
@@ -156,6 +204,7 @@ class ClientCore {
     bool abandoned = false;         // answered: what it still takes is unlocked
     bool weakened = false;          // what the owner held was not reclaimed whole, because of it
     bool renumbered = false;        // asked a former life of lockd, or a former session
+    bool overtaken = false;         // a flock of this owner that was asked for later is granted
     bool alone = false;             // sent with no other request that changes its owner's locks
   };
 
@@ -169,6 +218,7 @@ class ClientCore {
   void on(const BreakAnswer& answer, Instant now, ClientEffects& effects);
   void on(const Queued& queued, Instant now, ClientEffects& effects);
   void on(const Reclaimed& reclaimed, Instant now, ClientEffects& effects);
+  void on(const Recall& recall, Instant now, ClientEffects& effects);
 
   void resend(ClientEffects& effects);
   void pump(ClientEffects& effects);
@@ -181,6 +231,7 @@ class ClientCore {
   void drop(DropConnection::Why why, Duration delay, ClientEffects& effects);
   void extend(Instant sent, Instant now, ClientEffects& effects);
   void settle(const Call& call, const Outcome& outcome, ClientEffects& effects);
+  void note_overtaken(const Call& granted, RequestNumber number);
   void settle_held(const Call& call, const Outcome& outcome, ClientEffects& effects);
   [[nodiscard]] bool can_give_back(RequestNumber number, const LockRequest& request) const;
   [[nodiscard]] bool ends_by_itself(const Call& call) const;
@@ -201,6 +252,36 @@ class ClientCore {
   void renew(Instant now, ClientEffects& effects);
   void tell_more(ClientEffects& effects);
 
+  // client_tokens.cc
+  static void append(TokenEffects said, ClientEffects& effects);
+  void go_on(ClientEffects& effects);
+  void see(Instant now) { now_ = std::max(now_, now); }
+  [[nodiscard]] bool decides_here() const { return entitled(now_); }
+  [[nodiscard]] bool open_at_lockd(const FileKey& file) const;
+  [[nodiscard]] TokenAgent::Locks locks_of(const FileKey& file) const;
+  void release_ready(ClientEffects& effects);
+  void release(const FileKey& file, TokenMode keep, ClientEffects& effects);
+  void push_locks(const FileKey& file, ClientEffects& effects);
+  void assert_tokens(const FileKey& cover, const std::vector<HeldToken>& tokens,
+                     ClientEffects& effects);
+  void ask_wanted(ClientEffects& effects);
+  void try_to_ask(const FileKey& file, ClientEffects& effects);
+  [[nodiscard]] bool is_about_tokens(const Call& call, const Reply& reply, Instant now,
+                                     ClientEffects& effects);
+  [[nodiscard]] bool lockd_knows_locks_of(const FileKey& file) const;
+
+  // client_lanes.cc
+  void complete(const Call& call, const Outcome& outcome, ClientEffects& effects);
+  void run_lane(const FileKey& file, ClientEffects& effects);
+  [[nodiscard]] bool take_turn(Call& call, ClientEffects& effects);
+  [[nodiscard]] bool database_allows(const Call& call);
+  [[nodiscard]] bool decide(Call& call, TokenMode mode, ClientEffects& effects);
+  [[nodiscard]] bool free_past_waiters(std::list<Call>& lane, ClientEffects& effects);
+  [[nodiscard]] bool interrupt_in_lane(CallId call, ClientEffects& effects);
+  void return_to_lanes();
+  void lose_lane(const FileKey& file, ClientEffects& effects);
+  void end_lanes(LockErrc errc, ClientEffects& effects);
+
   Hello hello_;
   Limits limits_;
   State state_ = State::kConnecting;
@@ -220,12 +301,22 @@ class ClientCore {
 
   std::uint64_t last_call_ = 0;
   std::uint64_t last_number_ = 0;
-  std::uint64_t numbered_ = 0;
   std::map<RequestNumber, Call> sent_;    // numbered, not answered
   std::list<Call> unsent_;                // in the order of the calls
   std::map<FileKey, unsigned> settling_;  // files with an interrupted call whose verdict is open
   HeldLocks held_;
   LossNumber losses_seen_;
+  // With tokens: calls about the locks of a file wait here for their turn, until they are decided
+  // or go to lockd. Only files with such calls have a lane.
+  std::optional<TokenAgent> agent_;
+  Instant now_{};  // as far as we were told
+  bool decided_here_ = false;
+  std::map<FileKey, std::list<Call>> lanes_;
+  std::size_t lane_calls_ = 0;
+  std::set<FileKey> lanes_due_;
+  std::map<FileKey, std::set<FileKey>> behind_database_;  // lanes that wait for its token
+  std::vector<FileKey> granted_;                          // tokens, since the last go_on()
+  std::deque<HeldToken> tokens_;                          // to be told in a reclaim
   // Of a reclaim: what is to be told yet.
   HeldLocks::Cursor cursor_;
   std::deque<FileKey> databases_;

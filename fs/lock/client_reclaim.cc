@@ -47,7 +47,24 @@ void ClientCore::take_losses(const std::vector<FileLoss>& losses, ClientEffects&
 
 void ClientCore::lose_files(std::vector<FileKey> files, ClientEffects& effects) {
   if (files.empty()) return;
-  const std::set<FileKey> gone(files.begin(), files.end());
+  std::set<FileKey> gone(files.begin(), files.end());
+  if (agent_) {
+    // What a cover implied, and lockd may not have heard of, is lost with it.
+    const auto with_cover = [&](const Command& command) {
+      const auto* asserted = std::get_if<TokenAssert>(&command);
+      if (asserted == nullptr || !gone.contains(asserted->cover)) return;
+      for (const HeldToken& token : asserted->tokens)
+        files.push_back(token.file);
+    };
+    for (const auto& [number, call] : sent_)
+      with_cover(call.command);
+    for (const Call& call : unsent_)
+      with_cover(call.command);
+    gone.insert(files.begin(), files.end());
+    for (const FileKey& file : files)
+      gone.merge(agent_->lost(file));
+    lanes_due_.insert(gone.begin(), gone.end());
+  }
   for (const FileKey& file : gone)
     held_.drop(file);
   // The listener runs first: whoever is completed below finds its handles poisoned.
@@ -64,6 +81,9 @@ void ClientCore::lose_files(std::vector<FileKey> files, ClientEffects& effects) 
     }
     it = ends ? unsent_.erase(it) : std::next(it);
   }
+  for (const FileKey& file : gone)
+    lose_lane(file, effects);
+  return_to_lanes();
   // Not while the map is walked: they are requests themselves.
   std::vector<RequestNumber> waiting;
   for (auto& [number, call] : sent_) {
@@ -90,14 +110,18 @@ void ClientCore::abandon(Call& call, ClientEffects& effects) {
 void ClientCore::forsake(const FileKey& file, ClientEffects& effects) {
   const std::vector<FileKey> files = held_.lost_with(file);
   std::vector<UnlockRequest> unlocks;
+  std::vector<TokenRelease> tokens;
   for (const FileKey& one : files) {
     for (const HeldLocks::Agent& agent : held_.holders(one)) {
       unlocks.push_back({one, agent.space, agent.owner, ByteRange::whole_file()});
     }
+    if (agent_ && agent_->known_to_lockd(one)) tokens.push_back({one, agent_->name(one)});
   }
   lose_files(files, effects);
   for (const UnlockRequest& unlock : unlocks)
     send_background(unlock, effects);
+  for (const TokenRelease& token : tokens)
+    send_background(token, effects);
 }
 
 // ---- Reclaim
@@ -112,11 +136,18 @@ void ClientCore::prepare_reclaim(ClientEffects& effects) {
   }
   lose_files(std::move(unsure), effects);
   renumber(effects);
+  if (agent_) agent_->forget_numbers();
 }
 
 void ClientCore::begin_reclaim(ClientEffects& effects) {
-  const auto databases = held_.wal_databases();
-  databases_.assign(databases.begin(), databases.end());
+  databases_.clear();
+  for (const FileKey& database : held_.wal_databases()) {
+    if (lockd_knows_locks_of(database)) databases_.push_back(database);
+  }
+  if (agent_) {
+    const auto tokens = agent_->tokens();
+    tokens_.assign(tokens.begin(), tokens.end());
+  }
   cursor_ = {};
   told_all_ = false;
   link_ = Link::kReclaiming;
@@ -164,20 +195,31 @@ void ClientCore::renumber(ClientEffects& effects) {
     if (ends) effects.emplace_back(CompleteCall{it->id, Refused{LockErrc::kInterrupted}});
     it = ends ? unsent_.erase(it) : std::next(it);
   }
+  return_to_lanes();
 }
 
 void ClientCore::tell_more(ClientEffects& effects) {
   for (int i = 0; i < kReclaimBurst && has_more_to_say(); ++i) {
     Reclaim message;
-    message.locks = held_.next(cursor_, kReclaimMax);
+    std::size_t room = kReclaimMax;
+    for (; room > 0 && !tokens_.empty(); --room) {
+      message.tokens.push_back(tokens_.front());
+      tokens_.pop_front();
+    }
+    // Locks under PR and EX are ours to decide: the token tells of them.
+    if (room > 0) {
+      message.locks = held_.next(
+          cursor_, room, [this](const FileKey& file) { return !lockd_knows_locks_of(file); });
+    }
+    room -= message.locks.size();
     // lockd lets claim only who holds a lock: all locks come first.
-    while (message.locks.size() + message.wal_databases.size() < kReclaimMax &&
-           !databases_.empty()) {
+    for (; room > 0 && !databases_.empty(); --room) {
       message.wal_databases.push_back(databases_.front());
       databases_.pop_front();
     }
-    message.last = message.locks.size() + message.wal_databases.size() < kReclaimMax;
-    message.asks_again = message.last && !unsent_.empty();
+    message.last = room > 0;
+    const bool asks = !unsent_.empty() || (agent_ && !agent_->wanted().empty());
+    message.asks_again = message.last && asks;
     told_all_ = message.last;
     effects.emplace_back(SendMessage{ClientMessage(std::move(message))});
   }
@@ -196,6 +238,7 @@ void ClientCore::on(const Reclaimed& reclaimed, Instant now, ClientEffects& effe
   take_losses(reclaimed.losses, effects);
   link_ = Link::kUp;
   pump(effects);
+  go_on(effects);
   renew(now, effects);  // what was asked before is asked again: grace need not wait for us
 }
 

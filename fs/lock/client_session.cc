@@ -36,6 +36,7 @@ void ClientCore::drop(DropConnection::Why why, Duration delay, ClientEffects& ef
 
 ClientEffects ClientCore::received(const ServerMessage& message, Instant now) {
   ClientEffects effects;
+  see(now);
   const bool greeting_answer =
       std::holds_alternative<Welcome>(message) || std::holds_alternative<HelloRefused>(message);
   if (link_ == Link::kDown) return effects;  // dropped, and this was still on its way
@@ -44,6 +45,7 @@ ClientEffects ClientCore::received(const ServerMessage& message, Instant now) {
     return effects;
   }
   std::visit([&](const auto& one) { on(one, now, effects); }, message);
+  go_on(effects);
   return effects;
 }
 
@@ -164,6 +166,7 @@ void ClientCore::lose(ClientEffects& effects) {
     state_ = State::kLost;
     return;
   }
+  if (agent_ && agent_->lost_all()) effects.emplace_back(TokensLost{});
   if (state_ == State::kActive) {
     state_ = State::kSuspended;
     effects.emplace_back(LeaseSuspended{});
@@ -179,6 +182,9 @@ void ClientCore::lose(ClientEffects& effects) {
 void ClientCore::forget_session() {
   settling_.clear();
   held_.clear();
+  if (agent_) static_cast<void>(agent_->lost_all());
+  granted_.clear();
+  tokens_.clear();
   renewals_.clear();
   session_.reset();
   losses_seen_ = {};
@@ -189,21 +195,19 @@ void ClientCore::forget_session() {
 
 // Nobody waits any more, nothing is held any more.
 void ClientCore::end_all(ClientEffects& effects) {
-  const auto complete = [&](const Call& call) {
-    if (call.background || call.answered) return;
-    effects.emplace_back(CompleteCall{call.id, Refused{LockErrc::kSessionLost}});
-  };
   for (const auto& [number, call] : sent_)
-    complete(call);
+    complete(call, Refused{LockErrc::kSessionLost}, effects);
   for (const Call& call : unsent_)
-    complete(call);
+    complete(call, Refused{LockErrc::kSessionLost}, effects);
   sent_.clear();
   unsent_.clear();
+  end_lanes(LockErrc::kSessionLost, effects);
   forget_session();
 }
 
 ClientEffects ClientCore::tick(Instant now) {
   ClientEffects effects;
+  see(now);
   if (state_ == State::kActive && now >= deadline_) {
     state_ = State::kSuspended;
     effects.emplace_back(LeaseSuspended{});
@@ -219,6 +223,12 @@ ClientEffects ClientCore::tick(Instant now) {
     return effects;
   }
   if (now >= renew_at_) renew(now, effects);
+  if (agent_ && decides_here()) {
+    agent_->tick(now);
+    for (const auto& [file, lane] : lanes_)
+      lanes_due_.insert(file);
+    go_on(effects);
+  }
   return effects;
 }
 
@@ -238,6 +248,9 @@ Instant ClientCore::next_deadline() const {
       next = std::min(next, renewals_.front().sent + Duration(session_->lease_ttl) / 2);
     }
   }
+  if (agent_ && link_ == Link::kUp && state_ == State::kActive) {
+    next = std::min(next, agent_->next_deadline());
+  }
   return next;
 }
 
@@ -247,6 +260,10 @@ ClientEffects ClientCore::goodbye() {
     effects.emplace_back(SendMessage{ClientMessage(Goodbye{})});
   }
   end_all(effects);
+  if (agent_) {
+    for (const CallId call : agent_->cancel_all())
+      effects.emplace_back(CompleteCall{call, Refused{LockErrc::kSessionLost}});
+  }
   state_ = State::kLost;
   disconnected();
   return effects;

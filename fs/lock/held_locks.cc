@@ -95,6 +95,7 @@ void HeldLocks::apply_one(const LockRequest& request) {
   File& file = files_[request.file];
   const Agent agent{request.space, request.owner};
   Owner& owner = file.owners[agent];
+  if (owner.pieces.empty()) owner.arrived = ++last_arrival_;
   carve(file, agent, owner, request.range);
   add(file, agent, owner, Piece{request.range, request.mode, request.handle, request.pid});
   merge_around(file, agent, owner, request.range.start());
@@ -306,10 +307,12 @@ std::vector<FileKey> HeldLocks::uncertain_files() const {
 
 // ---- Reclaim
 
-std::vector<HeldLock> HeldLocks::next(Cursor& cursor, std::size_t count) const {
+std::vector<HeldLock> HeldLocks::next(Cursor& cursor, std::size_t count,
+                                      const std::function<bool(const FileKey&)>& skip) const {
   std::vector<HeldLock> found;
   for (auto file = files_.lower_bound(cursor.file); file != files_.end(); ++file) {
     if (file->first != cursor.file) cursor = {file->first};
+    if (skip && skip(file->first)) continue;
     const auto& owners = file->second.owners;
     for (auto owner = owners.lower_bound(cursor.agent); owner != owners.end(); ++owner) {
       if (owner->first != cursor.agent) cursor = {file->first, owner->first};

@@ -13,6 +13,7 @@
 
 #include <compare>
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <optional>
 #include <set>
@@ -62,6 +63,26 @@ class HeldLocks {
   /// one protects all.
   [[nodiscard]] std::vector<FileKey> lost_with(const FileKey& file) const;
 
+  // ---- Deciding here (docs/tokens.md)
+  /// What of others here is in the way of `agent`: of the owner who came first to the file, the
+  /// lowest range, with the touching ones of that mode. O(owners * log ranges).
+  [[nodiscard]] std::optional<Piece> conflict(const FileKey& file, Agent agent,
+                                              const ByteRange& range, LockMode mode) const;
+  [[nodiscard]] bool any(const FileKey& file) const;
+  [[nodiscard]] bool any_exclusive(const FileKey& file) const;
+  [[nodiscard]] std::size_t pieces(const FileKey& file) const;
+  [[nodiscard]] bool any_uncertain(const FileKey& file) const;
+  /// All locks of `file`, in the order in which the owners came.
+  [[nodiscard]] std::vector<HeldLock> locks_of(const FileKey& file) const;
+
+  /// As a database: its wal-index is owned here.
+  [[nodiscard]] bool claimed(const FileKey& database) const;
+  [[nodiscard]] bool uses_lock_bytes(const FileKey& database) const;
+  /// Files with locks that are tied to its wal-index.
+  [[nodiscard]] std::vector<FileKey> tied_to(const FileKey& database) const;
+  /// The database whose wal-index `file` is, as long as it has locks.
+  [[nodiscard]] std::optional<FileKey> database_of(const FileKey& file) const;
+
   // ---- Doubt
   /// Replies of this owner may have come in another order than lockd acted: what is recorded here
   /// is not to be relied on, until trust().
@@ -77,8 +98,11 @@ class HeldLocks {
     Agent agent{LockSpace::kRange, OwnerId{0}};
     std::uint64_t start = 0;
   };
-  /// The next at most `count` locks; nothing = that was all. Between calls nothing may change.
-  [[nodiscard]] std::vector<HeldLock> next(Cursor& cursor, std::size_t count) const;
+  /// The next at most `count` locks, but for files that `skip` names; fewer = that was all. Between
+  /// calls nothing may change.
+  [[nodiscard]] std::vector<HeldLock> next(
+      Cursor& cursor, std::size_t count,
+      const std::function<bool(const FileKey&)>& skip = nullptr) const;
   /// Whose wal-index this session owns: claimed, and a lock still held on the database's lock bytes
   /// or on a file tied to it. (lockd ends the ownership with the last of these.)
   [[nodiscard]] std::vector<FileKey> wal_databases() const;
@@ -87,6 +111,7 @@ class HeldLocks {
   struct Owner {
     std::map<std::uint64_t, Piece> pieces;  // by start
     bool uncertain = false;
+    std::uint64_t arrived = 0;  // orders owners by when they came to the file
     [[nodiscard]] bool forgettable() const { return pieces.empty() && !uncertain; }
   };
   struct File {
@@ -107,6 +132,10 @@ class HeldLocks {
   void apply_one(const QueryRequest&) {}
   void apply_one(const CancelRequest&) {}
   void apply_one(const ClaimWalRequest& request);
+  void apply_one(const TokenRequest&) {}
+  void apply_one(const PushLocks&) {}
+  void apply_one(const TokenRelease&) {}
+  void apply_one(const TokenAssert&) {}
 
   static void add(File& file, Agent agent, Owner& owner, const Piece& piece);
   static std::map<std::uint64_t, Piece>::iterator remove(
@@ -120,6 +149,7 @@ class HeldLocks {
   [[nodiscard]] const Owner* find(const FileKey& file, Agent agent) const;
 
   Files files_;
+  std::uint64_t last_arrival_ = 0;
 };
 
 }  // namespace holdfast::fs

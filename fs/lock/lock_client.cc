@@ -61,7 +61,7 @@ asio::awaitable<Result<Outcome>> LockClient::call(Command command, task::Interru
   }
   Waiter waiter{.changed = task::Event(executor_), .outcome = std::nullopt};
   ClientEffects effects;
-  const CallId id = core_.submit(std::move(command), effects);
+  const CallId id = core_.submit(std::move(command), boot_time_now(), effects);
   const Registration registration(waiters_, id, waiter, interrupt);
   perform(std::move(effects));
   if (interrupt != nullptr) interrupt->on_request([&waiter] { waiter.changed.set(); });
@@ -143,6 +143,7 @@ void LockClient::perform(ClientEffects effects) {
 
 void LockClient::perform(const SendMessage& effect) {
   if (!connection_) return;
+  sent_counts_.count(effect.message);
   const auto sent = connection_->send(effect.message);
   if (sent || connection_->closed()) return;
   log::warn("lockd.send_failed", "error=\"{}\"", sent.error().message());
@@ -151,7 +152,7 @@ void LockClient::perform(const SendMessage& effect) {
 
 void LockClient::perform(const CompleteCall& effect) {
   const auto found = waiters_.find(effect.call);
-  if (found == waiters_.end()) return;  // its coroutine was cancelled
+  if (found == waiters_.end()) return end_pinning(effect.call, effect.outcome);
   found->second->outcome = effect.outcome;
   found->second->changed.set();
 }

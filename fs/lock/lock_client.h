@@ -12,6 +12,7 @@
 
 #include "fs/lock/client_core.h"
 #include "fs/lock/lock_service.h"
+#include "fs/lock/sent_counts.h"
 #include "holdfast/task/event.h"
 #include "holdfast/task/group.h"
 #include "holdfast/wire/address.h"
@@ -50,11 +51,15 @@ struct LockClientOptions {
   std::chrono::milliseconds connect_timeout{5'000};
   std::chrono::milliseconds backoff_min{100};
   std::chrono::milliseconds backoff_max{2'000};
+  /// Nothing: no tokens, everything is CW and every lock is lockd's.
+  std::optional<TokenLimits> tokens{};
   /// start() tells what it waits for, one line each time that changes. May be empty.
   std::function<void(std::string_view)> on_progress;
   /// The lease now ends at this time, usually later than before; told before anything relies on it.
   /// May be empty.
   std::function<void(Instant)> on_deadline;
+  /// What is sent is counted there; null: nowhere. Outlives the client.
+  counters::Counters* counters = nullptr;
 };
 
 class LockClient final : public LockService {
@@ -80,6 +85,14 @@ class LockClient final : public LockService {
   Awaitable<void> claim_wal(ClaimWalRequest request) override;
   [[nodiscard]] bool entitled() const override;
   boost::asio::awaitable<void> wait_entitled() override;
+  std::optional<TokenMode> try_pin(const FileKey& file, TokenUse use, Urgency urgency) override;
+  Awaitable<TokenMode> pin(FileKey file, TokenUse use, Urgency urgency,
+                           task::Interrupt* interrupt) override;
+  void unpin(const FileKey& file) override;
+  void drained(const FileKey& file, std::uint64_t round, bool in_use) override;
+  void created(const FileKey& directory, const FileKey& file) override;
+  void forgotten(const FileKey& file) override;
+  [[nodiscard]] std::uint64_t token_generation(const FileKey& file) const override;
   void listen(Listener listener) override { listener_ = std::move(listener); }
 
   /// Of the session now open.
@@ -90,6 +103,7 @@ class LockClient final : public LockService {
 
  private:
   struct Waiter;
+  class Pinning;
   template <class T>
   Awaitable<T> call_for(Command command);
   boost::asio::awaitable<Result<Outcome>> call(Command command, task::Interrupt* interrupt);
@@ -107,6 +121,7 @@ class LockClient final : public LockService {
   void log_refusal(DropConnection::Why why);
   [[nodiscard]] std::optional<wire::StartFailure> start_failure() const;
 
+  void end_pinning(CallId call, const Outcome& outcome);
   void perform(ClientEffects effects);
   void tell_deadline();
   void perform(const SendMessage& effect);
@@ -118,17 +133,22 @@ class LockClient final : public LockService {
   void perform(const LeaseResumed& effect);
   void perform(const SessionLost& effect);
   void perform(const FilesLost& effect);
+  void perform(const Drain& effect);
+  void perform(const TokenPinned& effect);
+  void perform(const TokensLost& effect);
 
   boost::asio::any_io_executor executor_;
   LockClientOptions options_;
   wire::Codec codec_;
   ClientCore core_;
+  SentCounts sent_counts_;
   task::Group group_;
   task::Event entitled_;
   task::Event attempted_;  // an attempt to connect or to be welcomed ended; for start()
   Listener listener_;
   std::shared_ptr<wire::Connection> connection_;  // shared with its writer
   std::unordered_map<CallId, Waiter*> waiters_;
+  std::unordered_map<CallId, Pinning*> pinnings_;
   std::deque<ClientEffect> to_do_;  // effects, in order
   bool performing_ = false;
   std::optional<SessionId> session_;

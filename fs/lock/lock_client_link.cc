@@ -52,6 +52,7 @@ Hello hello_of(const LockClientOptions& options) {
 // A replica that does not answer must not keep us from the one that would.
 ClientCore::Limits limits_of(const LockClientOptions& options) {
   ClientCore::Limits limits;
+  limits.tokens = options.tokens;
   if (options.addresses.size() > 1) limits.hello_timeout = kReplicaPatience;
   return limits;
 }
@@ -62,6 +63,7 @@ LockClient::LockClient(asio::any_io_executor executor, LockClientOptions options
     : executor_(executor),
       options_(std::move(options)),
       core_(hello_of(options_), limits_of(options_)),
+      sent_counts_(options_.counters),
       group_(executor),
       entitled_(executor),
       attempted_(executor),

@@ -14,11 +14,15 @@
 /// locks of some files, Listener::lost names them, and pending lock() calls on them end with
 /// kLockLost. A session that held nothing and asked for nothing is replaced unnoticed.
 
+#include "fs/token/types.h"
 #include "holdfast/base/result.h"
+#include "holdfast/lock/errc.h"
 #include "holdfast/lock/message.h"
 #include "holdfast/task/interrupt.h"
 
+#include <cstdint>
 #include <functional>
+#include <optional>
 #include <vector>
 
 #include <boost/asio/awaitable.hpp>
@@ -53,13 +57,56 @@ class LockService {
   /// awaits this first.
   virtual boost::asio::awaitable<void> wait_entitled() = 0;
 
+  // Tokens (docs/tokens.md). By default, and with tokens off, everything is CW: nothing is ever
+  // asked for, nothing may be kept, nothing is drained.
+
+  /// The mode, if the operation may go on at once; then it is pinned, until unpin().
+  [[nodiscard]] virtual std::optional<TokenMode> try_pin(const FileKey& file, TokenUse use,
+                                                         Urgency urgency) {
+    static_cast<void>(file), static_cast<void>(use), static_cast<void>(urgency);
+    return entitled() ? std::optional(TokenMode::kShared) : std::nullopt;
+  }
+  /// As try_pin(), but waits. `interrupt` as in lock(): kInterrupted, and nothing is pinned.
+  virtual Awaitable<TokenMode> pin(FileKey file, TokenUse use, Urgency urgency,
+                                   task::Interrupt* interrupt) {
+    static_cast<void>(file), static_cast<void>(use), static_cast<void>(urgency);
+    if (interrupt != nullptr && interrupt->requested()) {
+      co_return make_error_code(LockErrc::kInterrupted);
+    }
+    co_await wait_entitled();
+    co_return TokenMode::kShared;
+  }
+  virtual void unpin(const FileKey& file) { static_cast<void>(file); }
+  /// What Listener::drain said is done. `in_use`: the file is open here.
+  virtual void drained(const FileKey& file, std::uint64_t round, bool in_use) {
+    static_cast<void>(file), static_cast<void>(round), static_cast<void>(in_use);
+  }
+  /// A file was created in `directory` while that was pinned under EX: its token is implied.
+  virtual void created(const FileKey& directory, const FileKey& file) {
+    static_cast<void>(directory), static_cast<void>(file);
+  }
+  /// The kernel has forgotten the inode and nothing is kept of it: its token may go.
+  virtual void forgotten(const FileKey& file) { static_cast<void>(file); }
+  /// Changes whenever the mode was below PR in between; 0 = it is now. What was kept under a number
+  /// is good while the number is the same.
+  [[nodiscard]] virtual std::uint64_t token_generation(const FileKey& file) const {
+    static_cast<void>(file);
+    return 0;
+  }
+
   /// `suspended`: the deadline passed without an acknowledged renewal, nothing may leave any more.
   /// `resumed`: back, all locks kept. `lost`: locks are gone, see Loss; runs before the next
-  /// session is entitled, before `resumed`, and before any call that ends because of it.
+  /// session is entitled, before `resumed`, and before any call that ends because of it; what was
+  /// kept under the tokens of these files, or of all, is gone too.
+  /// `drain`: a token is to be given up, see Drain; drained() may be called from within.
+  /// `tokens_lost`: tokens are gone where no locks were: drop what was kept of these files; empty =
+  /// of all.
   struct Listener {
     std::function<void()> suspended;
     std::function<void()> resumed;
     std::function<void(const Loss&)> lost;
+    std::function<void(const FileKey& file, TokenMode keep, std::uint64_t round)> drain{};
+    std::function<void(const std::vector<FileKey>& files)> tokens_lost{};
   };
   virtual void listen(Listener listener) = 0;
 };

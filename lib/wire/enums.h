@@ -31,6 +31,19 @@ inline constexpr EnumTable<OwnerKind, pb::OwnerKind, 2> kOwnerKinds{{
     {OwnerKind::kUnchecked, pb::OWNER_KIND_UNCHECKED},
 }};
 
+inline constexpr EnumTable<TokenMode, pb::TokenMode, 4> kTokenModes{{
+    {TokenMode::kNone, pb::TOKEN_MODE_NONE},
+    {TokenMode::kRead, pb::TOKEN_MODE_READ},
+    {TokenMode::kShared, pb::TOKEN_MODE_SHARED},
+    {TokenMode::kExclusive, pb::TOKEN_MODE_EXCLUSIVE},
+}};
+
+inline constexpr EnumTable<TokenUse, pb::TokenUse, 3> kTokenUses{{
+    {TokenUse::kRead, pb::TOKEN_USE_READ},
+    {TokenUse::kWrite, pb::TOKEN_USE_WRITE},
+    {TokenUse::kThrough, pb::TOKEN_USE_THROUGH},
+}};
+
 inline constexpr EnumTable<LockState, pb::LockState, 3> kStates{{
     {LockState::kHeld, pb::LOCK_STATE_HELD},
     {LockState::kWaiting, pb::LOCK_STATE_WAITING},

@@ -73,6 +73,68 @@ std::optional<ClaimWalRequest> take(const pb::ClaimWalRequest& from) {
   return ClaimWalRequest{.database = wire::take(from.database())};
 }
 
+std::optional<HeldLock> take(const pb::HeldLock& from) {
+  const auto space = from_pb(kSpaces, from.space());
+  const auto mode = from_pb(kModes, from.mode());
+  const auto range = wire::take(from.range());
+  if (!from.has_file() || !from.has_range() || !space || !mode || !range) return std::nullopt;
+  HeldLock to;
+  to.file = wire::take(from.file());
+  to.space = *space;
+  to.owner = {from.owner()};
+  to.handle = {from.handle()};
+  to.mode = *mode;
+  to.range = *range;
+  to.pid = from.pid();
+  if (from.has_wal_database()) to.wal_database = wire::take(from.wal_database());
+  return to;
+}
+
+std::optional<TokenRequest> take(const pb::TokenRequest& from) {
+  const auto use = from_pb(kTokenUses, from.use());
+  if (!from.has_file() || !use) return std::nullopt;
+  return TokenRequest{.file = wire::take(from.file()), .use = *use};
+}
+
+std::optional<PushLocks> take(const pb::PushLocks& from) {
+  const auto count = static_cast<std::size_t>(from.locks_size());
+  if (!from.has_file() || count > kPushLocksMax) return std::nullopt;
+  PushLocks to{.file = wire::take(from.file()), .token = {from.token()}, .locks = {}};
+  to.locks.reserve(count);
+  for (const auto& entry : from.locks()) {
+    auto held = take(entry);
+    if (!held || held->file != to.file) return std::nullopt;
+    to.locks.push_back(*std::move(held));
+  }
+  return to;
+}
+
+std::optional<TokenRelease> take(const pb::TokenRelease& from) {
+  const auto keep = from_pb(kTokenModes, from.keep());
+  if (!from.has_file() || !keep || *keep == TokenMode::kExclusive) return std::nullopt;
+  return TokenRelease{.file = wire::take(from.file()), .token = {from.token()}, .keep = *keep};
+}
+
+template <class List>
+std::optional<std::vector<HeldToken>> take_tokens(const List& from) {
+  std::vector<HeldToken> to;
+  to.reserve(static_cast<std::size_t>(from.size()));
+  for (const auto& entry : from) {
+    const auto mode = from_pb(kTokenModes, entry.mode());
+    if (!entry.has_file() || !mode || *mode == TokenMode::kNone) return std::nullopt;
+    to.push_back({.file = wire::take(entry.file()), .mode = *mode});
+  }
+  return to;
+}
+
+std::optional<TokenAssert> take(const pb::TokenAssert& from) {
+  if (static_cast<std::size_t>(from.tokens_size()) > kTokenAssertMax) return std::nullopt;
+  auto tokens = take_tokens(from.tokens());
+  if (!from.has_cover() || !tokens) return std::nullopt;
+  return TokenAssert{
+      .cover = wire::take(from.cover()), .token = {from.token()}, .tokens = *std::move(tokens)};
+}
+
 template <class From>
 std::optional<Command> command(const From& from) {
   auto taken = take(from);
@@ -96,6 +158,14 @@ std::optional<Command> take_command(const pb::Request& from) {
       return command(from.cancel());
     case pb::Request::kClaimWal:
       return command(from.claim_wal());
+    case pb::Request::kTokenRequest:
+      return command(from.token_request());
+    case pb::Request::kPushLocks:
+      return command(from.push_locks());
+    case pb::Request::kTokenRelease:
+      return command(from.token_release());
+    case pb::Request::kTokenAssert:
+      return command(from.token_assert());
     case pb::Request::COMMAND_NOT_SET:
       break;
   }
@@ -137,25 +207,11 @@ std::optional<ClientMessage> take(const pb::Hello& from) {
   return to;
 }
 
-std::optional<HeldLock> take(const pb::HeldLock& from) {
-  const auto space = from_pb(kSpaces, from.space());
-  const auto mode = from_pb(kModes, from.mode());
-  const auto range = wire::take(from.range());
-  if (!from.has_file() || !from.has_range() || !space || !mode || !range) return std::nullopt;
-  HeldLock to;
-  to.file = wire::take(from.file());
-  to.space = *space;
-  to.owner = {from.owner()};
-  to.handle = {from.handle()};
-  to.mode = *mode;
-  to.range = *range;
-  to.pid = from.pid();
-  if (from.has_wal_database()) to.wal_database = wire::take(from.wal_database());
-  return to;
-}
-
 std::optional<ClientMessage> take(const pb::Reclaim& from) {
+  auto tokens = take_tokens(from.tokens());
+  if (!tokens) return std::nullopt;
   Reclaim to;
+  to.tokens = *std::move(tokens);
   to.locks.reserve(static_cast<std::size_t>(from.locks_size()));
   for (const auto& entry : from.locks()) {
     auto held = take(entry);

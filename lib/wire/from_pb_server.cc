@@ -18,6 +18,12 @@ std::optional<Outcome> take(const pb::QueryResult& from) {
   return QueryResult{.conflict = conflict};
 }
 
+std::optional<Outcome> take(const pb::TokenGranted& from) {
+  const auto mode = from_pb(kTokenModes, from.mode());
+  if (!mode || from.ask_again_ms() > kLeaseTtlMsMax) return std::nullopt;
+  return TokenGranted{.mode = *mode, .ask_again = std::chrono::milliseconds(from.ask_again_ms())};
+}
+
 std::optional<Outcome> take_outcome(const pb::Reply& from) {
   switch (from.outcome_case()) {
     case pb::Reply::kGranted:
@@ -31,6 +37,8 @@ std::optional<Outcome> take_outcome(const pb::Reply& from) {
       if (!errc) return std::nullopt;
       return Refused{.errc = *errc};
     }
+    case pb::Reply::kToken:
+      return take(from.token());
     case pb::Reply::OUTCOME_NOT_SET:
       break;
   }
@@ -57,6 +65,12 @@ std::optional<std::vector<FileLoss>> take_losses(const List& from) {
 std::optional<ServerMessage> take(const pb::Queued& from) {
   if (from.number() == 0 || !from.has_place()) return std::nullopt;
   return Queued{.number = {from.number()}, .place = wire::take(from.place())};
+}
+
+std::optional<ServerMessage> take(const pb::Recall& from) {
+  const auto wanted = from_pb(kTokenModes, from.wanted());
+  if (!from.has_file() || !wanted) return std::nullopt;
+  return Recall{.file = wire::take(from.file()), .token = {from.token()}, .wanted = *wanted};
 }
 
 std::optional<ServerMessage> take(const pb::Reclaimed& from) {
@@ -207,6 +221,8 @@ std::optional<ServerMessage> from_pb(const pb::ServerMessage& from) {
       return take(from.reclaimed());
     case pb::ServerMessage::kBreakAnswer:
       return take(from.break_answer());
+    case pb::ServerMessage::kRecall:
+      return take(from.recall());
     case pb::ServerMessage::MESSAGE_NOT_SET:
       break;
   }

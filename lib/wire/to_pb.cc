@@ -45,6 +45,22 @@ void put(const std::vector<FileLoss>& from, List& to) {
   }
 }
 
+void put(const HeldLock& from, pb::HeldLock& to) {
+  put(from.file, *to.mutable_file());
+  to.set_space(to_pb(kSpaces, from.space));
+  to.set_owner(from.owner.value);
+  to.set_handle(from.handle.value);
+  to.set_mode(to_pb(kModes, from.mode));
+  put(from.range, *to.mutable_range());
+  to.set_pid(from.pid);
+  if (from.wal_database) put(*from.wal_database, *to.mutable_wal_database());
+}
+
+void put(const HeldToken& from, pb::HeldToken& to) {
+  put(from.file, *to.mutable_file());
+  to.set_mode(to_pb(kTokenModes, from.mode));
+}
+
 // ---- Requests
 
 void put(const LockRequest& from, pb::Request& request) {
@@ -99,6 +115,35 @@ void put(const ClaimWalRequest& from, pb::Request& request) {
   put(from.database, *request.mutable_claim_wal()->mutable_database());
 }
 
+void put(const TokenRequest& from, pb::Request& request) {
+  auto& to = *request.mutable_token_request();
+  put(from.file, *to.mutable_file());
+  to.set_use(to_pb(kTokenUses, from.use));
+}
+
+void put(const PushLocks& from, pb::Request& request) {
+  auto& to = *request.mutable_push_locks();
+  put(from.file, *to.mutable_file());
+  to.set_token(from.token.value);
+  for (const HeldLock& held : from.locks)
+    put(held, *to.add_locks());
+}
+
+void put(const TokenRelease& from, pb::Request& request) {
+  auto& to = *request.mutable_token_release();
+  put(from.file, *to.mutable_file());
+  to.set_token(from.token.value);
+  to.set_keep(to_pb(kTokenModes, from.keep));
+}
+
+void put(const TokenAssert& from, pb::Request& request) {
+  auto& to = *request.mutable_token_assert();
+  put(from.cover, *to.mutable_cover());
+  to.set_token(from.token.value);
+  for (const HeldToken& token : from.tokens)
+    put(token, *to.add_tokens());
+}
+
 // ---- Client messages
 
 void put(const Hello& from, pb::ClientMessage& message) {
@@ -148,17 +193,10 @@ void put(const Break& from, pb::ClientMessage& message) {
 
 void put(const Reclaim& from, pb::ClientMessage& message) {
   auto& to = *message.mutable_reclaim();
-  for (const HeldLock& held : from.locks) {
-    auto& one = *to.add_locks();
-    put(held.file, *one.mutable_file());
-    one.set_space(to_pb(kSpaces, held.space));
-    one.set_owner(held.owner.value);
-    one.set_handle(held.handle.value);
-    one.set_mode(to_pb(kModes, held.mode));
-    put(held.range, *one.mutable_range());
-    one.set_pid(held.pid);
-    if (held.wal_database) put(*held.wal_database, *one.mutable_wal_database());
-  }
+  for (const HeldToken& token : from.tokens)
+    put(token, *to.add_tokens());
+  for (const HeldLock& held : from.locks)
+    put(held, *to.add_locks());
   for (const FileKey& database : from.wal_databases)
     put(database, *to.add_wal_databases());
   to.set_last(from.last);
@@ -184,6 +222,11 @@ void put(const QueryResult& from, pb::Reply& reply) {
 }
 void put(const Refused& from, pb::Reply& reply) {
   reply.set_refused(to_pb(kErrors, from.errc));
+}
+
+void put(const TokenGranted& from, pb::Reply& reply) {
+  reply.mutable_token()->set_mode(to_pb(kTokenModes, from.mode));
+  reply.mutable_token()->set_ask_again_ms(to_u32_ms(from.ask_again));
 }
 
 // ---- Server messages
@@ -220,6 +263,12 @@ void put(const Queued& from, pb::ServerMessage& message) {
   auto& to = *message.mutable_queued();
   to.set_number(from.number.value);
   put(from.place, *to.mutable_place());
+}
+void put(const Recall& from, pb::ServerMessage& message) {
+  auto& to = *message.mutable_recall();
+  put(from.file, *to.mutable_file());
+  to.set_token(from.token.value);
+  to.set_wanted(to_pb(kTokenModes, from.wanted));
 }
 void put(const Reclaimed& from, pb::ServerMessage& message) {
   put(from.losses, *message.mutable_reclaimed()->mutable_losses());

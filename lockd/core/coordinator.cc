@@ -55,7 +55,8 @@ Coordinator::State::State(Options given, Recovered recovered, Instant start)
       former_epoch(recovered.before),
       grace_until(start),
       sessions(options.salt),
-      locks(options.limits, options.fairness_patience, options.salt, probe) {
+      locks(options.limits, options.fairness_patience, options.salt, probe),
+      tokens(options.limits, options.tokens, options.salt, locks, probe) {
   constexpr unsigned kTokensPerEpochBits = 32;  // epochs are at least a second apart
   locks.tokens_from(epoch.value << kTokensPerEpochBits);
   const Duration lease = std::max(recovered.lease_ttl_max, options.lease_ttl);
@@ -63,6 +64,7 @@ Coordinator::State::State(Options given, Recovered recovered, Instant start)
     grace_until = start + lease + options.write_life_default + options.storage_delay;
   for (SessionRecord& record : recovered.sessions) {
     Session& session = sessions.add(std::move(record), options.limits.requests_in_flight_max);
+    tokens.open_session(session.tokens);
     session.former = true;
     ++formers;
     if (session.record.quiet != Quiet::kNo) {
@@ -98,7 +100,12 @@ Coordinator::Coordinator(Options options, Recovered recovered, Instant started)
 
 Coordinator::~Coordinator() {
   Answers nobody_listens;
+  // First nobody waits any more, then nobody has anything.
   state_->sessions.for_each([&](Session& session) {
+    static_cast<void>(state_->tokens.make_absent(session.tokens, Instant{}));
+  });
+  state_->sessions.for_each([&](Session& session) {
+    state_->tokens.end_session(session.tokens, Instant{});
     state_->locks.end_session(session.locks, Instant{}, nobody_listens);
   });
 }
@@ -115,6 +122,7 @@ void Coordinator::State::finish(Instant now, Effects& effects) {
     end_grace(now, effects);
     serve_wanted(now, effects);
   }
+  tell(effects);
 }
 
 void Coordinator::authority(Instant until) {
@@ -128,12 +136,13 @@ Effects Coordinator::tick(Instant now) {
   Answers answers;
   state_->locks.end_patience(now, answers);
   state_->perform(answers, effects);
+  state_->repeat_recalls(now, effects);
   state_->finish(now, effects);
   return effects;
 }
 
 Instant Coordinator::next_deadline() const {
-  Instant next = state_->locks.next_patience();
+  Instant next = std::min(state_->locks.next_patience(), state_->tokens.next_due());
   if (const Session* live = state_->sessions.first_live()) next = std::min(next, live->lease_until);
   if (const Session* due = state_->sessions.first_due()) next = std::min(next, due->due);
   if (state_->grace && state_->formers == state_->quiet_formers.size())
@@ -186,6 +195,7 @@ Coordinator::State::HelloAnswer Coordinator::State::open(const Hello& hello, con
                    "another volume is mounted under this name elsewhere: the markers differ");
   HOLDFAST_ASSERT(sessions.find(fresh.session) == nullptr, "the shell gives fresh session ids");
   Session& session = sessions.add(record_of(hello, fresh), options.limits.requests_in_flight_max);
+  tokens.open_session(session.tokens);
   sessions.make_live(session, now + options.lease_ttl);
   before.push_back(Record{{PutSession{session.record}}});
   return welcome(session);
@@ -227,6 +237,8 @@ Coordinator::State::HelloAnswer Coordinator::State::resume(const Hello& hello,
     // From the beginning, also if it had begun before.
     Answers nobody_waits;
     locks.clear_session(session->locks, now, nobody_waits);
+    tokens.clear_session(session->tokens, now);
+    tell(after);
     session->replies = KeptReplies(options.limits.requests_in_flight_max);
     session->deferred.clear();
     session->lease_until = now + options.lease_ttl;
@@ -234,7 +246,10 @@ Coordinator::State::HelloAnswer Coordinator::State::resume(const Hello& hello,
   } else {
     for (const Reply& kept : session->replies.all())
       after.push_back(SendReply{session->id(), kept});
+    const bool was_live = session->phase == Phase::kLive;
     make_live(*session, now, after);
+    if (was_live) tokens.say_again(session->tokens, now);  // who was not has just been told
+    tell(after);
   }
   Welcome answer = welcome(*session);
   answer.reclaim = reclaims;

@@ -23,6 +23,7 @@
 #include "lockd/core/limits.h"
 #include "lockd/core/records.h"
 #include "lockd/core/salted_hash.h"
+#include "lockd/core/token_options.h"
 
 #include <chrono>
 #include <cstdint>
@@ -63,6 +64,7 @@ struct Options {
   /// In this order; the first that succeeds is enough. If none does: again, after fence_retry.
   std::vector<FenceStep> fence{FenceStep::kWaitOut};
   std::chrono::milliseconds fence_retry{10'000};
+  TokenOptions tokens;
 };
 
 /// A connection, as the shell numbers it; never reused.

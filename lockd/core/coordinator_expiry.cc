@@ -29,6 +29,8 @@ void Coordinator::State::lease_over(Session& session, Instant now, Effects& effe
   Answers answers;
   for (auto& [number, request] : locks.make_absent(session.locks, now, answers))
     session.deferred.emplace(number, Deferred{++last_arrival, std::move(request)});
+  for (auto& [number, request] : tokens.make_absent(session.tokens, now))
+    session.deferred.emplace(number, Deferred{++last_arrival, request});
   if (!session.holds_anything() && session.record.losses.empty()) {
     end(session, now, effects);
   } else {
@@ -45,6 +47,7 @@ void Coordinator::State::lease_over(Session& session, Instant now, Effects& effe
       effects.push_back(Record{{PutSession{still->record}}});  // carried out
   }
   perform(answers, effects);
+  tell(effects);
 }
 
 void Coordinator::State::due(Session& session, Instant now, Effects& effects) {
@@ -101,9 +104,11 @@ void Coordinator::State::make_live(Session& session, Instant now, Effects& effec
   const Instant until = now + options.lease_ttl;
   if (session.phase == Phase::kLive) return sessions.renew(session, until);
   locks.make_present(session.locks);
+  tokens.make_present(session.tokens, now);
   session.reclaim_until.reset();
   session.fencing = {};
   sessions.make_live(session, until);
+  tell(effects);
   if (grace) return;
   for (auto& [number, deferred] : std::exchange(session.deferred, {}))
     carry_out(session, number, deferred.command, now, effects);
@@ -123,7 +128,7 @@ void Coordinator::State::lose(Session& session, const FileId& wanted, Instant no
   if (session.record.ended) return;  // everything goes
   bool anything = false;
   for (const FileId& file : locks.lost_with(wanted)) {
-    if (!locks.has_file(session.locks, file) || !session.losing.insert(file).second) continue;
+    if (!has_file(session, file) || !session.losing.insert(file).second) continue;
     note_loss(session, file.key, effects);
     anything = true;
   }
@@ -144,7 +149,12 @@ void Coordinator::State::lose_everything(Session& session, Instant now, Effects&
 }
 
 void Coordinator::State::serve_wanted(Instant now, Effects& effects) {
-  for (auto wanted = locks.take_wanted(); !wanted.empty(); wanted = locks.take_wanted()) {
+  const auto take = [this] {
+    auto wanted = locks.take_wanted();
+    wanted.merge(tokens.take_wanted());
+    return wanted;
+  };
+  for (auto wanted = take(); !wanted.empty(); wanted = take()) {
     for (const Locks::Wanted& one : wanted) {
       Session* session = sessions.find(one.session);
       if (session != nullptr && session->locks.absent) lose(*session, one.file, now, effects);
@@ -165,13 +175,18 @@ void Coordinator::State::give_away_lost(Session& session, Instant now, Effects& 
   for (const FileId& file : std::exchange(session.losing, {})) {
     std::erase_if(session.deferred, [&](const auto& entry) {
       const auto* lock = std::get_if<LockRequest>(&entry.second.command);
-      if (lock == nullptr || lock->file != file.key) return false;
+      const auto* token = std::get_if<TokenRequest>(&entry.second.command);
+      const bool about = (lock != nullptr && lock->file == file.key) ||
+                         (token != nullptr && token->file == file.key);
+      if (!about) return false;
       reply(session, entry.first, Refused{LockErrc::kLockLost}, effects);
       return true;
     });
     locks.lose_file(session.locks, file, now, answers);
+    tokens.lose_file(session.tokens, file, now);
   }
   perform(answers, effects);
+  tell(effects);
 }
 
 void Coordinator::State::end(Session& session, Instant now, Effects& effects) {
@@ -180,9 +195,11 @@ void Coordinator::State::end(Session& session, Instant now, Effects& effects) {
   effects.push_back(EndSession{id});
   Answers answers;
   locks.end_session(session.locks, now, answers);
+  tokens.end_session(session.tokens, now);
   forget_former(session);
   sessions.erase(session);
   perform(answers, effects);
+  tell(effects);
   // Last, since nothing depends on it: what must not be forgotten was recorded before.
   if (!unrecorded) effects.push_back(Record{{DropSession{id}}});
 }
@@ -262,7 +279,7 @@ void Coordinator::State::keep_breaks_of_held(Session& session, Effects& effects)
   BreakOrder kept = session.record.breaks;
   kept.everything = kept.everything && session.holds_anything();
   std::erase_if(kept.files, [&](const FileKey& file) {
-    return !locks.has_file(session.locks, {session.locks.volume, file});
+    return !has_file(session, {session.locks.volume, file});
   });
   if (kept == session.record.breaks) return;
   session.record.breaks = std::move(kept);
@@ -307,8 +324,7 @@ BreakOutcome Coordinator::break_file(SessionId id, const FileKey& key, Instant n
   if (session->phase == Phase::kReturning)
     return not_broken("lockd waits for this mount to return");
   const FileId file{session->locks.volume, key};
-  if (!state.locks.has_file(session->locks, file))
-    return not_broken("the session holds nothing on this file");
+  if (!state.has_file(*session, file)) return not_broken("the session holds nothing on this file");
   outcome.at_most = std::max(state.fence_wait_until(*session) - now, Duration{0});
   if (session->phase == Phase::kLive) {
     session->record.breaks.files.insert(key);

@@ -171,6 +171,7 @@ void Coordinator::check_invariants() const {
   });
   HOLDFAST_ASSERT(formers == state_->formers, "grace lasts until the last one is settled");
   state_->locks.check_invariants(known);
+  state_->check_tokens();
 }
 
 }  // namespace holdfast::lockd

@@ -93,24 +93,31 @@ void Coordinator::State::carry_out(Session& session, RequestNumber number, const
     effects.push_back(Send{session.id(), Queued{number, {epoch, *seq}}});
   }
   perform(answers, effects);
+  tell(effects);
 }
 
 std::optional<Outcome> Coordinator::State::execute(Session& session, RequestNumber number,
                                                    const Command& command, Instant now,
                                                    Answers& answers) {
   struct Visitor {
-    Locks& locks;
-    SessionLocks& held;
+    State& state;
+    Session& session;
     RequestNumber number;
     Instant now;
     Answers& answers;
+    Locks& locks = state.locks;
+    SessionLocks& held = session.locks;
     std::optional<Outcome> operator()(const LockRequest& request) {
+      if (!state.decided_here(session, request.file, Tokens::LockUse::kLock))
+        return Refused{LockErrc::kBadRequest};
       return locks.lock(held, number, request, now, answers);
     }
     std::optional<Outcome> operator()(const UnlockRequest& request) {
       return locks.unlock(held, request, now, answers);
     }
     std::optional<Outcome> operator()(const QueryRequest& request) {
+      if (!state.decided_here(session, request.file, Tokens::LockUse::kLock))
+        return Refused{LockErrc::kBadRequest};
       return locks.query(held, request);
     }
     std::optional<Outcome> operator()(const ReleaseOwnerRequest& request) {
@@ -120,18 +127,38 @@ std::optional<Outcome> Coordinator::State::execute(Session& session, RequestNumb
       return locks.release_handle(held, request, now, answers);
     }
     std::optional<Outcome> operator()(const CancelRequest& request) {
+      state.tokens.cancel(session.tokens, request.target, now);
       return locks.cancel(held, request, now, answers);
     }
     std::optional<Outcome> operator()(const ClaimWalRequest& request) {
-      return locks.claim_wal(held, request, now, answers);
+      if (!state.decided_here(session, request.database, Tokens::LockUse::kWalIndex))
+        return Refused{LockErrc::kBadRequest};
+      const bool under_token =
+          state.tokens.exclusive(session.tokens, {held.volume, request.database});
+      return locks.claim_wal(held, request, under_token, now, answers);
+    }
+    std::optional<Outcome> operator()(const TokenRequest& request) {
+      return state.tokens.request(session.tokens, number, request, now);
+    }
+    std::optional<Outcome> operator()(const PushLocks& push) {
+      return state.tokens.push(session.tokens, push, now, answers);
+    }
+    std::optional<Outcome> operator()(const TokenRelease& release) {
+      return state.tokens.release(session.tokens, number, release, now);
+    }
+    std::optional<Outcome> operator()(const TokenAssert& assertion) {
+      return state.assert_implied(session, number, assertion, now);
     }
   };
-  return std::visit(Visitor{locks, session.locks, number, now, answers}, command);
+  return std::visit(Visitor{*this, session, number, now, answers}, command);
 }
 
 void Coordinator::State::cancel_deferred(Session& session, RequestNumber target, Effects& effects) {
   const auto at = session.deferred.find(target);
-  if (at == session.deferred.end() || !std::holds_alternative<LockRequest>(at->second.command))
+  if (at == session.deferred.end()) return;
+  const Command& command = at->second.command;
+  if (!std::holds_alternative<LockRequest>(command) &&
+      !std::holds_alternative<TokenRequest>(command))
     return;
   session.deferred.erase(at);
   ++probe.cancels;
@@ -158,6 +185,7 @@ void Coordinator::State::end_grace(Instant now, Effects& effects) {
   if (formers > 0 || now < grace_until) return;
   grace = false;
   effects.push_back(Record{{Settled{}}});
+  tokens.end_grace(now);
   using Turn = std::tuple<bool, QueuePlace, std::uint64_t, SessionId, RequestNumber>;
   std::vector<Turn> turns;
   sessions.for_each([&](const Session& session) {
@@ -185,16 +213,20 @@ void Coordinator::State::take_back(Session& session, const Reclaim& reclaim, Ins
   const auto refuse = [&](const FileKey& file) {
     for (const FileId& id : locks.lost_with({session.locks.volume, file})) {
       locks.lose_file(session.locks, id, now, nobody_waits);
+      tokens.lose_file(session.tokens, id, now);
       if (!session.lost(id.key)) note_loss(session, id.key, effects);
     }
   };
-  for (const HeldLock& held : reclaim.locks) {
-    if (session.lost(held.file) && !mutated(Mutation::kReclaimAfterLoss)) continue;
-    if (!locks.reclaim(session.locks, held, now, nobody_waits)) refuse(held.file);
-  }
+  for (const HeldToken& held : reclaim.tokens)
+    if (!take_back_token(session, held, now)) refuse(held.file);
+  for (const HeldLock& held : reclaim.locks)
+    if (!take_back_lock(session, held, now, nobody_waits)) refuse(held.file);
   for (const FileKey& database : reclaim.wal_databases) {
     if (session.lost(database)) continue;
-    if (!locks.reclaim_wal(session.locks, database, now, nobody_waits)) refuse(database);
+    const bool here = decided_here(session, database, Tokens::LockUse::kWalIndex);
+    const bool under_token = tokens.exclusive(session.tokens, {session.locks.volume, database});
+    if (!here || !locks.reclaim_wal(session.locks, database, under_token, now, nobody_waits))
+      refuse(database);
   }
   HOLDFAST_ASSERT(nobody_waits.empty(), "nobody waits in the grace period");
 }

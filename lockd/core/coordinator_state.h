@@ -4,6 +4,7 @@
 #include "lockd/core/coordinator.h"
 #include "lockd/core/locks.h"
 #include "lockd/core/session.h"
+#include "lockd/core/tokens.h"
 
 #include <optional>
 #include <set>
@@ -43,6 +44,22 @@ struct Coordinator::State {
   /// Keeps and sends what was decided about requests.
   void perform(const Answers& answers, Effects& effects);
   void reply(Session& session, RequestNumber number, const Outcome& outcome, Effects& effects);
+
+  // coordinator_tokens.cc
+  /// Answers and recalls that the tokens have decided on.
+  void tell(Effects& effects);
+  /// Lockd may decide about this session's locks in `file`.
+  [[nodiscard]] bool decided_here(const Session& session, const FileKey& file,
+                                  Tokens::LockUse use) const;
+  [[nodiscard]] Outcome assert_implied(Session& session, RequestNumber number,
+                                       const TokenAssert& assertion, Instant now);
+  void repeat_recalls(Instant now, Effects& effects);
+  void break_overdue(Session& session, const FileKey& file, Effects& effects);
+  [[nodiscard]] bool take_back_token(Session& session, const HeldToken& held, Instant now);
+  [[nodiscard]] bool take_back_lock(Session& session, const HeldLock& held, Instant now,
+                                    Answers& answers);
+  [[nodiscard]] bool has_file(const Session& session, const FileId& file) const;
+  void check_tokens();
 
   // coordinator_expiry.cc: leases, fencing, giving away
   void end_leases(Instant now, Effects& effects);
@@ -89,6 +106,7 @@ struct Coordinator::State {
   Probe probe;
   Sessions sessions;
   Locks locks;
+  Tokens tokens;
 };
 
 }  // namespace holdfast::lockd

@@ -7,12 +7,16 @@ namespace holdfast::lockd {
 
 /// Each limit has an error (LockErrc); refusals are counted in Probe::limit_hits.
 struct Limits {
-  std::uint32_t sessions_max = 10'000;          ///< kTooManySessions
-  std::uint32_t files_max = 1'000'000;          ///< with locks or waiters; kTooManyFiles
-  std::uint32_t ranges_per_file_max = 200'000;  ///< per space; kTooManyRanges
-  std::uint32_t waiters_per_file_max = 16'384;  ///< per space; kTooManyWaiters
+  std::uint32_t sessions_max = 10'000;                ///< kTooManySessions
+  std::uint32_t files_max = 1'000'000;                ///< with locks or waiters; kTooManyFiles
+  std::uint32_t ranges_per_file_max = 200'000;        ///< per space; kTooManyRanges
+  std::uint32_t waiters_per_file_max = 16'384;        ///< per space; kTooManyWaiters
+  std::uint32_t tokens_per_session_max = 1'000'000;   ///< kTooManyFiles
+  std::uint32_t tokens_max = 8'000'000;               ///< of all sessions; kTooManyFiles
+  std::uint32_t token_waiters_per_file_max = 16'384;  ///< kTooManyWaiters
   /// Unanswered or unacknowledged, per session; kTooManyRequests. At most half of them may be
-  /// waiting locks (kTooManyWaiters), so that an unlock or a cancel always finds room.
+  /// waiting locks, and a quarter waiting for tokens (kTooManyWaiters), so that an unlock or a
+  /// cancel always finds room.
   std::uint32_t requests_in_flight_max = 65'536;
 };
 
@@ -27,6 +31,9 @@ struct Probe {
       0;  ///< waiters let past an earlier one to break a cycle or end patience
   std::uint64_t expiries = 0;
   std::uint64_t limit_hits = 0;
+  std::uint64_t token_grants = 0;
+  std::uint64_t recalls = 0;        ///< of tokens; repeated ones count once
+  std::uint64_t recalls_unmet = 0;  ///< not answered within recall_max
 };
 
 }  // namespace holdfast::lockd

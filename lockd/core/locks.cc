@@ -150,8 +150,8 @@ Outcome Locks::cancel(SessionLocks& session, const CancelRequest& request, Insta
   return Done{};
 }
 
-Outcome Locks::claim_wal(SessionLocks& session, const ClaimWalRequest& request, Instant now,
-                         Answers& answers) {
+Outcome Locks::claim_wal(SessionLocks& session, const ClaimWalRequest& request, bool under_token,
+                         Instant now, Answers& answers) {
   begin(now, answers);
   const FileId database{session.volume, request.database};
   if (wal_.elsewhere(database, session)) {
@@ -161,10 +161,11 @@ Outcome Locks::claim_wal(SessionLocks& session, const ClaimWalRequest& request, 
   // Ownership lasts as long as the session holds a lock there, so without one it could not begin.
   // SQLite holds SHARED on the database whenever it uses the wal-index.
   const File* file = find(database);
-  if (wal_.find(database) == nullptr &&
+  if (wal_.find(database) == nullptr && !under_token &&
       (file == nullptr || !holds(session, file->range, kDatabaseLockBytes)))
     return refuse(LockErrc::kBadRequest);
   own_wal(session, database);
+  if (under_token) wal_.set_under_token(database, true);
   finish();
   return Done{};
 }

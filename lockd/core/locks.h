@@ -61,8 +61,10 @@ class Locks {
                                        Instant now, Answers& answers);
   [[nodiscard]] Outcome cancel(SessionLocks& session, const CancelRequest& request, Instant now,
                                Answers& answers);
+  /// `under_token`: the session has EX of the database, so its locks there are not known here
+  /// (docs/tokens.md): the ownership needs none and lasts until end_wal_under_token().
   [[nodiscard]] Outcome claim_wal(SessionLocks& session, const ClaimWalRequest& request,
-                                  Instant now, Answers& answers);
+                                  bool under_token, Instant now, Answers& answers);
   /// Gives away everything of the session: ranges, waiters (unanswered), wal-indexes.
   void end_session(SessionLocks& session, Instant now, Answers& answers);
   /// As end_session(), but the session goes on, empty.
@@ -94,8 +96,28 @@ class Locks {
   /// cannot have it.
   [[nodiscard]] bool reclaim(SessionLocks& session, const HeldLock& held, Instant now,
                              Answers& answers);
-  [[nodiscard]] bool reclaim_wal(SessionLocks& session, const FileKey& database, Instant now,
-                                 Answers& answers);
+  [[nodiscard]] bool reclaim_wal(SessionLocks& session, const FileKey& database, bool under_token,
+                                 Instant now, Answers& answers);
+
+  // Tokens (docs/tokens.md): whose locks are decided by mounts. locks_tokens.cc.
+
+  /// What the table has of a file, as far as it matters to a token for `session`.
+  struct FileUse {
+    bool others = false;     ///< another session has a range
+    bool waits = false;      ///< somebody waits
+    bool exclusive = false;  ///< somebody has an exclusive range
+    bool wal = false;        ///< another session owns the wal-index that the file belongs to
+  };
+  [[nodiscard]] FileUse use_of(const SessionLocks& session, const FileId& file) const;
+  /// The session's mount decides its locks in `file` from now on: they are not known here any more.
+  /// Nobody waits there. `exclusive`: if it owns the wal-index, it goes on to without a lock.
+  void forget(SessionLocks& session, const FileId& file, bool exclusive, Instant now);
+  /// A lock that the session's mount has decided is known here from now on. An error: it cannot be.
+  [[nodiscard]] std::optional<LockErrc> push(SessionLocks& session, const HeldLock& held,
+                                             Instant now, Answers& answers);
+  /// The session has no EX of the database any more: its locks decide who owns the wal-index.
+  void end_wal_under_token(SessionLocks& session, const FileId& database);
+
   /// The place of a request that waits, or nothing.
   [[nodiscard]] static std::optional<std::uint64_t> place_of(const SessionLocks& session,
                                                              RequestNumber number);
@@ -128,6 +150,7 @@ class Locks {
   [[nodiscard]] Outcome refuse(LockErrc errc);
   void own_wal(SessionLocks& session, const FileId& database);
   void end_idle_wal(SessionLocks& session, const FileId& file);
+  void clear_file(SessionLocks& session, File& file);
   void drop_flock(Agent& agent, FileSpace& space);
   void drop_empty(Holding& holding);
   void withdraw(Waiter& waiter);

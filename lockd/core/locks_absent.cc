@@ -93,16 +93,7 @@ void Locks::lose_file(SessionLocks& session, const FileId& id, Instant now, Answ
   begin(now, answers);
   if (session.wal_databases.contains(id)) wal_.end(id);
   if (File* file = find(id)) {
-    for (FileSpace* space : {&file->range, &file->flock}) {
-      for (const auto& [key, agent] : session.agents) {
-        Holding* holding = find(*agent, *space);
-        if (holding == nullptr) continue;
-        table_.clear_all(*holding, freed_);
-        drop_empty(*holding);
-      }
-      wake(*space);
-    }
-    check_idle(*file);
+    clear_file(session, *file);
     // What was tied to a wal-index that ended with it, or kept one alive.
     end_idle_wal(session, id);
   }
@@ -117,43 +108,12 @@ bool Locks::has_file(const SessionLocks& session, const FileId& id) const {
 }
 
 bool Locks::reclaim(SessionLocks& session, const HeldLock& held, Instant now, Answers& answers) {
-  begin(now, answers);
-  const FileId id{session.volume, held.file};
-  if (held.space == LockSpace::kFlock && held.range != ByteRange::whole_file()) return false;
-  // A database may be shared by others who came before its wal-index had an owner; the wal-index
-  // itself may not.
-  if (held.wal_database) {
-    const FileId database{session.volume, *held.wal_database};
-    const FileId* tied = wal_.tied_to(id);
-    if (database == id || wal_.elsewhere(database, session) ||
-        (tied != nullptr && *tied != database))
-      return false;
-  }
-  File* file = find_or_open(id);
-  if (file == nullptr) return false;
-  Agent& agent = find_or_make(session, {held.space, held.owner});
-  check_idle(agent);
-  check_idle(*file);
-  const Ask ask{.session = session,
-                .agent = agent,
-                .space = file->space(held.space),
-                .range = held.range,
-                .mode = held.mode,
-                .kind = OwnerKind::kUnchecked,
-                .handle = held.handle,
-                .pid = held.pid,
-                .wal_database = held.wal_database};
-  const Holding* holding = find(agent, ask.space);
-  const bool free = RangeTable::conflict(ask.space, ask.range, ask.mode, holding) == nullptr &&
-                    !ranges_full(ask.space, RangeTable::growth_of_set(holding, ask.range));
-  if (free) static_cast<void>(grant(ask));
-  finish();
-  return free;
+  return !push(session, held, now, answers);
 }
 
-bool Locks::reclaim_wal(SessionLocks& session, const FileKey& database, Instant now,
-                        Answers& answers) {
-  return std::holds_alternative<Done>(claim_wal(session, {database}, now, answers));
+bool Locks::reclaim_wal(SessionLocks& session, const FileKey& database, bool under_token,
+                        Instant now, Answers& answers) {
+  return std::holds_alternative<Done>(claim_wal(session, {database}, under_token, now, answers));
 }
 
 std::optional<std::uint64_t> Locks::place_of(const SessionLocks& session, RequestNumber number) {

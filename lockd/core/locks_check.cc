@@ -148,7 +148,8 @@ class Locks::Check {
                       "an owner knows its wal-index");
       const SessionLocks& session = *ownership.session;
       const File* file = locks_.find(database);
-      bool used = file != nullptr && Locks::holds(session, file->range, kDatabaseLockBytes);
+      bool used = ownership.under_token ||
+                  (file != nullptr && Locks::holds(session, file->range, kDatabaseLockBytes));
       for (const FileId& tied : ownership.tied) {
         const File* held = locks_.find(tied);
         used = used ||

@@ -291,7 +291,7 @@ void Locks::end_idle_wal(SessionLocks& session, const FileId& file) {
   const FileId* tied = wal_.tied_to(file);
   const FileId database = tied == nullptr ? file : *tied;
   const WalOwners::Ownership* ownership = wal_.find(database);
-  if (ownership == nullptr || ownership->session != &session) return;
+  if (ownership == nullptr || ownership->session != &session || ownership->under_token) return;
   if (const File* held = find(database);
       held != nullptr && holds(session, held->range, kDatabaseLockBytes))
     return;

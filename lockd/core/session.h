@@ -14,6 +14,7 @@
 #include "lockd/core/kept_replies.h"
 #include "lockd/core/lock_objects.h"
 #include "lockd/core/records.h"
+#include "lockd/core/token_objects.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -47,13 +48,14 @@ struct Session {
       : record(std::move(from)), replies(in_flight_max), locks(salt) {
     locks.id = record.session;
     locks.volume = record.volume;
+    tokens.locks = &locks;
   }
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
 
   [[nodiscard]] SessionId id() const { return locks.id; }
   [[nodiscard]] bool holds_anything() const {
-    return locks.range_count > 0 || !locks.wal_databases.empty();
+    return locks.range_count > 0 || !locks.wal_databases.empty() || !tokens.held.empty();
   }
   [[nodiscard]] LossNumber last_loss() const {
     return record.losses.empty() ? losses_seen : std::max(losses_seen, record.losses.back().number);
@@ -78,6 +80,7 @@ struct Session {
   Fencing fencing;
   std::set<FileId> losing;  ///< recorded as lost, given away once it is fenced
   SessionLocks locks;
+  SessionTokens tokens;
 };
 
 /// The sessions: found by id, the live ones ordered by lease, the others by when they are due. All

@@ -22,7 +22,7 @@ const FileId* WalOwners::tied_to(const FileId& file) const {
 }
 
 bool WalOwners::claim(const FileId& database, SessionLocks& session, Instant now) {
-  const auto [at, fresh] = owned_.try_emplace(database, Ownership{&session, now, {}});
+  const auto [at, fresh] = owned_.try_emplace(database, Ownership{&session, now, {}, false});
   HOLDFAST_ASSERT(at->second.session == &session, "one session owns a wal-index");
   if (fresh) session.wal_databases.insert(database);
   return fresh;
@@ -33,6 +33,10 @@ void WalOwners::tie(const FileId& file, const FileId& database) {
   HOLDFAST_ASSERT(at != owned_.end(), "only files of an owned wal-index are tied");
   at->second.tied.insert(file);
   tied_.insert_or_assign(file, database);
+}
+
+void WalOwners::set_under_token(const FileId& database, bool yes) {
+  owned_.at(database).under_token = yes;
 }
 
 void WalOwners::end(const FileId& database) {

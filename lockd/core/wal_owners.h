@@ -24,6 +24,7 @@ class WalOwners {
     SessionLocks* session = nullptr;
     Instant since;
     std::set<FileId> tied;
+    bool under_token = false;  ///< its session has EX of the database, and its locks are not known
   };
 
   [[nodiscard]] bool empty() const { return owned_.empty(); }
@@ -37,6 +38,8 @@ class WalOwners {
   bool claim(const FileId& database, SessionLocks& session, Instant now);
   /// `session` owns `database`, and `file` is tied to no other.
   void tie(const FileId& file, const FileId& database);
+  /// Of an owned one.
+  void set_under_token(const FileId& database, bool yes);
   void end(const FileId& database);
 
   [[nodiscard]] const std::map<FileId, Ownership>& all() const { return owned_; }

@@ -34,7 +34,7 @@ class Action {
   void operator()() { table_->call(room_); }
 
  private:
-  static constexpr std::size_t kRoom = 72;
+  static constexpr std::size_t kRoom = 96;
   struct Table {
     void (*call)(void*);
     void (*move)(void* to, void* from);

@@ -65,6 +65,8 @@ struct Lane {
 [[nodiscard]] inline FileKey key_of(std::size_t file) {
   return {file + 1, 0x9000 + file};
 }
+/// Of the volume it is no file: kNoFile.
+inline constexpr std::size_t kNoFile = SIZE_MAX;
 [[nodiscard]] inline std::size_t file_of(const FileKey& key) {
   return static_cast<std::size_t>(key.fileid - 1);
 }

@@ -16,10 +16,15 @@ Cluster::Cluster(const Scenario& scenario, bool tracing)
     : scenario_(scenario),
       world_(scenario.seed),
       network_(world_, scenario.mounts, scenario.lockds, scenario.latency),
-      judge_(world_, scenario.files),
-      storage_(world_, network_, scenario.files, scenario.write_life,
+      judge_(world_, scenario.total_files(), scenario.mounts, scenario.tokens),
+      freshness_(world_, scenario.total_files()),
+      tokens_(world_, scenario.total_files(), judge_, freshness_),
+      storage_(world_, network_, scenario.total_files(), scenario.write_life,
                scenario.options.storage_delay, scenario.late_write,
-               [this](const WriteStamp& stamp) { judge_.write_takes_effect(stamp); }),
+               [this](const WriteStamp& stamp) {
+                 judge_.write_takes_effect(stamp);
+                 freshness_.arrived(stamp.lane.file, stamp.counter, stamp.serial);
+               }),
       store_(world_, scenario.lockds, scenario.leader_ttl) {
   world_.tracing = tracing;
   const auto clock = [this] {
@@ -28,11 +33,26 @@ Cluster::Cluster(const Scenario& scenario, bool tracing)
   };
   for (std::size_t i = 0; i < scenario_.lockds; ++i)
     lockds_.push_back(std::make_unique<LockdNode>(world_, scenario_, i, network_, store_, storage_,
-                                                  judge_, clock()));
+                                                  judge_, tokens_, clock()));
   for (std::size_t i = 0; i < scenario_.mounts; ++i)
-    mounts_.push_back(
-        std::make_unique<MountNode>(world_, scenario_, i, network_, storage_, judge_, clock()));
+    mounts_.push_back(std::make_unique<MountNode>(world_, scenario_, i, network_, storage_, judge_,
+                                                  tokens_, freshness_, clock()));
   judge_.entitled = [this](std::size_t mount) { return mounts_[mount]->entitled(); };
+  if (!scenario_.tokens) return;
+  storage_.fresh_files_from(scenario_.files + scenario_.directories);
+  const auto mode = [this](std::size_t mount, const FileKey& file) {
+    return mounts_[mount]->mode(file);
+  };
+  tokens_.believed = mode;
+  judge_.decides = [mode](std::size_t mount, std::size_t file) {
+    const TokenMode held = mode(mount, key_of(file));
+    return held == TokenMode::kRead || held == TokenMode::kExclusive;
+  };
+  judge_.has_tokens = [this](SessionId session) { return tokens_.holds_anything(session); };
+  judge_.may_have_decided = [this](SessionId session, std::size_t file, LockMode lock) {
+    const TokenMode held = tokens_.held(session, key_of(file));
+    return held == TokenMode::kExclusive || (held == TokenMode::kRead && lock == LockMode::kShared);
+  };
 }
 
 Result Cluster::run() {
@@ -173,7 +193,7 @@ void Cluster::inject_on_lockd(const Fault& fault) {
         lockds_[l]->crash();
         until(down + world_.rng.up_to(seconds(1)), &Cluster::start_lockd, l);
       }
-      return storage_.restart(down);
+      return restart_storage(down);
     case FaultKind::kBreakSession:
       return lockd.break_session(fault.number, fault.number % 2 == 0);
     default:
@@ -201,8 +221,13 @@ void Cluster::inject_on_storage(const Fault& fault) {
       world_.in(fault.duration, nullptr, [this, i] { store_.cut(i, false); });
       return;
     default:
-      return storage_.restart(fault.duration / 4);
+      return restart_storage(fault.duration / 4);
   }
+}
+
+void Cluster::restart_storage(Duration down) {
+  storage_.restart(down);
+  freshness_.storage_restarted();
 }
 
 // ---- The end
@@ -290,7 +315,12 @@ void Cluster::check_rest() {
     return lock.state == LockState::kHeld && !sessions.contains(lock.session);
   });
   judge_.check_leaks(list, sessions);
-  judge_.check_counters(storage_);
+  judge_.check_counters(storage_, scenario_.files, scenario_.files + scenario_.directories);
+  // What was acknowledged, and not lost with its mount or its token, is there.
+  for (std::size_t file = 0; file < scenario_.total_files(); ++file)
+    for (std::size_t cell = 0; cell < kCounters; ++cell)
+      freshness_.seen(scenario_.mounts, file, cell, storage_.row(file)[cell].serial,
+                      freshness_.floor(file, cell), "the end of the run");
 }
 
 }  // namespace holdfast::sim

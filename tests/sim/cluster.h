@@ -40,6 +40,7 @@ class Cluster {
   void inject_on_lockd(const Fault& fault);
   void inject_on_storage(const Fault& fault);
   void until(Duration delay, void (Cluster::*end)(std::size_t), std::size_t target);
+  void restart_storage(Duration down);
   void thaw_mount(std::size_t mount);
   void start_mount(std::size_t mount) { mounts_[mount]->start(); }
   void start_lockd(std::size_t lockd) { lockds_[lockd]->start(); }
@@ -54,6 +55,8 @@ class Cluster {
   World world_;
   Network network_;
   Judge judge_;
+  Freshness freshness_;
+  TokenJudge tokens_;
   NfsModel storage_;
   StoreModel store_;
   std::vector<std::unique_ptr<LockdNode>> lockds_;

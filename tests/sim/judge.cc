@@ -90,7 +90,7 @@ Judge::Held& Judge::held_entry(SessionId session, OwnerId owner, std::size_t lan
 void Judge::take_away(SessionId from, std::size_t file) {
   for (const std::size_t lane : {file * 2, file * 2 + 1}) {
     for (const Held& held : held_[lane])
-      if (held.session == from) fates_[{from, held.owner, lane}].taken = world_.now();
+      if (held.session == from) fates_[fate_key(from, held.owner, lane)].taken = world_.now();
     std::erase_if(held_[lane], [&](const Held& held) { return held.session == from; });
   }
   world_.note("judge: session {:x} has lost file {}", from.value & 0xffff, file);
@@ -115,7 +115,7 @@ void Judge::granted(SessionId session, const LockRequest& request) {
   for (const SessionId victim : victims)
     take_away(victim, lane.file);
   held_entry(session, request.owner, lane.index()).cells.set(mask, request.mode, request.handle);
-  fates_[{session, request.owner, lane.index()}].granted = world_.now();
+  fates_[fate_key(session, request.owner, lane.index())].granted = world_.now();
   lost_.erase({session, lane.file});
 }
 
@@ -141,6 +141,7 @@ void Judge::released(SessionId session, const Command& command) {
 
 void Judge::wants(SessionId session, const LockRequest& request) {
   const Lane lane{file_of(request.file), request.space};
+  if (by_file_) wants_token(session, lane.file);
   for (const Held& held : held_[lane.index()])
     if (held.session != session && held.cells.conflicts(mask_of(request.range), request.mode))
       wanted_.insert({held.session, lane.file});
@@ -152,7 +153,9 @@ void Judge::reclaimed(SessionId session, const std::vector<HeldLock>& locks) {
     const Lane lane{file_of(lock.file), lock.space};
     const Mask mask = mask_of(lock.range);
     const Cells had = held_entry(session, lock.owner, lane.index()).cells;
-    const Mask covered = lock.mode == LockMode::kExclusive ? had.exclusive : had.held();
+    Mask covered = lock.mode == LockMode::kExclusive ? had.exclusive : had.held();
+    // Under a token that lockd has not taken back the mount may have decided what it liked.
+    if (by_file_ && may_have_decided(session, lane.file, lock.mode)) covered = kAllCells;
     if ((mask & ~covered) != 0) {
       world_.violation(
           "I7 reclaim",
@@ -176,7 +179,9 @@ void Judge::reclaimed(SessionId session, const std::vector<HeldLock>& locks) {
 
 void Judge::loss_recorded(SessionId session, std::size_t file) {
   lost_.insert({session, file});
+  if (file == kNoFile) return;
   if (wanted_.contains({session, file}) || broken_.contains(session)) return;
+  if (by_file_ && wanted_by_others(session, file)) return;
   bool held = false;
   for (const std::size_t lane : {file * 2, file * 2 + 1})
     for (const Held& one : held_[lane])
@@ -186,7 +191,28 @@ void Judge::loss_recorded(SessionId session, std::size_t file) {
                                               session.value & 0xffff, file));
 }
 
+bool Judge::wanted_by_others(SessionId session, std::size_t file) const {
+  const auto at = token_wanted_.find(file);
+  return at != token_wanted_.end() &&
+         std::any_of(at->second.begin(), at->second.end(),
+                     [&](SessionId other) { return other != session; });
+}
+
+void Judge::decided_by_mount(SessionId session, std::size_t file) {
+  for (const std::size_t lane : {file * 2, file * 2 + 1})
+    std::erase_if(held_[lane], [&](const Held& held) { return held.session == session; });
+}
+
+void Judge::pushed(SessionId session, const std::vector<HeldLock>& locks) {
+  for (const HeldLock& lock : locks) {
+    const Lane lane{file_of(lock.file), lock.space};
+    held_entry(session, lock.owner, lane.index())
+        .cells.set(mask_of(lock.range), lock.mode, lock.handle);
+  }
+}
+
 bool Judge::holds_anything(SessionId session) const {
+  if (by_file_ && has_tokens(session)) return true;
   for (std::size_t lane = 0; lane < held_.size(); ++lane) {
     if (lost_.contains({session, lane / 2})) continue;
     for (const Held& held : held_[lane])
@@ -264,7 +290,7 @@ void Judge::told_session_lost(std::size_t mount, SessionId session) {
 // ---- Storage
 
 bool Judge::gone(const WriteStamp& stamp) const {
-  const auto at = fates_.find({stamp.session, stamp.owner, stamp.lane.index()});
+  const auto at = fates_.find(fate_key(stamp.session, stamp.owner, stamp.lane.index()));
   if (at == fates_.end() || at->second.taken < Time::zero()) return false;
   return stamp.issued <= at->second.taken || at->second.granted < at->second.taken;
 }
@@ -292,7 +318,7 @@ void Judge::write_takes_effect(const WriteStamp& stamp) {
 }
 
 void Judge::io_succeeded(const WriteStamp& stamp) {
-  const auto at = fates_.find({stamp.session, stamp.owner, stamp.lane.index()});
+  const auto at = fates_.find(fate_key(stamp.session, stamp.owner, stamp.lane.index()));
   if (at == fates_.end() || at->second.taken < Time::zero()) return;
   if (stamp.issued <= at->second.taken || at->second.granted >= at->second.taken) return;
   world_.violation("I6 silent loss",
@@ -301,8 +327,9 @@ void Judge::io_succeeded(const WriteStamp& stamp) {
                                stamp.mount, stamp.owner.value, stamp.lane.file));
 }
 
-void Judge::check_counters(const NfsModel& storage) {
+void Judge::check_counters(const NfsModel& storage, std::size_t end, std::size_t created) {
   for (std::size_t file = 0; file < counters_.size(); ++file) {
+    if (file >= end && file < created) continue;
     for (std::size_t i = 0; i < kCounters; ++i) {
       const Counter& counter = counters_[file][i];
       const std::uint64_t value = storage.value(file, i);
@@ -345,12 +372,17 @@ void Judge::check_leaks(const LockList& list, const std::map<SessionId, std::siz
                       one.owner.value, one.mount, text(mine), text(theirs)));
     };
     for (const Belief& mine : beliefs_[lane]) {
+      if (by_file_ && decides(mine.mount, lane / 2)) continue;
       Cells theirs;
       for (const Belief& one : listed[lane])
         if (one.mount == mine.mount && one.owner == mine.owner) theirs = one.cells;
       if (!same_modes(mine.cells, theirs)) return differ(mine, mine.cells, theirs);
     }
     for (const Belief& theirs : listed[lane]) {
+      if (by_file_ && decides(theirs.mount, lane / 2))
+        return world_.violation("T2 one judge",
+                                fmt::format("lockd lists locks of file {}, which mount {} decides",
+                                            lane / 2, theirs.mount));
       const Cells& mine = belief(theirs.mount, theirs.owner, lane_at(lane));
       if (!same_modes(mine, theirs.cells)) return differ(theirs, mine, theirs.cells);
     }

@@ -26,8 +26,15 @@ namespace holdfast::sim {
 
 class Judge {
  public:
-  Judge(World& world, std::size_t files)
-      : world_(world), beliefs_(files * 2), held_(files * 2), counters_(files) {}
+  /// `by_file`: with tokens a session's locks in a file are given up, given away and got back
+  /// together with its token, and so are judged its writes.
+  Judge(World& world, std::size_t files, std::size_t mounts, bool by_file)
+      : world_(world),
+        by_file_(by_file),
+        mount_count_(mounts),
+        beliefs_(files * 2),
+        held_(files * 2),
+        counters_(files) {}
 
   /// Set once: is this mount entitled by its own clock?
   std::function<bool(std::size_t mount)> entitled;
@@ -40,11 +47,41 @@ class Judge {
   void forget_file(std::size_t mount, std::size_t file);
   void forget_mount(std::size_t mount);
 
+  /// Set once: does this mount decide the locks of the file by itself? And does lockd owe the
+  /// session something besides locks?
+  std::function<bool(std::size_t mount, std::size_t file)> decides;
+  std::function<bool(SessionId session)> has_tokens;
+  std::function<bool(SessionId session, std::size_t file, LockMode mode)> may_have_decided;
+
   // ---- What lockd does
   void granted(SessionId session, const LockRequest& request);
   void released(SessionId session, const Command& command);
   void wants(SessionId session, const LockRequest& request);
+  /// It asked for a token of the file, or of the volume: kNoFile.
+  void wants_token(SessionId session, std::size_t file) { token_wanted_[file].insert(session); }
   void reclaimed(SessionId session, const std::vector<HeldLock>& locks);
+  // With tokens: the file as a whole
+  void take_file(SessionId from, std::size_t file) {
+    fates_[fate_key(from, OwnerId{}, file * 2)].taken = world_.now();
+    take_away(from, file);
+  }
+  void grant_file(SessionId session, std::size_t file) {
+    fates_[fate_key(session, OwnerId{}, file * 2)].granted = world_.now();
+    lost_.erase({session, file});
+  }
+  /// The mount decides the locks of the session there, and knows them; lockd does not any more.
+  void decided_by_mount(SessionId session, std::size_t file);
+  void pushed(SessionId session, const std::vector<HeldLock>& locks);
+  /// Nothing if it has another session by now.
+  [[nodiscard]] std::optional<std::size_t> mount_of(SessionId session) const {
+    const auto at = mounts_.find(session);
+    if (at == mounts_.end() || session_of_.at(at->second) != session) return std::nullopt;
+    return at->second;
+  }
+  [[nodiscard]] std::size_t mounts() const { return mount_count_; }
+  [[nodiscard]] bool was_lost(SessionId session, const FileKey& file) const {
+    return lost_.contains({session, file_of(file)});
+  }
   void loss_recorded(SessionId session, std::size_t file);
   void ended(SessionId session) { ended_.insert(session); }
   void broken(SessionId session) { broken_.insert(session); }
@@ -86,7 +123,8 @@ class Judge {
     --counters_[file][counter].unknown;
     ++counters_[file][counter].acknowledged;
   }
-  void check_counters(const NfsModel& storage);
+  /// Of the files before `end` that hold counters, and from `created` on.
+  void check_counters(const NfsModel& storage, std::size_t end, std::size_t created);
   /// Against what lockd lists as held, by session.
   void check_leaks(const LockList& list, const std::map<SessionId, std::size_t>& mounts);
   /// Writes of a node that stood still as a whole: the published residual.
@@ -116,6 +154,11 @@ class Judge {
 
   Belief& belief_entry(std::size_t mount, OwnerId owner, Lane lane);
   Held& held_entry(SessionId session, OwnerId owner, std::size_t lane);
+  [[nodiscard]] FateKey fate_key(SessionId session, OwnerId owner, std::size_t lane) const {
+    return by_file_ ? FateKey{session, OwnerId{}, lane & ~std::size_t{1}}
+                    : FateKey{session, owner, lane};
+  }
+  [[nodiscard]] bool wanted_by_others(SessionId session, std::size_t file) const;
   void check_exclusion(const Belief& belief, std::size_t lane);
   void take_away(SessionId from, std::size_t file);
   [[nodiscard]] bool gone(const WriteStamp& stamp) const;
@@ -123,8 +166,11 @@ class Judge {
   [[nodiscard]] bool is_of_quiet(const WriteStamp& stamp) const;
 
   World& world_;
-  std::vector<std::vector<Belief>> beliefs_;  ///< by lane
-  std::vector<std::vector<Held>> held_;       ///< by lane
+  bool by_file_;
+  std::size_t mount_count_;
+  std::map<std::size_t, std::set<SessionId>> token_wanted_;  ///< by whom, by file
+  std::vector<std::vector<Belief>> beliefs_;                 ///< by lane
+  std::vector<std::vector<Held>> held_;                      ///< by lane
   std::map<FateKey, Fate> fates_;
   std::map<SessionId, std::size_t> mounts_;
   std::map<std::size_t, SessionId> session_of_;  ///< the last one

@@ -12,8 +12,15 @@ constexpr Duration kWriteRetry = milliseconds(100);
 }  // namespace
 
 void LockdNode::perform(lockd::Effects effects) {
-  for (const auto& effect : effects)
+  for (const auto& effect : effects) {
     if (const auto* record = std::get_if<lockd::Record>(&effect)) judge_decision(record->changes);
+    const auto* reply = std::get_if<lockd::SendReply>(&effect);
+    if (reply == nullptr || !scenario_.tokens || deposed()) continue;
+    // What a mount gives up is gone as soon as lockd knows, before anybody is told.
+    const Command* command = queue_.pending(reply->session, reply->reply.number);
+    if (command != nullptr && std::holds_alternative<Done>(reply->reply.outcome))
+      tokens_.done(reply->session, reply->reply.number, *command);
+  }
   effects_.add(std::move(effects));
   drain();
 }
@@ -69,6 +76,7 @@ void LockdNode::perform_one(const lockd::SendReply& effect) {
         queue_.granted(session, number, excused || judge_.holds(session, lock->owner, lane), now(),
                        [this](SessionId other) { return absent(other); });
         judge_.granted(session, *lock);
+        if (scenario_.tokens) tokens_.lock_granted(session, lane.file);
         world_.note("lockd {}: session {:x} request {} granted: file {} owner {} {} cells {:02x}",
                     index_, session.value & 0xffff, number.value, lane.file, lock->owner.value,
                     lock->mode == LockMode::kExclusive ? "X" : "S", mask_of(lock->range));
@@ -77,6 +85,8 @@ void LockdNode::perform_one(const lockd::SendReply& effect) {
       judge_.released(session, *command);
       world_.note("lockd {}: session {:x} request {} done (release)", index_,
                   session.value & 0xffff, number.value);
+    } else if (const auto* token = std::get_if<TokenGranted>(&effect.reply.outcome)) {
+      tokens_.granted(session, std::get<TokenRequest>(*command).file, number, token->mode);
     }
     queue_.answered(session, number);
   }
@@ -93,12 +103,23 @@ void LockdNode::perform_one(const lockd::Send& effect) {
       return std::any_of(reclaimed->losses.begin(), reclaimed->losses.end(),
                          [&](const FileLoss& loss) { return loss.file == lock.file; });
     });
+    auto& tokens = heard_[effect.session].reclaim_tokens;
+    std::erase_if(tokens, [&](const HeldToken& token) {
+      return std::any_of(reclaimed->losses.begin(), reclaimed->losses.end(),
+                         [&](const FileLoss& loss) { return loss.file == token.file; });
+    });
     judge_.reclaimed(effect.session, locks);
+    tokens_.reclaimed(effect.session, tokens);
+    tokens.clear();
     world_.note("lockd {}: session {:x} has reclaimed {} locks, lost {} files", index_,
                 effect.session.value & 0xffff, locks.size(), reclaimed->losses.size());
     locks.clear();
     heard_[effect.session].reclaiming = false;
   }
+  if (const auto* recall = std::get_if<Recall>(&effect.message))
+    world_.note("lockd {}: recalls file {} (token {}) from session {:x}, for mode {}", index_,
+                static_cast<std::int64_t>(file_of(recall->file)), recall->token.value,
+                effect.session.value & 0xffff, static_cast<int>(recall->wanted));
   if (const auto connection = find(effect.session)) network_.send(connection, effect.message);
 }
 
@@ -125,6 +146,7 @@ void LockdNode::perform_one(const lockd::Greet& effect) {
   by_connection_[connection->id] = welcome.session;
   if (welcome.reclaim) {
     heard_[welcome.session].reclaim.clear();
+    heard_[welcome.session].reclaim_tokens.clear();
     heard_[welcome.session].reclaiming = true;
     queue_.gone(welcome.session);  // numbered anew
   }
@@ -135,6 +157,7 @@ void LockdNode::perform_one(const lockd::Greet& effect) {
 void LockdNode::perform_one(const lockd::EndSession& effect) {
   world_.note("lockd {}: session {:x} ends", index_, effect.session.value & 0xffff);
   queue_.gone(effect.session);
+  if (!deposed()) tokens_.session_ended(effect.session);
   const auto connection = find(effect.session);
   if (connection == nullptr) return;
   by_session_.erase(effect.session);
@@ -165,6 +188,8 @@ void LockdNode::judge_decision(const lockd::StoreChanges& changes) {
       queue_.each_lock(
           [this](SessionId wants, const LockRequest& lock) { judge_.wants(wants, lock); });
       judge_.loss_recorded(loss->session, file_of(loss->loss.file));
+      // T9: it lives and does not answer a recall. That is as an operator's order.
+      if (scenario_.tokens && !absent(loss->session)) judge_.broken(loss->session);
     } else if (const auto* end = std::get_if<lockd::EndSessionRecord>(&change)) {
       const auto at = heard_.find(end->session);
       const Instant last = at == heard_.end() ? started_ : at->second.last;

@@ -20,7 +20,8 @@ bool sends_away(const lockd::Effects& effects, SessionId session) {
 }  // namespace
 
 LockdNode::LockdNode(World& world, const Scenario& scenario, std::size_t index, Network& network,
-                     StoreModel& store, NfsModel& storage, Judge& judge, NodeClock clock)
+                     StoreModel& store, NfsModel& storage, Judge& judge, TokenJudge& tokens,
+                     NodeClock clock)
     : world_(world),
       scenario_(scenario),
       index_(index),
@@ -28,6 +29,7 @@ LockdNode::LockdNode(World& world, const Scenario& scenario, std::size_t index, 
       store_(store),
       storage_(storage),
       judge_(judge),
+      tokens_(tokens),
       clock_(clock),
       queue_(world, scenario.options.fairness_patience) {
   network.attach_lockd(index, *this);
@@ -227,6 +229,8 @@ void LockdNode::handle(const ConnectionPtr& connection, const Request& request) 
   const bool fresh = queue_.arrived(session, request, holder, grace, now());
   world_.note("lockd {}: session {:x} asks {} (kind {}){}", index_, session.value & 0xffff,
               request.number.value, request.command.index(), fresh ? "" : ", again");
+  if (const auto* token = std::get_if<TokenRequest>(&request.command); token && fresh)
+    judge_.wants_token(session, file_of(token->file));
   if (lock != nullptr && fresh) {
     judge_.wants(session, *lock);
     if (lock->space == LockSpace::kFlock) judge_.released(session, *lock);
@@ -257,6 +261,8 @@ void LockdNode::handle(const ConnectionPtr& connection, const Reclaim& reclaim) 
   heard(session);
   auto& entry = heard_[session];
   entry.reclaim.insert(entry.reclaim.end(), reclaim.locks.begin(), reclaim.locks.end());
+  entry.reclaim_tokens.insert(entry.reclaim_tokens.end(), reclaim.tokens.begin(),
+                              reclaim.tokens.end());
   perform(core_->reclaim(session, reclaim, now()));
 }
 

@@ -10,6 +10,7 @@
 #include "tests/sim/queue_judge.h"
 #include "tests/sim/scenario.h"
 #include "tests/sim/store_model.h"
+#include "tests/sim/token_judge.h"
 
 #include <map>
 #include <memory>
@@ -20,7 +21,8 @@ namespace holdfast::sim {
 class LockdNode final : public Process, public Listener {
  public:
   LockdNode(World& world, const Scenario& scenario, std::size_t index, Network& network,
-            StoreModel& store, NfsModel& storage, Judge& judge, NodeClock clock);
+            StoreModel& store, NfsModel& storage, Judge& judge, TokenJudge& tokens,
+            NodeClock clock);
 
   void start();
   void crash();
@@ -46,6 +48,7 @@ class LockdNode final : public Process, public Listener {
     Instant last;
     bool reclaiming = false;
     std::vector<HeldLock> reclaim;
+    std::vector<HeldToken> reclaim_tokens;
   };
 
   void open();
@@ -92,6 +95,7 @@ class LockdNode final : public Process, public Listener {
   StoreModel& store_;
   NfsModel& storage_;
   Judge& judge_;
+  TokenJudge& tokens_;
   NodeClock clock_;
 
   std::unique_ptr<lockd::Coordinator> core_;

@@ -1,5 +1,6 @@
 #include "tests/sim/mount_node.h"
 
+#include "tests/sim/mount_files.h"
 #include "tests/sim/worker.h"
 
 #include <algorithm>
@@ -14,13 +15,16 @@ constexpr Duration kStorageRetry = seconds(2);
 }  // namespace
 
 MountNode::MountNode(World& world, const Scenario& scenario, std::size_t index, Network& network,
-                     NfsModel& storage, Judge& judge, NodeClock clock)
+                     NfsModel& storage, Judge& judge, TokenJudge& tokens, Freshness& freshness,
+                     NodeClock clock)
     : world_(world),
       scenario_(scenario),
       index_(index),
       network_(network),
       storage_(storage),
       judge_(judge),
+      tokens_(tokens),
+      freshness_(freshness),
       clock_(clock) {
   network.attach(index, *this);
 }
@@ -37,7 +41,14 @@ void MountNode::start() {
   hello.volume_name = "nas:/export";
   hello.node = "node" + std::to_string(index_);
   hello.write_life = scenario_.write_life;
-  core_ = std::make_unique<fs::ClientCore>(hello, fs::ClientCore::Limits{});
+  fs::ClientCore::Limits limits;
+  if (scenario_.tokens) limits.tokens = fs::TokenLimits{.tokens_max = scenario_.tokens_max};
+  core_ = std::make_unique<fs::ClientCore>(hello, limits);
+  if (scenario_.tokens) files_ = std::make_unique<MountFiles>(world_, scenario_, *this, freshness_);
+  asked_.clear();
+  last_release_ = {};
+  effects_.clear();
+  performing_ = false;
   backoff_ = kBackoffMin;
   dialling_ = false;
   session_.reset();
@@ -56,7 +67,9 @@ void MountNode::crash() {
   network_.mount_died(index_);
   storage_.reset(index_);
   judge_.forget_mount(index_);
+  freshness_.lost(index_);
   died();
+  pins_.clear();
   connection_.reset();
   calls_.clear();
   rpcs_.clear();
@@ -113,7 +126,9 @@ void MountNode::ended(const ConnectionPtr& connection) {
 
 void MountNode::received(const ConnectionPtr& connection, ServerMessage message) {
   if (connection != connection_) return;
+  judge_welcome(message);
   perform(core_->received(message, now()));
+  if (scenario_.tokens) judge_grant(message);
   while (connection_ && core_->has_more_to_say())
     perform(core_->writable());
   if (core_->entitled(now())) backoff_ = kBackoffMin;
@@ -122,19 +137,35 @@ void MountNode::received(const ConnectionPtr& connection, ServerMessage message)
 
 // ---- Effects
 
+// In the order in which the core said them, also if performing one makes it say more: requests must
+// leave in the order of their numbers.
 void MountNode::perform(fs::ClientEffects effects) {
-  const bool before = core_->entitled(now());
-  for (const auto& effect : effects)
+  const bool before = core_->entitled(now()) && !effects.empty();
+  for (auto& effect : effects)
+    effects_.push_back(std::move(effect));
+  if (std::exchange(performing_, true)) return;
+  while (!effects_.empty()) {
+    const auto effect = std::move(effects_.front());
+    effects_.pop_front();
     std::visit([this](const auto& one) { perform_one(one); }, effect);
+  }
+  performing_ = false;
   // Entitlement is also there at once after a Welcome.
-  if (before && !effects.empty()) judge_.became_entitled(index_);
+  if (before) judge_.became_entitled(index_);
 }
 
 void MountNode::perform_one(const fs::SendMessage& effect) {
+  judge_sent(effect.message);
   if (connection_) network_.send(connection_, effect.message);
 }
 
 void MountNode::perform_one(const fs::CompleteCall& effect) {
+  const auto pinning = pins_.find(effect.call);
+  if (pinning != pins_.end()) {
+    const Pinned done = std::move(pinning->second.done);
+    pins_.erase(pinning);
+    return done(std::nullopt);
+  }
   const auto found = calls_.find(effect.call);
   if (found == calls_.end()) return;
   auto waiting = std::make_unique<Waiting>(std::move(found->second));
@@ -142,6 +173,7 @@ void MountNode::perform_one(const fs::CompleteCall& effect) {
   ++world_.lock_operations;
   // What the mount knows is known at once; the application hears it a little later.
   waiting->worker->believe(effect.outcome);
+  if (scenario_.tokens) waiting->worker->renew_pages(effect.outcome);
   world_.in(
       world_.rng.up_to(microseconds(50)), this,
       [waiting = std::move(waiting), outcome = effect.outcome] { waiting->completed(outcome); });
@@ -161,7 +193,7 @@ void MountNode::perform_one(const fs::DropConnection& effect) {
 void MountNode::perform_one(const fs::SessionOpened& effect) {
   session_ = effect.session;
   judge_.session_opened(effect.session, index_);
-  judge_.became_entitled(index_);
+  entitled_again();
   unpark();
 }
 
@@ -176,15 +208,19 @@ void MountNode::perform_one(const fs::LeaseSuspended&) {
 
 void MountNode::perform_one(const fs::LeaseResumed&) {
   world_.note("mount {}: lease resumed", index_);
-  judge_.became_entitled(index_);
+  entitled_again();
   unpark();
 }
 
 void MountNode::perform_one(const fs::SessionLost&) {
   world_.note("mount {}: session lost", index_);
-  for (std::size_t file = 0; file < scenario_.files; ++file)
+  for (std::size_t file = 0; file < scenario_.total_files(); ++file)
     if (judge_.believes_in(index_, file)) poison(file);
+  if (scenario_.tokens)
+    for (std::size_t file = 0; file < scenario_.total_files(); ++file)
+      lose_file(file);
   if (session_) judge_.told_session_lost(index_, *session_);
+  if (session_) tokens_.told_session_lost(*session_);
   session_.reset();
 }
 
@@ -192,6 +228,9 @@ void MountNode::perform_one(const fs::FilesLost& effect) {
   for (const FileKey& key : effect.files) {
     const std::size_t file = file_of(key);
     world_.note("mount {}: file {} lost", index_, file);
+    if (session_) tokens_.told_file_lost(*session_, key);
+    if (file == kNoFile) continue;
+    if (scenario_.tokens) lose_file(file);
     poison(file);
     if (session_) judge_.told_file_lost(index_, *session_, file);
   }
@@ -228,9 +267,11 @@ void MountNode::schedule_tick() {
 
 CallId MountNode::call(Command command, Worker& worker, Completed completed) {
   fs::ClientEffects effects;
-  const CallId id = core_->submit(std::move(command), effects);
+  const CallId id = scenario_.tokens ? core_->submit(std::move(command), now(), effects)
+                                     : core_->submit(std::move(command), effects);
   calls_.emplace(id, Waiting{&worker, std::move(completed)});
   perform(std::move(effects));
+  if (scenario_.tokens) schedule_tick();
   return id;
 }
 
@@ -250,19 +291,21 @@ void MountNode::reset_storage() {
 
 void MountNode::io(Io what, Worker& worker, Lane lane, std::size_t counter, std::uint64_t value,
                    IoDone done) {
+  WriteStamp stamp{.owner = worker.owner(), .lane = lane, .counter = counter, .value = value};
+  io(what, &worker, stamp, std::move(done));
+}
+
+void MountNode::io(Io what, Worker* worker, WriteStamp stamp, IoDone done) {
   const std::uint64_t id = ++last_rpc_;
   Rpc rpc;
   rpc.what = what;
-  rpc.worker = &worker;
+  rpc.worker = worker;
   rpc.done = std::move(done);
-  rpc.stamp = WriteStamp{.id = (std::uint64_t{index_} << 48U) | id,
-                         .mount = index_,
-                         .session = session_.value_or(SessionId{}),
-                         .owner = worker.owner(),
-                         .lane = lane,
-                         .counter = counter,
-                         .value = value,
-                         .issued = world_.now()};
+  rpc.stamp = stamp;
+  rpc.stamp.id = (std::uint64_t{index_} << 48U) | id;
+  rpc.stamp.mount = index_;
+  rpc.stamp.session = session_.value_or(SessionId{});
+  rpc.stamp.issued = world_.now();
   rpcs_.emplace(id, std::move(rpc));
   begin(id);
 }
@@ -272,7 +315,8 @@ void MountNode::begin(std::uint64_t id) {
   const auto at = rpcs_.find(id);
   if (at == rpcs_.end()) return;
   Rpc& rpc = at->second;
-  if (rpc.worker->poisoned(rpc.stamp.lane.file)) return end_io(id, {.failed = true});
+  if (rpc.worker != nullptr && rpc.worker->poisoned(rpc.stamp.lane.file))
+    return end_io(id, {.failed = true});
   if (!core_->entitled(now())) {
     rpc.parked = true;
     return;
@@ -299,6 +343,9 @@ void MountNode::hand_over(std::uint64_t id, std::uint64_t socket) {
     case Io::kRead:
       storage_.read(index_, *this, rpc.stamp.lane.file, rpc.stamp.counter, then);
       break;
+    case Io::kLook:
+      storage_.look(index_, *this, rpc.stamp.lane.file, then);
+      break;
     case Io::kWrite:
       storage_.write(rpc.stamp, clock_.real(scenario_.write_life), *this, then);
       break;
@@ -314,7 +361,8 @@ void MountNode::hand_over(std::uint64_t id, std::uint64_t socket) {
 
 void MountNode::answered(std::uint64_t id, std::uint64_t socket, NfsModel::Answer answer) {
   if (socket != socket_) return;  // came through a connection that was reset
-  if (rpcs_.contains(id)) end_io(id, {false, answer.value, answer.verifier});
+  if (rpcs_.contains(id))
+    end_io(id, {false, answer.value, answer.verifier, answer.serial, answer.row, true});
 }
 
 void MountNode::end_io(std::uint64_t id, IoResult result) {
@@ -339,6 +387,11 @@ void MountNode::interrupt_some() {
   if (!alive() || frozen()) return;
   for (auto& worker : workers_)
     if (world_.rng.chance(0.5)) worker->signal();
+  std::vector<CallId> waits;
+  for (const auto& [call, pinning] : pins_)
+    if (pinning.interruptible) waits.push_back(call);
+  for (const CallId call : waits)
+    if (world_.rng.chance(0.5)) perform(core_->interrupt(call));
 }
 
 void MountNode::kill_application(std::uint64_t which) {
@@ -357,7 +410,8 @@ void MountNode::hold() {
 
 bool MountNode::finished() const {
   return std::all_of(workers_.begin(), workers_.end(),
-                     [](const auto& worker) { return worker->finished(); });
+                     [](const auto& worker) { return worker->finished(); }) &&
+         (!files_ || files_->all_clean());
 }
 
 std::uint64_t MountNode::fewest_done() const {

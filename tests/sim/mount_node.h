@@ -8,6 +8,7 @@
 #include "tests/sim/network.h"
 #include "tests/sim/nfs_model.h"
 #include "tests/sim/scenario.h"
+#include "tests/sim/token_judge.h"
 
 #include <functional>
 #include <map>
@@ -19,12 +20,14 @@ namespace holdfast::sim {
 
 using fs::CallId;
 
+class MountFiles;
 class Worker;
 
 class MountNode final : public Process, public Dialler {
  public:
   MountNode(World& world, const Scenario& scenario, std::size_t index, Network& network,
-            NfsModel& storage, Judge& judge, NodeClock clock);
+            NfsModel& storage, Judge& judge, TokenJudge& tokens, Freshness& freshness,
+            NodeClock clock);
   ~MountNode() override;
 
   void start();
@@ -35,6 +38,7 @@ class MountNode final : public Process, public Dialler {
   void kill_application(std::uint64_t which);
   /// Applications end their current operation and stop.
   void finish();
+  [[nodiscard]] bool is_in_use(std::size_t file) const;
   /// Stopped ones take locks, some of them, and keep them.
   void hold();
   [[nodiscard]] bool finished() const;
@@ -52,16 +56,41 @@ class MountNode final : public Process, public Dialler {
   using Completed = std::function<void(const Outcome&)>;
   CallId call(Command command, Worker& worker, Completed completed);
   void interrupt(CallId call);
+  [[nodiscard]] std::optional<std::size_t> fresh_file() { return storage_.fresh_file(); }
   [[nodiscard]] HandleId fresh_handle() { return HandleId{++last_handle_}; }
-  enum class Io { kRead, kWrite, kCommit };
+  enum class Io { kRead, kLook, kWrite, kCommit };
   struct IoResult {
     bool failed = false;
     std::uint64_t value = 0;
     std::uint64_t verifier = 0;
+    std::uint64_t serial = 0;
+    std::shared_ptr<const Row> row{};
+    bool judged = true;  ///< must be fresh
   };
   using IoDone = std::function<void(IoResult)>;
   void io(Io what, Worker& worker, Lane lane, std::size_t counter, std::uint64_t value,
           IoDone done);
+  /// With tokens: what there is between applications and the storage.
+  [[nodiscard]] MountFiles& files() { return *files_; }
+
+  // ---- For MountFiles
+  /// `stamp`: what, and where; the rest is filled in. `worker` is null for what the mount does by
+  /// itself.
+  void io(Io what, Worker* worker, WriteStamp stamp, IoDone done);
+  /// `done` gets nothing if the wait was interrupted; else unpin() follows.
+  using Pinned = std::function<void(std::optional<TokenMode>)>;
+  void pin(std::size_t file, TokenUse use, fs::Urgency urgency, Pinned done);
+  void unpin(std::size_t file);
+  void drained(std::size_t file, std::uint64_t round);
+  void created(std::size_t directory, std::size_t file);
+  void forgotten(std::size_t file);
+  [[nodiscard]] std::uint64_t generation(std::size_t file) const {
+    return core_->token_generation(key_of(file));
+  }
+  /// By its own clock; kNone if not entitled.
+  [[nodiscard]] TokenMode mode(const FileKey& file) const;
+  [[nodiscard]] const NfsModel& storage() const { return storage_; }
+  [[nodiscard]] Freshness& freshness() { return freshness_; }
 
   // Dialler
   [[nodiscard]] Process& process() override { return *this; }
@@ -78,6 +107,10 @@ class MountNode final : public Process, public Dialler {
     IoDone done;
     bool parked = false;
     std::uint64_t socket = 0;
+  };
+  struct Pinning {
+    bool interruptible = false;
+    Pinned done;
   };
   struct Waiting {
     Worker* worker;
@@ -97,6 +130,15 @@ class MountNode final : public Process, public Dialler {
   void perform_one(const fs::LeaseResumed& effect);
   void perform_one(const fs::SessionLost& effect);
   void perform_one(const fs::FilesLost& effect);
+  void perform_one(const fs::Drain& effect);
+  void perform_one(const fs::TokenPinned& effect);
+  void perform_one(const fs::TokensLost& effect);
+  void entitled_again();
+  void judge_sent(const ClientMessage& message);
+  void judge_welcome(const ServerMessage& message);
+  void judge_grant(const ServerMessage& message);
+  /// With tokens: nothing that was kept or under way there is good any more.
+  void lose_file(std::size_t file);
   void poison(std::size_t file);
   void schedule_tick();
   void reset_storage();
@@ -112,9 +154,13 @@ class MountNode final : public Process, public Dialler {
   Network& network_;
   NfsModel& storage_;
   Judge& judge_;
+  TokenJudge& tokens_;
+  Freshness& freshness_;
   NodeClock clock_;
 
   std::unique_ptr<fs::ClientCore> core_;
+  std::deque<fs::ClientEffect> effects_;  // to be performed
+  bool performing_ = false;
   ConnectionPtr connection_;
   std::size_t lockd_ = 0;  // which address is tried
   bool dialling_ = false;
@@ -123,6 +169,10 @@ class MountNode final : public Process, public Dialler {
   std::optional<SessionId> session_;
   Time tick_at_{};
   std::unordered_map<CallId, Waiting> calls_;
+  std::map<CallId, Pinning> pins_;
+  std::unique_ptr<MountFiles> files_;
+  std::map<RequestNumber, FileKey> asked_;  // for tokens, in this session of this life of lockd
+  RequestNumber last_release_;
   std::map<std::uint64_t, Rpc> rpcs_;
   std::uint64_t last_rpc_ = 0;  // over all lives: answers to a former one are recognised
   std::uint64_t socket_ = 1;

@@ -13,7 +13,7 @@ constexpr Duration kRetry = milliseconds(100);
 
 void NfsModel::answer(std::size_t mount, Process& process, Answer what, const Then& then) {
   if (network_.storage_blocked(mount)) return;  // the mount asks again
-  world_.in(network_.delay(), &process, [then = then, what] { then(what); });
+  world_.in(network_.delay(), &process, [then = then, what = std::move(what)] { then(what); });
 }
 
 void NfsModel::read(std::size_t mount, Process& process, std::size_t file, std::size_t counter,
@@ -22,8 +22,17 @@ void NfsModel::read(std::size_t mount, Process& process, std::size_t file, std::
   world_.in(network_.delay(), nullptr,
             [this, mount, &process, file, counter, then = std::move(then)] {
               if (!up() || network_.storage_blocked(mount)) return;
-              answer(mount, process, {files_[file].now[counter], verifier_}, then);
+              const Cell& cell = files_[file].now[counter];
+              answer(mount, process, {cell.value, verifier_, cell.serial, {}}, then);
             });
+}
+
+void NfsModel::look(std::size_t mount, Process& process, std::size_t file, Then then) {
+  ++world_.storage_operations;
+  world_.in(network_.delay(), nullptr, [this, mount, &process, file, then = std::move(then)] {
+    if (!up() || network_.storage_blocked(mount)) return;
+    answer(mount, process, {0, verifier_, 0, std::make_shared<const Row>(files_[file].now)}, then);
+  });
 }
 
 void NfsModel::commit(std::size_t mount, Process& process, std::size_t file, Then then) {
@@ -31,7 +40,7 @@ void NfsModel::commit(std::size_t mount, Process& process, std::size_t file, The
   world_.in(network_.delay(), nullptr, [this, mount, &process, file, then = std::move(then)] {
     if (!up() || network_.storage_blocked(mount)) return;
     files_[file].stable = files_[file].now;
-    answer(mount, process, {0, verifier_}, then);
+    answer(mount, process, {0, verifier_, 0, {}}, then);
   });
 }
 
@@ -80,15 +89,49 @@ void NfsModel::take_effect(std::uint64_t ticket) {
   const Copy copy = std::move(found->second);
   copies_.erase(found);
   const WriteStamp& stamp = copy.stamp;
-  auto known = applied_.find(stamp.id);
-  if (known == applied_.end()) {
+  auto& known_ids = stamp.kind == WriteStamp::Kind::kWrite ? applied_ : changed_;
+  auto known = known_ids.find(stamp.id);
+  if (known == known_ids.end()) {
     judge_(stamp);
-    files_[stamp.lane.file].now[stamp.counter] = stamp.value;
-    known = applied_.emplace(stamp.id, verifier_).first;
-    world_.note("storage: mount {} file {} counter {} = {} (write {})", stamp.mount,
-                stamp.lane.file, stamp.counter, stamp.value, stamp.id);
+    const bool done = apply(stamp);
+    const std::uint64_t value =
+        stamp.kind == WriteStamp::Kind::kWrite ? stamp.value : std::uint64_t{done};
+    known = known_ids.emplace(stamp.id, Applied{value, verifier_}).first;
+    world_.note("storage: mount {} file {} cell {} = {} (write {}, serial {}){}", stamp.mount,
+                stamp.lane.file, stamp.counter, stamp.value, stamp.id, stamp.serial,
+                done ? "" : ": refused");
   }
-  answer(stamp.mount, *copy.process, {stamp.value, known->second}, copy.then);
+  answer(stamp.mount, *copy.process, {known->second.value, known->second.verifier, 0, {}},
+         copy.then);
+}
+
+void NfsModel::set(std::size_t file, std::size_t cell, Cell to, bool stable) {
+  files_[file].now[cell] = to;
+  if (stable) files_[file].stable[cell] = to;
+}
+
+bool NfsModel::apply(const WriteStamp& stamp) {
+  const std::size_t file = stamp.lane.file;
+  const Cell now = files_[file].now[stamp.counter];
+  switch (stamp.kind) {
+    case WriteStamp::Kind::kWrite:
+      set(file, stamp.counter, {stamp.value, stamp.serial}, false);
+      return true;
+    case WriteStamp::Kind::kCreate:
+      if (now.value != 0) return false;
+      set(file, stamp.counter, {stamp.value, stamp.serial}, true);
+      return true;
+    case WriteStamp::Kind::kRemove:
+      if (now.value == 0) return false;
+      set(file, stamp.counter, {0, stamp.serial}, true);
+      return true;
+    case WriteStamp::Kind::kRename:
+      if (now.value == 0) return false;
+      set(file, stamp.counter, {0, stamp.serial}, true);
+      set(stamp.to_file, stamp.to_cell, {now.value, stamp.to_serial}, true);
+      return true;
+  }
+  return false;
 }
 
 void NfsModel::reset(std::size_t mount) {

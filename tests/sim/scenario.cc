@@ -130,6 +130,23 @@ void add_faults(Scenario& scenario, Rng& rng, const Choice& choice) {
             [](const Fault& a, const Fault& b) { return a.at < b.at; });
 }
 
+// In half of the seeds.
+void add_tokens(Scenario& scenario) {
+  Rng own(scenario.seed ^ 0x70ce2ULL);
+  if (own.chance(0.5)) return;
+  scenario.tokens = true;
+  scenario.directories = 1 + own.index(2);
+  scenario.created_max = 24;
+  scenario.favourite = own.pick({0.0, 0.5, 0.9});
+  if (own.chance(0.2)) scenario.tokens_max = 2 + own.index(4);
+  if (own.chance(0.5)) scenario.think_max = own.pick<Duration>({milliseconds(300), seconds(1)});
+  auto& tokens = scenario.options.tokens;
+  // Often enough that tokens move all the time.
+  tokens.contention.contended_after = own.pick<std::size_t>({2, 3, 8});
+  tokens.contention.window = own.pick({milliseconds(100), milliseconds(1'000)});
+  tokens.recall_max = own.pick({milliseconds(3'000), milliseconds(60'000)});
+}
+
 }  // namespace
 
 std::string_view name(FaultKind kind) {
@@ -167,6 +184,7 @@ Scenario make_scenario(std::uint64_t seed, const Choice& choice) {
   scenario.leader_ttl = rng.pick<Duration>({seconds(2), seconds(4)});
   scenario.chaos_until = Duration(options.lease_ttl) * (5 + rng.index(6));
   add_faults(scenario, rng, choice);
+  add_tokens(scenario);
   return scenario;
 }
 

@@ -54,8 +54,14 @@ struct Scenario {
   std::size_t workers = 2;  ///< of each mount
   std::size_t files = 2;
   std::size_t lockds = 1;
-  bool nested = false;  ///< applications lock two files at once
-  bool alarms = false;  ///< every blocking lock is interrupted some time
+  /// Mounts keep what tokens allow. Else every lock is lockd's, and everything goes through.
+  bool tokens = false;
+  std::size_t tokens_max = 200'000;  ///< of a mount
+  std::size_t directories = 0;
+  std::size_t created_max = 0;  ///< files that are created during the run
+  double favourite = 0;         ///< chance of an application to use the file of its mount
+  bool nested = false;          ///< applications lock two files at once
+  bool alarms = false;          ///< every blocking lock is interrupted some time
   lockd::Options options;
   milliseconds write_life{0};
   Duration latency{};     ///< typical, one way
@@ -64,7 +70,15 @@ struct Scenario {
   Duration leader_ttl{};
   Time chaos_until{};
   std::vector<Fault> faults;
+
+  [[nodiscard]] std::size_t total_files() const { return files + directories + created_max; }
+  [[nodiscard]] bool is_directory(std::size_t file) const;
 };
+
+/// Files come first, then directories, then what is created.
+[[nodiscard]] inline bool Scenario::is_directory(std::size_t file) const {
+  return file >= files && file < files + directories;
+}
 
 struct Choice {
   bool machine_pause = false;

@@ -37,6 +37,12 @@ constexpr std::array kMutations{
     Named{"quiet-kept", Mutation::kQuietKept},
     Named{"grant-passes-loss", Mutation::kGrantPassesLoss},
     Named{"welcome-passes-record", Mutation::kWelcomePassesRecord},
+    Named{"invalidate-skipped", Mutation::kInvalidateSkipped},
+    Named{"release-before-flush", Mutation::kReleaseBeforeFlush},
+    Named{"negative-names-kept", Mutation::kNegativeNamesKept},
+    Named{"locks-after-token", Mutation::kLocksAfterToken},
+    Named{"token-granted-before-release", Mutation::kTokenGrantedBeforeRelease},
+    Named{"tokens-forgotten-at-restart", Mutation::kTokensForgottenAtRestart},
 };
 
 struct Arguments {

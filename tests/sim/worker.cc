@@ -1,5 +1,7 @@
 #include "tests/sim/worker.h"
 
+#include "tests/sim/mount_files.h"
+
 #include <algorithm>
 
 namespace holdfast::sim {
@@ -21,9 +23,10 @@ Worker::Worker(World& world, const Scenario& scenario, MountNode& mount, Judge& 
       judge_(judge),
       index_(index),
       owner_{mount.index() * 100 + index},
-      poisoned_(scenario.files),
-      touched_(scenario.files) {
-  for (std::size_t i = 0; i < scenario.files; ++i)
+      poisoned_(scenario.total_files()),
+      touched_(scenario.total_files()),
+      written_(scenario.total_files()) {
+  for (std::size_t i = 0; i < scenario.total_files(); ++i)
     handles_.push_back(mount.fresh_handle());
 }
 
@@ -41,7 +44,12 @@ void Worker::next_operation() {
   script_.clear();
   at_ = 0;
   cleaning_ = killed_ = failed_ = false;
-  plan();
+  made_.reset();
+  if (scenario_.tokens && world_.rng.chance(0.5)) {
+    plan_files();
+  } else {
+    plan();
+  }
   run();
 }
 
@@ -72,7 +80,7 @@ void Worker::add(Do what, Lane lane, ByteRange range, LockMode mode, Wait wait) 
 }
 
 void Worker::plan() {
-  const Lane range_lane{world_.rng.index(scenario_.files), LockSpace::kRange};
+  const Lane range_lane{some_file(), LockSpace::kRange};
   const Lane flock_lane{range_lane.file, LockSpace::kFlock};
   const Wait wait = world_.rng.chance(0.7) ? Wait::kYes : Wait::kNo;
   const std::uint64_t dice = world_.rng.below(100);
@@ -91,7 +99,8 @@ void Worker::plan_increment(Lane lane, ByteRange range, LockMode mode, Wait wait
   if (world_.rng.chance(0.1)) add(Do::kThink, lane, range);
   add(Do::kRead, lane, range);
   add(Do::kWrite, lane, range);
-  add(Do::kCommit, lane, range);
+  // Without it, whoever gets the lock next sees it all the same.
+  if (!scenario_.tokens || world_.rng.chance(0.6)) add(Do::kCommit, lane, range);
   plan_end(lane, range);
 }
 
@@ -155,6 +164,10 @@ void Worker::run() {
     world_.in(think, &mount_.process(), [this] { next_operation(); });
     return;
   }
+  if (script_[at_].lane.file == kNoFile) {
+    if (!made_) return advance();
+    script_[at_].lane.file = *made_;
+  }
   const Step step = script_[at_];
   const std::size_t file = step.lane.file;
   touched_[file] = true;
@@ -178,7 +191,7 @@ void Worker::run() {
       }
       const HandleId old = handles_[file];
       handles_[file] = mount_.fresh_handle();
-      poisoned_[file] = false;
+      poisoned_[file] = written_[file] = false;
       return submit(ReleaseHandleRequest{key_of(file), old});
     }
     case Do::kQuery:
@@ -192,6 +205,8 @@ void Worker::run() {
     case Do::kThink:
       world_.in(world_.rng.up_to(scenario_.think_max), &mount_.process(), [this] { advance(); });
       return;
+    default:
+      return run_file(step);
   }
 }
 
@@ -236,6 +251,16 @@ void Worker::set_alarm() {
 }
 
 void Worker::submit(Command command) {
+  if (!scenario_.tokens || !weakens(command)) return send(std::move(command));
+  // What the lock protects is on stable storage before anybody else can get it.
+  const std::size_t file = script_[at_].lane.file;
+  mount_.files().sync(file, [this, file, command = std::move(command)] {
+    if (poisoned_[file] && std::holds_alternative<LockRequest>(command)) return fail("poisoned");
+    send(command);
+  });
+}
+
+void Worker::send(Command command) {
   pending_ = command;
   ++calls_made_;
   const std::uint64_t made = calls_made_;
@@ -251,7 +276,8 @@ void Worker::believe(const Outcome& outcome) {
   Cells cells = before_;
   if (std::holds_alternative<Granted>(outcome)) {
     cells.set(mask_of(lock->range), lock->mode, lock->handle);
-    if (scenario_.lockds > 1 && mount_.entitled() && mount_.session())
+    const bool by_lockd = std::get<Granted>(outcome).token.value != 0;
+    if (scenario_.lockds > 1 && by_lockd && mount_.entitled() && mount_.session())
       judge_.told_granted(*mount_.session(), *lock);
   }
   judge_.believe(mount_.index(), owner_, lane, cells);
@@ -278,6 +304,12 @@ std::size_t Worker::counter_of(const Step& step) const {
 
 void Worker::run_io(const Step& step) {
   const std::size_t counter = counter_of(step);
+  if (scenario_.tokens) {
+    if (step.what == Do::kCommit) return sync_kept(step);
+    if (step.what != Do::kWrite) return read_kept(step, counter, true);
+    judge_.write_issued(step.lane.file, counter);
+    return write_kept(step, counter, value_ + 1);
+  }
   const auto done = [this, step](MountNode::IoResult result) { io_done(step, result); };
   auto what = MountNode::Io::kRead;
   std::uint64_t value = 0;
@@ -312,7 +344,7 @@ void Worker::io_done(const Step& step, MountNode::IoResult result) {
       write_verifier_ = result.verifier;
       break;
     case Do::kCommit:
-      if (result.verifier != write_verifier_) {
+      if (!scenario_.tokens && result.verifier != write_verifier_) {
         // The server was restarted in between: the data goes out again (RFC 1813 section 4.8).
         Step again = step;
         again.what = Do::kRewrite;
@@ -329,6 +361,7 @@ void Worker::io_done(const Step& step, MountNode::IoResult result) {
     case Do::kReleaseHandle:
     case Do::kQuery:
     case Do::kThink:
+    default:
       break;
   }
   advance();
@@ -354,9 +387,10 @@ void Worker::clean_up() {
   script_.clear();
   at_ = 0;
   const bool closes = killed_ || world_.rng.chance(0.3);
-  for (std::size_t file = 0; file < scenario_.files; ++file) {
+  for (std::size_t file = 0; file < scenario_.total_files(); ++file) {
     const Lane lane{file, LockSpace::kRange};
-    if (poisoned_[file] || killed_ || (closes && touched_[file])) {
+    const bool open = file < scenario_.files || touched_[file];
+    if (poisoned_[file] || (killed_ && open) || (closes && touched_[file])) {
       add(Do::kReleaseOwner, lane, ByteRange::whole_file());
       add(Do::kReleaseHandle, lane, ByteRange::whole_file());
     } else if (touched_[file]) {

@@ -32,6 +32,12 @@ class Worker {
   void believe(const Outcome& outcome);
   [[nodiscard]] bool holds(std::size_t file) const;
   void poison(std::size_t file);
+  /// A lock was granted: what the kernel keeps of the file may be void.
+  void renew_pages(const Outcome& outcome);
+  /// Since it was opened, without an fsync after it.
+  [[nodiscard]] bool has_written(std::size_t file) const { return written_[file]; }
+  /// In the operation under way.
+  [[nodiscard]] bool uses(std::size_t file) const;
   [[nodiscard]] bool poisoned(std::size_t file) const { return poisoned_[file]; }
 
  private:
@@ -47,6 +53,18 @@ class Worker {
     kRewrite,
     kCommit,
     kThink,
+    // With tokens: what needs no lock. worker_files.cc
+    kOpenAndRead,
+    kReadOn,  ///< through a handle that is open since long
+    kFreeWrite,
+    kSync,
+    kStat,
+    kLookUp,
+    kList,
+    kCreate,
+    kRemove,
+    kRename,
+    kForget,
   };
   struct Step {
     Do what = Do::kThink;
@@ -54,6 +72,9 @@ class Worker {
     ByteRange range = ByteRange::whole_file();
     LockMode mode = LockMode::kShared;
     Wait wait = Wait::kYes;
+    std::size_t cell = 0;  ///< or name
+    std::size_t to_directory = 0;
+    std::size_t to_name = 0;
   };
 
   void next_operation();
@@ -72,6 +93,19 @@ class Worker {
   void run_io(const Step& step);
   void io_done(const Step& step, MountNode::IoResult result);
   void advance();
+  // worker_files.cc
+  void plan_files();
+  void add_file(Do what, std::size_t file, std::size_t cell);
+  void run_file(const Step& step);
+  void run_change(const Step& step);
+  void read_kept(const Step& step, std::size_t cell, bool opened);
+  void write_kept(const Step& step, std::size_t cell, std::uint64_t value);
+  void sync_kept(const Step& step);
+  void look(const Step& step);
+  void look_up(const Step& step);
+  void send(Command command);
+  [[nodiscard]] bool weakens(const Command& command) const;
+  [[nodiscard]] std::size_t some_file();
   void fail(const char* why);
   void clean_up();
   void set_alarm();
@@ -90,6 +124,8 @@ class Worker {
   std::vector<HandleId> handles_;
   std::vector<bool> poisoned_;
   std::vector<bool> touched_;
+  std::vector<bool> written_;
+  std::optional<std::size_t> made_;  // the file that was created or looked up
 
   std::vector<Step> script_;
   std::size_t at_ = 0;

@@ -80,6 +80,11 @@ Client::Client(asio::any_io_executor executor, const Options& options, rpc::Loca
     connections_.push_back(
         std::make_unique<rpc::Connection>(executor, locate, std::move(connection)));
   }
+  if (options.counters == nullptr) return;
+  for (std::size_t i = 0; i < calls_.size(); ++i)
+    calls_[i] = options.counters->counter("nfs." + std::string(kNames[i]));
+  bytes_written_ = options.counters->counter("nfs.bytes_written");
+  bytes_received_ = options.counters->counter("nfs.bytes_received");
 }
 
 rpc::Connection& Client::choose(const Lane& lane) {
@@ -99,7 +104,8 @@ asio::awaitable<Result<Answer>> Client::perform(rpc::Message message, Lane lane,
                                                 std::optional<std::chrono::milliseconds> patience) {
   if (!patience && !options_.hard) patience = options_.timeo;
   const auto start = steady_clock::now();
-  if (const auto number = message.procedure(); number < calls_.size()) ++calls_[number];
+  if (const auto number = message.procedure(); number < calls_.size()) calls_[number].add();
+  bytes_written_.add(message.payload.size());
   rpc::Backoff backoff;
   bool repeated = false;
   for (;;) {
@@ -109,6 +115,7 @@ asio::awaitable<Result<Answer>> Client::perform(rpc::Message message, Lane lane,
     auto reply = co_await connection.call(std::move(copy), patience, hold);
     if (!reply) co_return reply.error();
     repeated = repeated || reply->repeated;
+    bytes_received_.add(reply->record.bytes().size());
     if (const auto refused = refusal(reply->header)) co_return *refused;
     if (reply->header.outcome == rpc::Outcome::kSuccess) {
       Answer answer;
@@ -146,13 +153,6 @@ std::uint64_t Client::connects() const {
   for (const auto& connection : connections_)
     sum += connection->connects();
   return sum;
-}
-
-std::vector<CallCount> Client::call_counts() const {
-  std::vector<CallCount> counts;
-  for (std::size_t i = 0; i < calls_.size(); ++i)
-    if (calls_[i] != 0) counts.push_back({kNames[i], calls_[i]});
-  return counts;
 }
 
 /// A place in the order of writes. Shared by the operation and its call on the wire: a caller that

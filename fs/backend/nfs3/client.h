@@ -7,6 +7,7 @@
 #include "fs/backend/nfs3/options.h"
 #include "fs/backend/nfs3/rpc/connection.h"
 #include "fs/backend/nfs3/write_order.h"
+#include "fs/counters/counters.h"
 #include "holdfast/base/result.h"
 #include "holdfast/task/event.h"
 
@@ -57,7 +58,6 @@ class Client {
   void resume();
   boost::asio::awaitable<void> stop();
 
-  [[nodiscard]] std::vector<CallCount> call_counts() const;
   /// Connections made so far.
   [[nodiscard]] std::uint64_t connects() const;
 
@@ -89,8 +89,10 @@ class Client {
   task::Event stopping_;
   task::Event idle_;
   std::size_t running_ = 0;
-  std::map<int, std::uint64_t> troubles_;  // by errno
-  std::array<std::uint64_t, 22> calls_{};  // by procedure number, 0 = NULL to 21 = COMMIT
+  std::map<int, std::uint64_t> troubles_;    // by errno
+  std::array<counters::Counter, 22> calls_;  // by procedure number, 0 = NULL to 21 = COMMIT
+  counters::Counter bytes_written_;
+  counters::Counter bytes_received_;
 };
 
 }  // namespace holdfast::fs::nfs3

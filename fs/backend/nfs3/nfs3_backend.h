@@ -69,9 +69,7 @@ class Nfs3Backend final : public Backend {
   Awaitable<FilesystemStat> fsstat(Credentials who) override;
 
   [[nodiscard]] std::uint64_t interruptions() const override { return client_.connects(); }
-  [[nodiscard]] std::vector<CallCount> call_counts() const override {
-    return client_.call_counts();
-  }
+
   void suspend() override;
   void resume() override;
   boost::asio::awaitable<void> stop() override;

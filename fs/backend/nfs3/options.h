@@ -8,6 +8,9 @@
 namespace holdfast::fs::guard {
 class SocketGuard;
 }
+namespace holdfast::fs::counters {
+class Counters;
+}
 
 namespace holdfast::fs::nfs3 {
 
@@ -36,6 +39,7 @@ struct Options {
   bool reserved_port = true;  ///< try a source port below 1024 (exports with "secure" want it)
   bool readdirplus = true;
   guard::SocketGuard* guard = nullptr;  ///< ends connections with the lease; outlives the backend
+  counters::Counters* counters = nullptr;  ///< what calls are counted in; outlives the backend
 };
 
 }  // namespace holdfast::fs::nfs3

@@ -39,6 +39,18 @@ enum class Mutation : std::uint8_t {
   kWelcomePassesRecord,
   /// The mount goes on with a lockd that is older than one it has seen.
   kOldEpochAccepted,
+  /// A token is given up before what was written under it is on stable storage (T5).
+  kReleaseBeforeFlush,
+  /// The locks that a mount decided reach lockd after the token's release (T4).
+  kLocksAfterToken,
+  /// What was kept under a token stays in the kernel when the token goes.
+  kInvalidateSkipped,
+  /// Names that were absent are kept when a directory's token goes.
+  kNegativeNamesKept,
+  /// A token is granted while others are still to come down (docs/tokens.md, T1).
+  kTokenGrantedBeforeRelease,
+  /// Tokens that are reclaimed are forgotten (I7).
+  kTokensForgottenAtRestart,
 };
 
 #ifdef HOLDFAST_MUTATIONS

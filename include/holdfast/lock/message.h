@@ -8,6 +8,7 @@
 #include "holdfast/lock/types.h"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -84,8 +85,69 @@ struct ClaimWalRequest {
   FileKey database;
 };
 
+// Tokens (docs/tokens.md). A token is named by the number of the request that got it: TokenRequest
+// or TokenAssert; 0 after a reclaim. Whatever names another than the one held is of the past and
+// changes nothing.
+
+/// What a mount is about to do.
+enum class TokenUse : std::uint8_t {
+  kRead,     ///< answered with PR, EX or CW
+  kWrite,    ///< answered with EX or CW
+  kThrough,  ///< read and write without keeping anything: answered with CW, or EX if held
+};
+/// Answered with TokenGranted, once nobody else holds what is in the way.
+struct TokenRequest {
+  FileKey file;
+  TokenUse use = TokenUse::kRead;
+};
+
+/// A lock that a client holds.
+struct HeldLock {
+  FileKey file;
+  LockSpace space = LockSpace::kRange;
+  OwnerId owner;
+  HandleId handle;
+  LockMode mode = LockMode::kShared;
+  ByteRange range = ByteRange::whole_file();
+  std::uint32_t pid = 0;
+  std::optional<FileKey> wal_database;  ///< as in LockRequest
+};
+
+/// Locks that the mount has decided under its token: lockd's from now on. Before TokenRelease with
+/// `keep` = CW, in as many requests as it takes. Answered with Done.
+inline constexpr std::size_t kPushLocksMax =
+    128;  ///< in one request, so that a usual frame holds it
+struct PushLocks {
+  FileKey file;
+  RequestNumber token;
+  std::vector<HeldLock> locks;  ///< all of `file`
+};
+/// The mount has given up what `keep` does not allow: everything written is on stable storage, what
+/// it had kept is dropped, its locks are pushed. Answered with Done.
+struct TokenRelease {
+  FileKey file;
+  RequestNumber token;
+  TokenMode keep = TokenMode::kNone;  ///< not EX
+};
+
+struct HeldToken {
+  FileKey file;
+  TokenMode mode = TokenMode::kNone;  ///< in a message: not NL
+  friend bool operator==(const HeldToken&, const HeldToken&) = default;
+};
+/// Before the token of `cover` (kVolumeKey, or a directory in which the files were created under
+/// it) is released: tokens that it implied, to be held on their own from now on. Answered with
+/// Done.
+inline constexpr std::size_t kTokenAssertMax = 512;  ///< in one request
+struct TokenAssert {
+  FileKey cover;
+  RequestNumber token;  ///< of `cover`
+  std::vector<HeldToken> tokens;
+};
+
 using Command = std::variant<LockRequest, UnlockRequest, QueryRequest, ReleaseOwnerRequest,
-                             ReleaseHandleRequest, CancelRequest, ClaimWalRequest>;
+                             ReleaseHandleRequest, CancelRequest, ClaimWalRequest, TokenRequest,
+                             PushLocks, TokenRelease, TokenAssert>;
 
 struct Request {
   RequestNumber number;
@@ -115,8 +177,14 @@ struct QueryResult {
 struct Refused {
   LockErrc errc = LockErrc::kBadRequest;
 };
+/// Answer of a TokenRequest; replaces whatever token of this file the session had.
+struct TokenGranted {
+  TokenMode mode = TokenMode::kNone;  ///< NL: of the volume, not now
+  /// With CW where more was asked for: worth asking again after this time.
+  std::chrono::milliseconds ask_again{0};
+};
 
-using Outcome = std::variant<Granted, Done, QueryResult, Refused>;
+using Outcome = std::variant<Granted, Done, QueryResult, Refused, TokenGranted>;
 
 struct Reply {
   RequestNumber number;
@@ -129,11 +197,20 @@ struct Queued {
   QueuePlace place;
 };
 
+/// Somebody needs `file`: the mount is to come down to what is compatible with `wanted`, with
+/// TokenRelease. Said again until it has. `token`: which one is meant; it may be one whose grant is
+/// still on its way.
+struct Recall {
+  FileKey file;
+  RequestNumber token;
+  TokenMode wanted = TokenMode::kNone;
+};
+
 // ---- Sessions
 // -------------------------------------------------------------------------------------------------------
 
-inline constexpr std::uint32_t kProtocolVersionMin = 1;
-inline constexpr std::uint32_t kProtocolVersion = 1;
+inline constexpr std::uint32_t kProtocolVersionMin = 2;
+inline constexpr std::uint32_t kProtocolVersion = 2;
 
 struct ResumeSession {
   SessionId session;
@@ -149,22 +226,11 @@ struct FileLoss {
   friend bool operator==(const FileLoss&, const FileLoss&) = default;
 };
 
-/// A lock that a client holds, as it tells a lockd that lost its memory.
-struct HeldLock {
-  FileKey file;
-  LockSpace space = LockSpace::kRange;
-  OwnerId owner;
-  HandleId handle;
-  LockMode mode = LockMode::kShared;
-  ByteRange range = ByteRange::whole_file();
-  std::uint32_t pid = 0;
-  std::optional<FileKey> wal_database;  ///< as in LockRequest
-};
-
 /// Answer to Welcome{reclaim}: what this session holds, in as many messages as it takes, before any
 /// Request. The last one ends the reclaim.
 struct Reclaim {
-  std::vector<HeldLock> locks;
+  std::vector<HeldToken> tokens;  ///< before all else
+  std::vector<HeldLock> locks;    ///< that lockd had decided: not of files with a token PR or EX
   std::vector<FileKey> wal_databases;  ///< whose wal-index it owns
   bool last = false;
   /// With `last`: requests of before come again once Reclaimed is here, then a Renew. Grace goes on
@@ -309,6 +375,6 @@ struct LockList {
 using ClientMessage =
     std::variant<Hello, Request, Renew, Goodbye, ListSessions, ListLocks, Reclaim, Break>;
 using ServerMessage = std::variant<Welcome, HelloRefused, Reply, Renewed, SessionEnded, SessionList,
-                                   LockList, Queued, Reclaimed, BreakAnswer>;
+                                   LockList, Queued, Reclaimed, BreakAnswer, Recall>;
 
 }  // namespace holdfast

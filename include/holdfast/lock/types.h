@@ -64,6 +64,23 @@ enum class OwnerKind : std::uint8_t { kPosix, kUnchecked };
 
 enum class Wait : std::uint8_t { kNo, kYes };
 
+/// What a session may do with a file (docs/tokens.md): the modes of a distributed lock manager.
+enum class TokenMode : std::uint8_t {
+  kNone,       ///< NL: nothing
+  kRead,       ///< PR: read, and keep what was read; shared locks are decided by the mount
+  kShared,     ///< CW: read and write through, keep nothing; locks are decided by lockd
+  kExclusive,  ///< EX: everything: keep, write behind, decide all locks
+};
+
+/// May two sessions hold these modes of one file at the same time?
+[[nodiscard]] constexpr bool compatible(TokenMode one, TokenMode other) {
+  if (one == TokenMode::kNone || other == TokenMode::kNone) return true;
+  return one == other && one != TokenMode::kExclusive;
+}
+
+/// The whole volume, as a file that does not exist: who has its token exclusively has all files'.
+inline constexpr FileKey kVolumeKey{};
+
 }  // namespace holdfast
 
 template <>

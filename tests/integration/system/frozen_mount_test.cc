@@ -32,6 +32,7 @@ using fs::testing::GaneshaServer;
 using test::Child;
 using test::eventually;
 using test::MountProcess;
+using test::signal_process;
 using test::TracedMount;
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
@@ -169,7 +170,7 @@ TEST_F(FrozenMount, WithoutItsGuardianTheLateWriteArrives) {
   late_.open();
   ASSERT_TRUE(traced.stop_at_write());
   ASSERT_GT(a_->guardian(), 0);
-  ::kill(a_->guardian(), SIGKILL);
+  signal_process(a_->guardian(), SIGKILL);
   const auto granted = take_over();
   traced.let_go();
   EXPECT_EQ(program.wait(), EIO);
@@ -182,12 +183,12 @@ TEST_F(FrozenMount, StoppedWithWritesInItsKernelNoneOfThemArrives) {
   proxy_.black_hole(true);
   late_.open();
   std::this_thread::sleep_for(300ms);  // the kernel has taken what it takes
-  ::kill(a_->pid(), SIGSTOP);
+  signal_process(a_->pid(), SIGSTOP);
   const auto granted = take_over();
   proxy_.black_hole(false);
   std::this_thread::sleep_for(500ms);
   EXPECT_EQ(changes_of_a_after(granted), 0U);
-  ::kill(a_->pid(), SIGCONT);
+  signal_process(a_->pid(), SIGCONT);
   EXPECT_EQ(program.wait(), EIO);
   EXPECT_EQ(changes_of_a_after(granted), 0U);
   EXPECT_EQ(stored(), 'B');
@@ -199,7 +200,7 @@ TEST_F(FrozenMount, KilledWithWritesInItsKernelNoneOfThemArrives) {
   proxy_.black_hole(true);
   late_.open();
   std::this_thread::sleep_for(300ms);
-  ::kill(a_->pid(), SIGKILL);
+  signal_process(a_->pid(), SIGKILL);
   const auto granted = take_over();
   proxy_.black_hole(false);
   EXPECT_NE(program.wait(), 0);
@@ -222,7 +223,7 @@ TEST_F(FrozenMount, ItsProgramDoesNotDeleteTheJournalOfTheNextHolder) {
     return ::unlink(a_->at("file-journal").c_str()) == 0 ? 0 : errno;
   });
   written_.pass();
-  ::kill(a_->pid(), SIGSTOP);
+  signal_process(a_->pid(), SIGSTOP);
   Gate done;
   Gate end;
   Child next([&] {
@@ -238,7 +239,7 @@ TEST_F(FrozenMount, ItsProgramDoesNotDeleteTheJournalOfTheNextHolder) {
   });
   done.pass();
   late_.open();
-  ::kill(a_->pid(), SIGCONT);
+  signal_process(a_->pid(), SIGCONT);
   EXPECT_EQ(program.wait(), EIO);
   EXPECT_EQ(stored("file-journal"), 'B');
   end.open();
@@ -264,9 +265,9 @@ TEST_F(FrozenMount, AProgramWhoseLockNobodyWantedGoesOn) {
     return lock_file(file.get(), F_SETLK) ? 0 : errno;
   });
   held.pass();
-  ::kill(a_->pid(), SIGSTOP);
+  signal_process(a_->pid(), SIGSTOP);
   (void)take_over();
-  ::kill(a_->pid(), SIGCONT);
+  signal_process(a_->pid(), SIGCONT);
   late_.open();
   EXPECT_EQ(loser.wait(), EIO);
   const UniqueFd elsewhere(::open(b_->at("other").c_str(), O_RDWR | O_CLOEXEC));
@@ -316,9 +317,9 @@ TEST_F(FrozenMount, WhoIsKilledWhileTheServerIsSilentEnds) {
 TEST_F(FrozenMount, StoppedAndNotMissedItGoesOn) {
   Child program = writer(kSmall);
   written_.pass();
-  ::kill(a_->pid(), SIGSTOP);
+  signal_process(a_->pid(), SIGSTOP);
   std::this_thread::sleep_for(500ms);
-  ::kill(a_->pid(), SIGCONT);
+  signal_process(a_->pid(), SIGCONT);
   late_.open();
   EXPECT_EQ(program.wait(), 0);
   EXPECT_EQ(stored(), 'L');

@@ -1,10 +1,12 @@
 # shellcheck shell=bash
-# A whole Holdfast on one machine, to be sourced: an NFS server, lockd and two nodes (network namespaces), each with a
+# A whole Holdfast on one machine, to be sourced: an NFS server, lockd and nodes (network namespaces), each with a
 # mount of the same export. Everything is private to the caller and gone after cluster_down.
 #
 #   source tests/support/cluster/cluster.sh
 #   cluster_init BIN_DIR              # where holdfast and holdfast-lockd are; installs the clean-up trap
 #   cluster_up                        # afterwards: $CLUSTER/a and $CLUSTER/b are two mounts of one export
+#   CLUSTER_NODES="a b c"             # before cluster_init: more nodes, or fewer
+#   CLUSTER_RTT_US=200                # the same: mounts reach both servers through bin/delay_proxy, with that round trip
 #   on_node a COMMAND…                # in node a's network namespace, in the caller's mount namespace
 #   cluster_down                      # also runs from the trap, whatever happened
 #
@@ -18,10 +20,14 @@ cluster_init() {
   bin=$(cd "$1" && pwd)
   CLUSTER=$(mktemp -d "${TMPDIR:-/tmp}/holdfast-cluster.XXXXXX")
   net=h$$
-  mkdir -p "$CLUSTER"/{a,b,export,nfs,log}
+  read -ra cluster_nodes <<<"${CLUSTER_NODES:-a b}"
+  cluster_mounts=("${cluster_nodes[@]}")
+  mkdir -p "${cluster_nodes[@]/#/$CLUSTER/}" "$CLUSTER"/{export,nfs,log}
   chmod 755 "$CLUSTER"
   chmod 1777 "$CLUSTER/export"
   lockd_pid=
+  delay_pid=
+  CLUSTER_SERVER=10.77.0.1  # what mounts talk to
   trap cluster_down EXIT
   trap 'exit 130' INT
   trap 'exit 143' TERM
@@ -68,10 +74,32 @@ nfs_start() { on_node srv "$cluster_nfs/ganesha" start "$CLUSTER/export" "$CLUST
 nfs_restart() { on_node srv "$cluster_nfs/ganesha" restart "$CLUSTER/nfs"; }
 nfs_kill() { "$cluster_nfs/ganesha" kill9 "$CLUSTER/nfs"; }
 
-node_mount() {  # node_mount a|b [extra -o options]; CLUSTER_LOCKDS: replicas instead of the cluster's own lockd
-  local node=$1
-  on_node "$node" "$bin/holdfast" mount "10.77.0.1:/export" "$CLUSTER/$node" \
-    -o "lockd=${CLUSTER_LOCKDS:-10.77.0.1:$LOCKD_PORT},log=$CLUSTER/log/$node.log${2:+,$2}"
+# On a node of its own, at the address after the last one's: portmapper, MOUNT, NFS, lockd.
+delay_start() {
+  CLUSTER_SERVER=10.77.0.$((${#cluster_nodes[@]} + 2))
+  nsenter --net="/run/netns/$net-rtt" -- "$bin/delay_proxy" "$CLUSTER_RTT_US" "$CLUSTER_SERVER" 10.77.0.1 \
+    111 20048 2049 "$LOCKD_PORT" >"$CLUSTER/log/delay.log" 2>&1 &
+  delay_pid=$!
+  local i
+  for ((i = 0; i < 100; i++)); do
+    grep -qsx ready "$CLUSTER/log/delay.log" && return 0
+    kill -0 "$delay_pid" 2>/dev/null || break
+    sleep 0.1
+  done
+  echo "delay_proxy did not start: $(cat "$CLUSTER/log/delay.log")" >&2
+  return 1
+}
+
+# node_mount NODE [extra -o options [NAME]]: at $CLUSTER/NAME, which is NODE's own if nothing is said.
+# CLUSTER_LOCKDS: replicas instead of the cluster's own lockd. HOLDFAST_TEST_CACHE: -o cache=
+node_mount() {
+  local node=$1 name=${3:-$1}
+  if [[ $name != "$node" ]]; then
+    mkdir -p "$CLUSTER/$name"
+    cluster_mounts+=("$name")
+  fi
+  on_node "$node" "$bin/holdfast" mount "$CLUSTER_SERVER:/export" "$CLUSTER/$name" \
+    -o "lockd=${CLUSTER_LOCKDS:-$CLUSTER_SERVER:$LOCKD_PORT},log=$CLUSTER/log/$name.log${HOLDFAST_TEST_CACHE:+,cache=$HOLDFAST_TEST_CACHE}${2:+,$2}"
 }
 
 # Looks into the table only: stat of a dead mount would hang.
@@ -80,11 +108,12 @@ cluster_mounted() { grep -qF " $CLUSTER/$1 " /proc/self/mounts; }
 node_unmount() { "$bin/holdfast" unmount "$CLUSTER/$1"; }
 
 cluster_up() {
-  "$cluster_nfs/testnet" up "$net"
+  "$cluster_nfs/testnet" up "$net" "${cluster_nodes[@]}" ${CLUSTER_RTT_US:+rtt}
   nfs_start
   lockd_start "$@"
-  node_mount a
-  node_mount b
+  [[ -z ${CLUSTER_RTT_US:-} ]] || delay_start
+  local node
+  for node in "${cluster_nodes[@]}"; do node_mount "$node"; done
 }
 
 cluster_down() {
@@ -93,14 +122,15 @@ cluster_down() {
   set +e  # one step that fails must not keep the next from cleaning up
   [[ -n ${CLUSTER:-} && -d $CLUSTER ]] || return "$status"
   local node
-  for node in a b; do
+  for node in "${cluster_mounts[@]}"; do
     cluster_mounted "$node" || continue
     timeout 30 "$bin/holdfast" unmount "$CLUSTER/$node" >/dev/null || umount -l "$CLUSTER/$node" 2>/dev/null
   done
   lockd_kill TERM
+  [[ -z ${delay_pid:-} ]] || kill "$delay_pid" 2>/dev/null
   "$cluster_nfs/ganesha" stop "$CLUSTER/nfs" >/dev/null 2>&1 || true
   "$cluster_nfs/testnet" down "$net" >/dev/null 2>&1 || true
-  for node in a b; do mountpoint -q "$CLUSTER/$node" 2>/dev/null && umount -l "$CLUSTER/$node"; done
+  for node in "${cluster_mounts[@]}"; do mountpoint -q "$CLUSTER/$node" 2>/dev/null && umount -l "$CLUSTER/$node"; done
   if [[ ${CLUSTER_KEEP:-} ]]; then
     echo "kept: $CLUSTER"
   else

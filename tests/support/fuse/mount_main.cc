@@ -1,5 +1,6 @@
 // A mount of a plain directory with locks at a running lockd, for tests:
 //   holdfast-test-mount DIRECTORY MOUNTPOINT LOCKD_ADDRESS
+// HOLDFAST_TEST_CACHE=tokens: as -o cache=tokens; else as cache=none.
 // Prints "mounted" and serves until it is unmounted or gets SIGTERM. Exit 0 after a clean unmount.
 #include "fs/backend/dir/dir_backend.h"
 #include "fs/fuse/filesystem.h"
@@ -15,6 +16,7 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <string_view>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -23,6 +25,7 @@
 
 namespace asio = boost::asio;
 using namespace holdfast;
+using namespace std::string_view_literals;
 
 namespace {
 
@@ -42,6 +45,8 @@ asio::awaitable<int> serve(asio::io_context& loop, Arguments arguments) {
   lock_options.mountpoint = arguments.mountpoint;
   lock_options.pid = static_cast<std::uint32_t>(::getpid());
   lock_options.start_patience = std::chrono::seconds(20);
+  const char* const cache = std::getenv("HOLDFAST_TEST_CACHE");
+  lock_options.tokens = fs::TokenLimits{.through = cache == nullptr || cache != "tokens"sv};
   fs::LockClient locks(loop.get_executor(), lock_options);
   const auto started = co_await locks.start();
   if (!started) {
@@ -50,6 +55,7 @@ asio::awaitable<int> serve(asio::io_context& loop, Arguments arguments) {
   }
   fs::MountOptions options;
   options.fsname = arguments.directory;
+  options.keep = true;
   options.close_wait_max = std::chrono::milliseconds(3000);
   int code = 4;
   {

@@ -3,6 +3,7 @@
 #include "tests/support/fuse/mounts.h"
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <sstream>
@@ -29,7 +30,8 @@ MountProcess::MountProcess(const std::string& directory, const std::string& lock
                            std::uint16_t port)
     : directory_(directory) {
   std::filesystem::create_directories(directory);
-  const std::string options = "lockd=" + lockd + ",port=" + std::to_string(port) +
+  const char* const cache = std::getenv("HOLDFAST_TEST_CACHE");
+  const std::string options = "lockd=" + lockd + (cache ? ",cache=" + std::string(cache) : "") + ",port=" + std::to_string(port) +
                               ",mountport=20048,log=" + directory + ".log";
   pid_ = ::fork();
   if (pid_ == 0) {
@@ -41,8 +43,8 @@ MountProcess::MountProcess(const std::string& directory, const std::string& lock
 }
 
 MountProcess::~MountProcess() {
-  ::kill(pid_, SIGKILL);
-  ::kill(pid_, SIGCONT);
+  signal_process(pid_, SIGKILL);
+  signal_process(pid_, SIGCONT);
   ::waitpid(pid_, nullptr, 0);
   ::umount2(directory_.c_str(), MNT_DETACH);
 }

@@ -1,7 +1,8 @@
 #pragma once
 /// `holdfast mount -f` of 127.0.0.1:/export as a child of a test, in mounts of the test alone.
 ///
-/// It dies with its test (PR_SET_PDEATHSIG), and its mount with the test's mount namespace.
+/// HOLDFAST_TEST_CACHE in the environment: -o cache=. It dies with its test (PR_SET_PDEATHSIG), and
+/// its mount with the test's mount namespace.
 
 #include <cstdint>
 #include <string>

@@ -66,6 +66,10 @@ bool eventually(const std::function<bool()>& condition, std::chrono::millisecond
   }
 }
 
+void signal_process(pid_t pid, int signal) {
+  if (pid > 0) ::kill(pid, signal);
+}
+
 Child::Child(const std::function<int()>& work) : pid_(::fork()) {
   if (pid_ == 0) ::_exit(work());
 }
@@ -73,7 +77,7 @@ Child::Child(Child&& other) noexcept
     : pid_(std::exchange(other.pid_, -1)), status_(other.status_) {}
 Child::~Child() {
   if (pid_ < 0) return;
-  ::kill(pid_, SIGKILL);
+  signal_process(pid_, SIGKILL);
   ::waitpid(pid_, &status_, 0);
 }
 int Child::wait() {
@@ -81,7 +85,7 @@ int Child::wait() {
   return WIFEXITED(status_) ? WEXITSTATUS(status_) : 128 + WTERMSIG(status_);
 }
 void Child::kill(int signal) const {
-  ::kill(pid_, signal);
+  signal_process(pid_, signal);
 }
 bool Child::ends_within(std::chrono::milliseconds patience) {
   if (pid_ >= 0 && !reaped(pid_, status_, patience)) return false;
@@ -127,7 +131,7 @@ bool Mounts::start_lockd() {
 }
 
 bool Mounts::replace_lockd() {
-  ::kill(lockd_, SIGKILL);
+  signal_process(lockd_, SIGKILL);
   ::waitpid(lockd_, nullptr, 0);
   ::unlink((root_ + "/lockd").c_str());
   // With its memory, so that sessions are lost; a store that is gone makes new locks wait.
@@ -153,7 +157,7 @@ bool Mounts::start_mount(std::size_t index) {
 }
 
 int Mounts::stop_mount(std::size_t index) {
-  if (nodes_[index].process >= 0) ::kill(nodes_[index].process, SIGTERM);
+  if (nodes_[index].process >= 0) signal_process(nodes_[index].process, SIGTERM);
   return wait_mount(index);
 }
 
@@ -164,7 +168,7 @@ int Mounts::wait_mount(std::size_t index) {
   if (!reaped(node.process, status, std::chrono::seconds(20))) {
     abort_connection(node.connection);
     ::umount2(node.path.c_str(), MNT_DETACH);
-    ::kill(node.process, SIGKILL);
+    signal_process(node.process, SIGKILL);
     ::waitpid(node.process, &status, 0);
   }
   node.process = -1;
@@ -173,7 +177,7 @@ int Mounts::wait_mount(std::size_t index) {
 
 void Mounts::kill_mount(std::size_t index) {
   Node& node = nodes_[index];
-  ::kill(node.process, SIGKILL);
+  signal_process(node.process, SIGKILL);
   ::waitpid(std::exchange(node.process, -1), nullptr, 0);
   ::umount2(node.path.c_str(), MNT_DETACH);
 }
@@ -194,8 +198,8 @@ Mounts::~Mounts() {
   for (std::size_t i = 0; i < nodes_.size(); ++i)
     stop_mount(i);
   if (lockd_ > 0) {
-    ::kill(lockd_, SIGCONT);
-    ::kill(lockd_, SIGTERM);
+    signal_process(lockd_, SIGCONT);
+    signal_process(lockd_, SIGTERM);
     ::waitpid(lockd_, nullptr, 0);
   }
   {

@@ -18,6 +18,9 @@
 
 namespace holdfast::test {
 
+/// kill(2) of one process. To pid -1 that would be every process there is: nothing is done.
+void signal_process(pid_t pid, int signal);
+
 /// A forked process that runs `work` and exits with its result.
 class Child {
  public:
@@ -26,7 +29,7 @@ class Child {
   ~Child();  ///< kills it if it still runs
   /// Its exit code, or 128 + signal.
   int wait();
-  void kill(int signal) const;
+  void kill(int signal) const;  ///< nothing if it has ended
   /// True once it has ended, false after `patience`.
   bool ends_within(std::chrono::milliseconds patience);
   [[nodiscard]] pid_t pid() const { return pid_; }

@@ -135,6 +135,9 @@ class Driver {
         sent_order.emplace_back(sent->session, sent->reply.number);
       } else if (const auto* gone = std::get_if<EndSession>(&effect)) {
         ended.push_back(gone->session);
+      } else if (const auto* other = std::get_if<Send>(&effect)) {
+        if (const auto* recall = std::get_if<Recall>(&other->message))
+          recalls.emplace_back(other->session, *recall);
       }
     }
     last = effects;
@@ -146,6 +149,7 @@ class Driver {
   std::map<std::pair<SessionId, RequestNumber>, Outcome> answers;
   std::vector<std::pair<SessionId, RequestNumber>> sent_order;
   std::vector<SessionId> ended;
+  std::vector<std::pair<SessionId, Recall>> recalls;
   Effects last;  ///< of the last call
 
  private:

@@ -50,7 +50,8 @@ struct RestartTest : testing::Test {
   }
   void reclaim(SessionId session, std::vector<HeldLock> locks) {
     d->absorb(d->core.reclaim(
-        session, {.locks = std::move(locks), .wal_databases = {}, .last = true}, d->now()));
+        session, {.tokens = {}, .locks = std::move(locks), .wal_databases = {}, .last = true},
+        d->now()));
   }
   std::uint64_t connections = 0;
 };
@@ -268,10 +269,12 @@ TEST_F(RestartTest, ConflictingReclaimsAreALossForTheSecond) {
   resume(one);
   reclaim(one, {held(kA, kX, byte(0))});
   resume(two);
-  const auto effects = d->core.reclaim(
-      two,
-      {.locks = {held(kA, kX, byte(0)), held(kA, kX, byte(1))}, .wal_databases = {}, .last = true},
-      d->now());
+  const auto effects = d->core.reclaim(two,
+                                       {.tokens = {},
+                                        .locks = {held(kA, kX, byte(0)), held(kA, kX, byte(1))},
+                                        .wal_databases = {},
+                                        .last = true},
+                                       d->now());
   d->absorb(effects);
   const auto sent = all_of<Send>(effects);
   ASSERT_EQ(sent.size(), 1U);
@@ -310,7 +313,8 @@ TEST_F(RestartTest, AReclaimThatBreaksOffBeginsAgain) {
   start({record_of(one), record_of(two)});
   resume(one);
   d->absorb(d->core.reclaim(
-      one, {.locks = {held(kA, kX, byte(0))}, .wal_databases = {}, .last = false}, d->now()));
+      one, {.tokens = {}, .locks = {held(kA, kX, byte(0))}, .wal_databases = {}, .last = false},
+      d->now()));
   EXPECT_TRUE(resume(one).reclaim);
   reclaim(one, {held(kA, kX, byte(3))});
   resume(two);

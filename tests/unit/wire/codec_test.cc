@@ -122,6 +122,74 @@ TEST(Codec, ValuesOutOfRangeAreRefused) {
       refused([](Request& request, LockRequest&) { request.command = CancelRequest{{0}}; }));
 }
 
+bool decodes(const ClientMessage& message) {
+  Codec codec;
+  std::string bytes;
+  EXPECT_TRUE(codec.append_frame(bytes, message));
+  return codec.decode_client(body_of(bytes)).has_value();
+}
+bool decodes(Command command) {
+  return decodes(ClientMessage(Request{{1}, {0}, std::move(command)}));
+}
+bool decodes(const ServerMessage& message) {
+  Codec codec;
+  std::string bytes;
+  EXPECT_TRUE(codec.append_frame(bytes, message));
+  return codec.decode_server(body_of(bytes)).has_value();
+}
+
+TEST(Codec, TokenMessagesAreChecked) {
+  const FileKey file{2, 3};
+  EXPECT_TRUE(decodes(Command(TokenRequest{kVolumeKey, TokenUse::kWrite})));
+  EXPECT_FALSE(decodes(Command(TokenRequest{file, static_cast<TokenUse>(9)})));
+  EXPECT_TRUE(decodes(Command(TokenRelease{file, {1}, TokenMode::kNone})));
+  EXPECT_FALSE(decodes(Command(TokenRelease{file, {1}, TokenMode::kExclusive})));
+  EXPECT_FALSE(decodes(Command(TokenRelease{file, {1}, static_cast<TokenMode>(9)})));
+  EXPECT_TRUE(decodes(Command(TokenAssert{kVolumeKey, {1}, {{file, TokenMode::kRead}}})));
+  EXPECT_FALSE(decodes(Command(TokenAssert{kVolumeKey, {1}, {{file, TokenMode::kNone}}})));
+  Reclaim reclaim;
+  reclaim.tokens = {{file, TokenMode::kNone}};
+  EXPECT_FALSE(decodes(ClientMessage(reclaim)));
+  EXPECT_TRUE(decodes(ServerMessage(Reply{{1}, TokenGranted{TokenMode::kShared, {}}})));
+  EXPECT_TRUE(decodes(ServerMessage(Reply{{1}, TokenGranted{}}))) << "the volume, not now";
+  EXPECT_FALSE(decodes(ServerMessage(Recall{file, {1}, static_cast<TokenMode>(9)})));
+}
+
+TEST(Codec, PushedLocksAreOfTheFileThatIsNamed) {
+  PushLocks push{{2, 3}, {1}, std::vector<HeldLock>(1)};
+  push.locks[0].file = push.file;
+  EXPECT_TRUE(decodes(Command(push)));
+  push.locks[0].file = {4, 5};
+  EXPECT_FALSE(decodes(Command(push)));
+}
+
+// lockd takes no longer frame than this from whoever does not reclaim.
+TEST(Codec, TheLongestTokenMessagesFitIntoAUsualFrame) {
+  const FileKey file{~0ULL, ~0ULL};
+  HeldLock lock;
+  lock.file = file;
+  lock.owner = {~0ULL};
+  lock.handle = {~0ULL};
+  lock.range = *ByteRange::make(ByteRange::kEnd - 2, ByteRange::kEnd - 1);
+  lock.pid = ~0U;
+  lock.wal_database = file;
+  PushLocks push{file, {~0ULL}, std::vector<HeldLock>(kPushLocksMax, lock)};
+  TokenAssert asserted{file, {~0ULL}, std::vector<HeldToken>(kTokenAssertMax)};
+  for (HeldToken& token : asserted.tokens)
+    token = {file, TokenMode::kExclusive};
+  Codec codec;
+  for (const Command& command : {Command(push), Command(asserted)}) {
+    std::string bytes;
+    ASSERT_TRUE(codec.append_frame(bytes, ClientMessage(Request{{~0ULL}, {~0ULL - 1}, command})));
+    EXPECT_LE(bytes.size(), kFrameHeaderSize + kUsualFrameSizeMax);
+    EXPECT_TRUE(codec.decode_client(body_of(bytes)));
+  }
+  push.locks.push_back(lock);
+  EXPECT_FALSE(decodes(Command(push)));
+  asserted.tokens.push_back({file, TokenMode::kExclusive});
+  EXPECT_FALSE(decodes(Command(asserted)));
+}
+
 TEST(Codec, HelloIsChecked) {
   Codec codec;
   const auto decodes = [&](const Hello& hello) {
@@ -134,7 +202,7 @@ TEST(Codec, HelloIsChecked) {
   long_name.node = std::string(kTextSizeMax + 1, 'n');
   EXPECT_FALSE(decodes(long_name));
   Hello no_versions;
-  no_versions.version_min = 2;
+  no_versions.version_min = no_versions.version_max + 1;
   EXPECT_FALSE(decodes(no_versions)) << "minimum above maximum";
   Hello nobody;
   nobody.resume = ResumeSession{};

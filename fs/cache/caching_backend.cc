@@ -1,0 +1,117 @@
+#include "fs/cache/caching_backend.h"
+
+#include "fs/cache/change_of_file.h"
+
+#include <utility>
+
+namespace holdfast::fs {
+
+// ---- Identities, tokens
+
+CachingBackend::Awaitable<FileKey> CachingBackend::key_of(FileHandle file) {
+  if (const auto known = files_.key(file)) co_return *known;
+  const auto attributes = co_await storage_.getattr(Credentials{}, file);
+  if (!attributes) co_return attributes.error();
+  const FileKey key{attributes->fileid, file.hash()};
+  files_.identify(file, key);
+  co_return key;
+}
+
+CachingBackend::Awaitable<CachingBackend::InUse> CachingBackend::use(FileHandle file,
+                                                                     TokenUse use) {
+  const auto key = co_await key_of(file);
+  if (!key) co_return key.error();
+  auto pinned = co_await pin(locks_, *key, use);
+  if (!pinned) co_return pinned.error();
+  co_return InUse{*key, std::move(*pinned)};
+}
+
+void CachingBackend::learn(std::uint64_t search, const Entry& entry) {
+  const FileKey key = key_of_entry(entry);
+  files_.identify(entry.handle, key);
+  if (generation(kVolumeKey) != 0) {
+    files_.keep_found(search, key, generation(key), entry.attributes);
+  }
+}
+
+// ---- One file
+
+CachingBackend::Awaitable<Entry> CachingBackend::root() {
+  co_await locks_.wait_entitled();
+  const auto entry = co_await storage_.root();
+  if (entry) files_.identify(entry->handle, key_of_entry(*entry));
+  co_return entry;
+}
+
+CachingBackend::Awaitable<Attributes> CachingBackend::getattr(Credentials who, FileHandle file) {
+  const auto used = co_await use(file, TokenUse::kRead);
+  if (!used) co_return used.error();
+  const FileKey key = used->file;
+  if (const auto kept = files_.attributes(key, generation(key))) co_return *kept;
+  const auto look = files_.begin_look(key, generation(key));
+  const auto attributes = co_await storage_.getattr(std::move(who), file);
+  if (attributes) files_.keep(look, *attributes);
+  co_return attributes;
+}
+
+CachingBackend::Awaitable<Attributes> CachingBackend::setattr(Credentials who, FileHandle file,
+                                                              SetAttributes change) {
+  const auto used = co_await use(file, TokenUse::kWrite);
+  if (!used) co_return used.error();
+  const FileKey key = used->file;
+  ChangeOfFile changing(files_, locks_, key);
+  const auto attributes = co_await storage_.setattr(std::move(who), file, std::move(change));
+  if (attributes) changing.ended_with(*attributes);
+  co_return attributes;
+}
+
+CachingBackend::Awaitable<std::uint32_t> CachingBackend::access(Credentials who, FileHandle file,
+                                                                std::uint32_t wanted) {
+  const auto used = co_await use(file, TokenUse::kRead);
+  if (!used) co_return used.error();
+  const FileKey key = used->file;
+  if (const auto kept = files_.access(key, generation(key), who, wanted)) co_return *kept;
+  const auto look = files_.begin_look(key, generation(key));
+  const auto granted = co_await storage_.access(who, file, wanted);
+  if (granted) files_.keep_access(look, who, wanted, *granted);
+  co_return granted;
+}
+
+CachingBackend::Awaitable<std::string> CachingBackend::readlink(Credentials who, FileHandle link) {
+  const auto pinned = co_await use(link, TokenUse::kRead);
+  if (!pinned) co_return pinned.error();
+  auto target = co_await storage_.readlink(std::move(who), link);
+  co_return target;
+}
+
+CachingBackend::Awaitable<ReadResult> CachingBackend::read(Credentials who, FileHandle file,
+                                                           std::uint64_t offset,
+                                                           std::uint32_t count) {
+  const auto pinned = co_await use(file, TokenUse::kRead);
+  if (!pinned) co_return pinned.error();
+  auto result = co_await storage_.read(std::move(who), file, offset, count);
+  co_return result;
+}
+
+CachingBackend::Awaitable<WriteResult> CachingBackend::write(Credentials who, FileHandle file,
+                                                             std::uint64_t offset,
+                                                             std::span<const std::uint8_t> data,
+                                                             Stability stability) {
+  const auto used = co_await use(file, TokenUse::kWrite);
+  if (!used) co_return used.error();
+  const FileKey key = used->file;
+  const ChangeOfFile changing(files_, locks_, key);
+  const auto result = co_await storage_.write(std::move(who), file, offset, data, stability);
+  co_return result;
+}
+
+CachingBackend::Awaitable<WriteVerifier> CachingBackend::commit(Credentials who, FileHandle file,
+                                                                std::uint64_t offset,
+                                                                std::uint32_t count) {
+  const auto pinned = co_await use(file, TokenUse::kWrite);
+  if (!pinned) co_return pinned.error();
+  const auto verifier = co_await storage_.commit(std::move(who), file, offset, count);
+  co_return verifier;
+}
+
+}  // namespace holdfast::fs

@@ -1,0 +1,121 @@
+#pragma once
+/// The storage, as far as this mount may keep it: each call is made under the token it needs, and
+/// what the token allows to keep is kept and answered from memory.
+///
+///   attributes    of files with a token PR or EX; from replies that nothing has overtaken
+///   permissions   what ACCESS said, per caller, for as long as the attributes are good
+///   names         of directories with a token PR or EX: those that are there, those that are not
+///
+/// Data is kept by the kernel (pages) and by InodeWriter, above.
+///
+/// Thread: the loop. Memory: at most kFilesMax files and kNamesMax names of each directory.
+/// Source of the rules: docs/tokens.md.
+
+#include "fs/backend/backend.h"
+#include "fs/cache/kept_files.h"
+#include "fs/cache/token_pin.h"
+#include "fs/lock/lock_service.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace holdfast::fs {
+
+class CachingBackend final : public Backend {
+ public:
+  /// Both outlive this.
+  CachingBackend(Backend& storage, LockService& locks) : storage_(storage), locks_(locks) {}
+
+  /// The token is given up, or lost.
+  void drop(const FileKey& file) { files_.drop(file); }
+  void drop_all() { files_.drop_all(); }
+
+  Awaitable<Entry> root() override;
+  [[nodiscard]] const FilesystemLimits& limits() const override { return storage_.limits(); }
+  [[nodiscard]] std::string describe() const override { return storage_.describe(); }
+
+  Awaitable<Attributes> getattr(Credentials who, FileHandle file) override;
+  Awaitable<Attributes> setattr(Credentials who, FileHandle file, SetAttributes change) override;
+  Awaitable<Entry> lookup(Credentials who, FileHandle directory, std::string name) override;
+  Awaitable<std::uint32_t> access(Credentials who, FileHandle file, std::uint32_t wanted) override;
+  Awaitable<std::string> readlink(Credentials who, FileHandle link) override;
+
+  Awaitable<ReadResult> read(Credentials who, FileHandle file, std::uint64_t offset,
+                             std::uint32_t count) override;
+  Awaitable<WriteResult> write(Credentials who, FileHandle file, std::uint64_t offset,
+                               std::span<const std::uint8_t> data, Stability stability) override;
+  Awaitable<WriteVerifier> commit(Credentials who, FileHandle file, std::uint64_t offset,
+                                  std::uint32_t count) override;
+
+  Awaitable<Entry> create(Credentials who, FileHandle directory, std::string name, CreateMode mode,
+                          SetAttributes attributes) override;
+  Awaitable<Entry> mkdir(Credentials who, FileHandle directory, std::string name,
+                         SetAttributes attributes) override;
+  Awaitable<Entry> symlink(Credentials who, FileHandle directory, std::string name,
+                           std::string target) override;
+  Awaitable<Entry> mknod(Credentials who, FileHandle directory, std::string name, FileType type,
+                         SetAttributes attributes, std::uint32_t rdev_major,
+                         std::uint32_t rdev_minor) override;
+  Awaitable<Attributes> link(Credentials who, FileHandle file, FileHandle directory,
+                             std::string name) override;
+  Awaitable<void> remove(Credentials who, FileHandle directory, std::string name) override;
+  Awaitable<void> rmdir(Credentials who, FileHandle directory, std::string name) override;
+  Awaitable<void> rename(Credentials who, FileHandle from_directory, std::string from_name,
+                         FileHandle to_directory, std::string to_name) override;
+
+  Awaitable<DirectoryPage> readdir(Credentials who, FileHandle directory, std::uint64_t cookie,
+                                   std::uint64_t verifier, std::uint32_t bytes_max) override;
+  Awaitable<FilesystemStat> fsstat(Credentials who) override { return storage_.fsstat(who); }
+
+  [[nodiscard]] std::uint64_t interruptions() const override { return storage_.interruptions(); }
+  void suspend() override { storage_.suspend(); }
+  void resume() override { storage_.resume(); }
+  boost::asio::awaitable<void> stop() override { return storage_.stop(); }
+
+  struct Place {
+    FileHandle directory;
+    std::string name;
+  };
+
+ private:
+  /// From the entry that named it; else the storage is asked.
+  Awaitable<FileKey> key_of(FileHandle file);
+  struct InUse {
+    FileKey file;
+    TokenPin pin;
+  };
+  Awaitable<InUse> use(FileHandle file, TokenUse use);
+
+  struct Resolved {
+    FileKey directory;
+    std::optional<FileKey> file;  ///< that has the name now
+    std::optional<FileHandle> handle;
+  };
+  /// Tokens for a change of names: of the directories, and of the files that have the names.
+  struct NamesInUse {
+    std::vector<TokenPin> pins;
+    std::vector<Resolved> places;  ///< one for each
+  };
+  Awaitable<NamesInUse> use_names(Credentials who, std::vector<Place> places);
+  /// The storage's answer, kept. Under the directory's token, as the next.
+  Awaitable<Entry> ask_for_name(Credentials who, FileHandle directory, FileKey directory_key,
+                                std::string name);
+  Awaitable<std::optional<FileHandle>> find(Credentials who, FileHandle directory,
+                                            FileKey directory_key, std::string name);
+  /// `call` makes `name`.
+  template <class Call>
+  Awaitable<Entry> make(Credentials who, FileHandle directory, std::string name, Call call);
+  [[nodiscard]] std::uint64_t generation(const FileKey& file) const {
+    return locks_.token_generation(file);
+  }
+  /// Of what a search found: kept if the volume is ours, so that nobody else can have changed it.
+  void learn(std::uint64_t search, const Entry& entry);
+
+  Backend& storage_;
+  LockService& locks_;
+  KeptFiles files_;
+};
+
+}  // namespace holdfast::fs

@@ -1,0 +1,267 @@
+// What has to do with names: they are kept for a directory's token, those that are absent, too.
+#include "fs/cache/caching_backend.h"
+#include "fs/cache/change_of_file.h"
+
+#include <cerrno>
+#include <set>
+#include <utility>
+
+namespace holdfast::fs {
+namespace {
+
+std::vector<CachingBackend::Place> one_place(const FileHandle& directory, const std::string& name) {
+  return {{directory, name}};
+}
+
+bool is_gone(const ErrorCode& error) {
+  return error == errno_code(ENOENT) || error == errno_code(ESTALE);
+}
+
+}  // namespace
+
+CachingBackend::Awaitable<Entry> CachingBackend::lookup(Credentials who, FileHandle directory,
+                                                        std::string name) {
+  const auto used = co_await use(directory, TokenUse::kRead);
+  if (!used) co_return used.error();
+  const FileKey key = used->file;
+  const auto kept = files_.name(key, generation(key), name);
+  if (kept.state == KeptFiles::Name::State::kAbsent) co_return errno_code(ENOENT);
+  if (kept.state == KeptFiles::Name::State::kPresent) {
+    const auto attributes = co_await getattr(who, kept.child);
+    if (attributes) co_return Entry{kept.child, *attributes};
+    if (!is_gone(attributes.error())) co_return attributes.error();
+    files_.name_is_unknown(key, name);  // changed behind our back
+  }
+  const auto entry = co_await ask_for_name(who, directory, key, name);
+  co_return entry;
+}
+
+CachingBackend::Awaitable<Entry> CachingBackend::ask_for_name(Credentials who, FileHandle directory,
+                                                              FileKey directory_key,
+                                                              std::string name) {
+  const auto look = files_.begin_look(directory_key, generation(directory_key));
+  const std::uint64_t search = files_.begin_search();
+  const auto entry = co_await storage_.lookup(std::move(who), directory, name);
+  if (entry) {
+    learn(search, *entry);
+    files_.keep_name(look, name, entry->handle);
+  } else if (entry.error() == errno_code(ENOENT)) {
+    files_.keep_absent(look, name);
+  }
+  co_return entry;
+}
+
+CachingBackend::Awaitable<std::optional<FileHandle>> CachingBackend::find(Credentials who,
+                                                                          FileHandle directory,
+                                                                          FileKey directory_key,
+                                                                          std::string name) {
+  using Found = std::optional<FileHandle>;
+  const auto kept = files_.name(directory_key, generation(directory_key), name);
+  if (kept.state == KeptFiles::Name::State::kAbsent) co_return Found{};
+  if (kept.state == KeptFiles::Name::State::kPresent) co_return Found(kept.child);
+  const auto entry = co_await ask_for_name(std::move(who), directory, directory_key, name);
+  if (entry) co_return Found(entry->handle);
+  if (entry.error() != errno_code(ENOENT)) co_return entry.error();
+  co_return Found{};
+}
+
+// Which files have the names is known only under the directories' tokens, and tokens are taken in
+// the order of their keys: so it may take another turn.
+CachingBackend::Awaitable<CachingBackend::NamesInUse> CachingBackend::use_names(
+    Credentials who, std::vector<Place> places) {
+  // Past these somebody else changes the names all the time, and the last answer will do.
+  constexpr int kTurns = 4;
+  NamesInUse out;
+  std::set<FileKey> wanted;
+  for (const Place& place : places) {
+    const auto directory = co_await key_of(place.directory);
+    if (!directory) co_return directory.error();
+    out.places.push_back({*directory, std::nullopt, std::nullopt});
+    wanted.insert(*directory);
+  }
+  for (int turn = 0; turn < kTurns; ++turn) {
+    out.pins.clear();
+    auto pinned = co_await pin_all(locks_, wanted);
+    if (!pinned) co_return pinned.error();
+    out.pins = std::move(*pinned);
+    bool all = true;
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      Resolved& place = out.places[i];
+      place.file.reset();
+      place.handle = {};
+      const auto child = co_await find(who, places[i].directory, place.directory, places[i].name);
+      if (!child) co_return child.error();
+      if (!*child) continue;
+      const auto file = co_await key_of(**child);
+      if (!file && is_gone(file.error())) continue;
+      if (!file) co_return file.error();
+      place.file = *file;
+      place.handle = **child;
+      if (!wanted.insert(*file).second) continue;
+      if (locks_.try_pin(*file, TokenUse::kWrite, Urgency::kKernelWaits)) {
+        out.pins.emplace_back(locks_, *file);
+      } else {
+        all = false;
+      }
+    }
+    if (all) break;
+  }
+  co_return out;
+}
+
+template <class Call>
+CachingBackend::Awaitable<Entry> CachingBackend::make(Credentials who, FileHandle directory,
+                                                      std::string name, Call call) {
+  const auto used = co_await use_names(std::move(who), one_place(directory, name));
+  if (!used) co_return used.error();
+  const Resolved& place = used->places.front();
+  const ChangeOfFile in_directory(files_, locks_, place.directory);
+  std::optional<ChangeOfFile> existing;
+  if (place.file) existing.emplace(files_, locks_, *place.file);
+  files_.name_is_unknown(place.directory, name);
+  const auto entry = co_await call();
+  if (!entry) co_return entry;
+  const FileKey file = key_of_entry(*entry);
+  files_.identify(entry->handle, file);
+  if (place.file != file) {
+    locks_.created(place.directory, file);
+    existing.reset();
+    existing.emplace(files_, locks_, file);
+  }
+  existing->ended_with(entry->attributes);
+  files_.name_is(place.directory, generation(place.directory), name, entry->handle);
+  co_return entry;
+}
+
+CachingBackend::Awaitable<Entry> CachingBackend::create(Credentials who, FileHandle directory,
+                                                        std::string name, CreateMode mode,
+                                                        SetAttributes attributes) {
+  auto entry = co_await make(who, directory, name, [&] {
+    return storage_.create(who, directory, name, mode, attributes);
+  });
+  co_return entry;
+}
+
+CachingBackend::Awaitable<Entry> CachingBackend::mkdir(Credentials who, FileHandle directory,
+                                                       std::string name, SetAttributes attributes) {
+  auto entry = co_await make(who, directory, name,
+                             [&] { return storage_.mkdir(who, directory, name, attributes); });
+  co_return entry;
+}
+
+CachingBackend::Awaitable<Entry> CachingBackend::symlink(Credentials who, FileHandle directory,
+                                                         std::string name, std::string target) {
+  auto entry = co_await make(who, directory, name,
+                             [&] { return storage_.symlink(who, directory, name, target); });
+  co_return entry;
+}
+
+CachingBackend::Awaitable<Entry> CachingBackend::mknod(Credentials who, FileHandle directory,
+                                                       std::string name, FileType type,
+                                                       SetAttributes attributes,
+                                                       std::uint32_t rdev_major,
+                                                       std::uint32_t rdev_minor) {
+  auto entry = co_await make(who, directory, name, [&] {
+    return storage_.mknod(who, directory, name, type, attributes, rdev_major, rdev_minor);
+  });
+  co_return entry;
+}
+
+CachingBackend::Awaitable<Attributes> CachingBackend::link(Credentials who, FileHandle file,
+                                                           FileHandle directory, std::string name) {
+  const auto key = co_await key_of(file);
+  const auto directory_key = co_await key_of(directory);
+  if (!key) co_return key.error();
+  if (!directory_key) co_return directory_key.error();
+  std::set<FileKey> wanted;
+  wanted.insert(*key);
+  wanted.insert(*directory_key);
+  const auto pins = co_await pin_all(locks_, std::move(wanted));
+  if (!pins) co_return pins.error();
+  ChangeOfFile of_file(files_, locks_, *key);
+  const ChangeOfFile in_directory(files_, locks_, *directory_key);
+  files_.name_is_unknown(*directory_key, name);
+  const auto attributes = co_await storage_.link(std::move(who), file, directory, name);
+  if (!attributes) co_return attributes;
+  of_file.ended_with(*attributes);
+  files_.name_is(*directory_key, generation(*directory_key), name, file);
+  co_return attributes;
+}
+
+CachingBackend::Awaitable<void> CachingBackend::remove(Credentials who, FileHandle directory,
+                                                       std::string name) {
+  const auto used = co_await use_names(who, one_place(directory, name));
+  if (!used) co_return used.error();
+  const Resolved& place = used->places.front();
+  const ChangeOfFile in_directory(files_, locks_, place.directory);
+  std::optional<ChangeOfFile> of_file;
+  if (place.file) of_file.emplace(files_, locks_, *place.file);
+  files_.name_is_unknown(place.directory, name);
+  const auto removed = co_await storage_.remove(std::move(who), directory, name);
+  if (removed) files_.name_is_absent(place.directory, generation(place.directory), name);
+  co_return removed;
+}
+
+CachingBackend::Awaitable<void> CachingBackend::rmdir(Credentials who, FileHandle directory,
+                                                      std::string name) {
+  const auto used = co_await use_names(who, one_place(directory, name));
+  if (!used) co_return used.error();
+  const Resolved& place = used->places.front();
+  const ChangeOfFile in_directory(files_, locks_, place.directory);
+  files_.name_is_unknown(place.directory, name);
+  const auto removed = co_await storage_.rmdir(std::move(who), directory, name);
+  if (!removed) co_return removed;
+  if (place.file) files_.drop(*place.file);
+  files_.name_is_absent(place.directory, generation(place.directory), name);
+  co_return removed;
+}
+
+CachingBackend::Awaitable<void> CachingBackend::rename(Credentials who, FileHandle from_directory,
+                                                       std::string from_name,
+                                                       FileHandle to_directory,
+                                                       std::string to_name) {
+  std::vector<Place> places = one_place(from_directory, from_name);
+  places.push_back({to_directory, to_name});
+  const auto used = co_await use_names(who, std::move(places));
+  if (!used) co_return used.error();
+  const Resolved& from = used->places[0];
+  const Resolved& to = used->places[1];
+  const ChangeOfFile in_source(files_, locks_, from.directory);
+  const ChangeOfFile in_target(files_, locks_, to.directory);
+  std::optional<ChangeOfFile> moved, replaced;
+  if (from.file) moved.emplace(files_, locks_, *from.file);
+  if (to.file) replaced.emplace(files_, locks_, *to.file);
+  files_.name_is_unknown(from.directory, from_name);
+  files_.name_is_unknown(to.directory, to_name);
+  const auto renamed =
+      co_await storage_.rename(std::move(who), from_directory, from_name, to_directory, to_name);
+  // Two names of one file: rename(2) does nothing, and both stay.
+  if (!renamed || from.file == to.file) co_return renamed;
+  if (from.handle) {
+    files_.name_is(to.directory, generation(to.directory), to_name, *from.handle);
+  }
+  files_.name_is_absent(from.directory, generation(from.directory), from_name);
+  co_return renamed;
+}
+
+CachingBackend::Awaitable<DirectoryPage> CachingBackend::readdir(Credentials who,
+                                                                 FileHandle directory,
+                                                                 std::uint64_t cookie,
+                                                                 std::uint64_t verifier,
+                                                                 std::uint32_t bytes_max) {
+  const auto used = co_await use(directory, TokenUse::kRead);
+  if (!used) co_return used.error();
+  const FileKey key = used->file;
+  const auto look = files_.begin_look(key, generation(key));
+  const std::uint64_t search = files_.begin_search();
+  auto page = co_await storage_.readdir(std::move(who), directory, cookie, verifier, bytes_max);
+  if (!page) co_return page;
+  for (const DirectoryEntry& entry : page->entries) {
+    if (!entry.entry || entry.name == "." || entry.name == "..") continue;
+    learn(search, *entry.entry);
+    files_.keep_name(look, entry.name, entry.entry->handle);
+  }
+  co_return page;
+}
+
+}  // namespace holdfast::fs

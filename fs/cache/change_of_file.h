@@ -1,0 +1,32 @@
+#pragma once
+/// A change of a file at the storage, announced to KeptFiles from its begin to its end.
+///
+/// Thread: the loop. Lifetime: both arguments outlive it.
+
+#include "fs/cache/kept_files.h"
+#include "fs/lock/lock_service.h"
+
+#include <cstdint>
+#include <optional>
+
+namespace holdfast::fs {
+
+/// A change of ours that is under way, also if its coroutine is given up.
+class ChangeOfFile {
+ public:
+  ChangeOfFile(KeptFiles& files, const LockService& locks, const FileKey& file)
+      : files_(files), locks_(locks), file_(file), begun_(files.begin_change(file)) {}
+  ChangeOfFile(const ChangeOfFile&) = delete;
+  ChangeOfFile& operator=(const ChangeOfFile&) = delete;
+  ~ChangeOfFile() { files_.end_change(file_, begun_, locks_.token_generation(file_), after_); }
+  void ended_with(const Attributes& after) { after_ = after; }
+
+ private:
+  KeptFiles& files_;
+  const LockService& locks_;
+  FileKey file_;
+  std::uint64_t begun_;
+  std::optional<Attributes> after_;
+};
+
+}  // namespace holdfast::fs

@@ -1,0 +1,200 @@
+#include "fs/cache/kept_files.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace holdfast::fs {
+
+void KeptFiles::identify(const FileHandle& handle, const FileKey& file) {
+  if (keys_.size() >= 2 * files_max_) keys_.clear();  // they are found out again
+  keys_.insert_or_assign(handle, file);
+}
+
+std::optional<FileKey> KeptFiles::key(const FileHandle& handle) const {
+  const auto found = keys_.find(handle);
+  if (found == keys_.end()) return std::nullopt;
+  return found->second;
+}
+
+KeptFiles::Kept& KeptFiles::at(const FileKey& file) {
+  const auto [found, added] = files_.try_emplace(file);
+  Kept& kept = found->second;
+  if (!added) {
+    used_.splice(used_.begin(), used_, kept.used);
+    return kept;
+  }
+  kept.used = used_.insert(used_.begin(), file);
+  kept.changes = ++changes_;
+  // One that is being changed stays: its end must find what its beginning did.
+  for (auto last = std::prev(used_.end()); files_.size() > files_max_ && last != used_.begin();) {
+    const auto oldest = files_.find(*last);
+    const auto before = std::prev(last);
+    if (oldest->second.changing == 0) {
+      files_.erase(oldest);
+      used_.erase(last);
+    }
+    last = before;
+  }
+  return kept;
+}
+
+KeptFiles::Kept* KeptFiles::good(const FileKey& file, std::uint64_t generation) {
+  const auto found = files_.find(file);
+  if (found == files_.end() || generation == 0 || found->second.generation != generation)
+    return nullptr;
+  used_.splice(used_.begin(), used_, found->second.used);
+  return &found->second;
+}
+
+void KeptFiles::forget(Kept& kept) {
+  kept.attributes.reset();
+  kept.access.clear();
+  kept.names.clear();
+}
+
+// ---- Looking
+
+KeptFiles::Look KeptFiles::begin_look(const FileKey& file, std::uint64_t generation) {
+  return {file, generation, at(file).changes};
+}
+
+KeptFiles::Kept* KeptFiles::to_keep(const Look& look) {
+  if (look.generation == 0) return nullptr;
+  Kept& kept = at(look.file);
+  if (kept.changing > 0 || kept.changes != look.changes) return nullptr;
+  if (std::exchange(kept.generation, look.generation) != look.generation) forget(kept);
+  return &kept;
+}
+
+void KeptFiles::keep(const Look& look, const Attributes& attributes) {
+  if (Kept* kept = to_keep(look)) kept->attributes = attributes;
+}
+
+void KeptFiles::keep_found(std::uint64_t search, const FileKey& file, std::uint64_t generation,
+                           const Attributes& attributes) {
+  const auto found = files_.find(file);
+  if (found != files_.end() && found->second.changes > search) return;
+  keep(begin_look(file, generation), attributes);
+}
+
+void KeptFiles::keep_access(const Look& look, const Credentials& who, std::uint32_t asked,
+                            std::uint32_t granted) {
+  Kept* kept = to_keep(look);
+  if (kept == nullptr) return;
+  const auto same = [&](const Access& one) { return one.who == who; };
+  const auto found = std::find_if(kept->access.begin(), kept->access.end(), same);
+  if (found != kept->access.end()) {
+    found->granted = (found->granted & ~asked) | (granted & asked);
+    found->asked |= asked;
+    return;
+  }
+  if (kept->access.size() >= kCallersMax) kept->access.erase(kept->access.begin());
+  kept->access.push_back({who, asked, granted & asked});
+}
+
+void KeptFiles::set_name(Kept& kept, const std::string& name, std::optional<FileHandle> child) {
+  if (kept.names.size() >= kNamesMax && !kept.names.contains(name)) kept.names.clear();
+  kept.names.insert_or_assign(name, std::move(child));
+}
+
+void KeptFiles::keep_name(const Look& look, const std::string& name, const FileHandle& child) {
+  if (Kept* kept = to_keep(look)) set_name(*kept, name, child);
+}
+
+void KeptFiles::keep_absent(const Look& look, const std::string& name) {
+  if (Kept* kept = to_keep(look)) set_name(*kept, name, std::nullopt);
+}
+
+// ---- Changing
+
+std::uint64_t KeptFiles::begin_change(const FileKey& file) {
+  Kept& kept = at(file);
+  kept.changes = ++changes_;
+  ++kept.changing;
+  kept.attributes.reset();
+  kept.access.clear();
+  return kept.changes;
+}
+
+void KeptFiles::end_change(const FileKey& file, std::uint64_t begun, std::uint64_t generation,
+                           const std::optional<Attributes>& after) {
+  Kept& kept = at(file);
+  const bool alone = kept.changing == 1 && kept.changes == begun;
+  if (kept.changing > 0) --kept.changing;
+  kept.changes = ++changes_;
+  if (!alone || !after || generation == 0) return;
+  if (std::exchange(kept.generation, generation) != generation) forget(kept);
+  kept.attributes = *after;
+}
+
+KeptFiles::Kept* KeptFiles::changed_directory(const FileKey& directory, std::uint64_t generation) {
+  Kept& kept = at(directory);
+  if (generation == 0) {
+    kept.names.clear();
+    return nullptr;
+  }
+  if (std::exchange(kept.generation, generation) != generation) forget(kept);
+  return &kept;
+}
+
+void KeptFiles::name_is(const FileKey& directory, std::uint64_t generation, const std::string& name,
+                        const FileHandle& child) {
+  if (Kept* kept = changed_directory(directory, generation)) set_name(*kept, name, child);
+}
+
+void KeptFiles::name_is_absent(const FileKey& directory, std::uint64_t generation,
+                               const std::string& name) {
+  if (Kept* kept = changed_directory(directory, generation)) set_name(*kept, name, std::nullopt);
+}
+
+void KeptFiles::name_is_unknown(const FileKey& directory, const std::string& name) {
+  const auto found = files_.find(directory);
+  if (found != files_.end()) found->second.names.erase(name);
+}
+
+// ---- What is kept
+
+std::optional<Attributes> KeptFiles::attributes(const FileKey& file, std::uint64_t generation) {
+  const Kept* kept = good(file, generation);
+  return kept == nullptr || kept->changing > 0 ? std::nullopt : kept->attributes;
+}
+
+std::optional<std::uint32_t> KeptFiles::access(const FileKey& file, std::uint64_t generation,
+                                               const Credentials& who, std::uint32_t wanted) {
+  const Kept* kept = good(file, generation);
+  if (kept == nullptr || kept->changing > 0) return std::nullopt;
+  for (const Access& one : kept->access) {
+    if (one.who == who && (one.asked & wanted) == wanted) return one.granted & wanted;
+  }
+  return std::nullopt;
+}
+
+KeptFiles::Name KeptFiles::name(const FileKey& directory, std::uint64_t generation,
+                                const std::string& name) {
+  const Kept* kept = good(directory, generation);
+  if (kept == nullptr || kept->changing > 0) return {};
+  const auto found = kept->names.find(name);
+  if (found == kept->names.end()) return {};
+  if (!found->second) return {Name::State::kAbsent, {}};
+  return {Name::State::kPresent, *found->second};
+}
+
+// ---- Giving up
+
+void KeptFiles::drop(const FileKey& file) {
+  const auto found = files_.find(file);
+  if (found == files_.end()) return;
+  forget(found->second);
+  found->second.generation = 0;
+  found->second.changes = ++changes_;  // what is being looked at is not kept either
+}
+
+void KeptFiles::drop_all() {
+  for (auto& [file, kept] : files_) {
+    forget(kept);
+    kept.generation = 0;
+    kept.changes = ++changes_;
+  }
+}
+
+}  // namespace holdfast::fs

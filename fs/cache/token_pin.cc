@@ -1,0 +1,29 @@
+#include "fs/cache/token_pin.h"
+
+#include <utility>
+
+namespace asio = boost::asio;
+
+namespace holdfast::fs {
+
+// Nearly all that asks comes from the kernel with something locked, and what does not ends soon.
+asio::awaitable<Result<TokenPin>> pin(LockService& locks, FileKey file, TokenUse use) {
+  if (locks.try_pin(file, use, Urgency::kKernelWaits)) co_return TokenPin(locks, file);
+  const auto mode = co_await locks.pin(file, use, Urgency::kKernelWaits, nullptr);
+  if (!mode) co_return mode.error();
+  co_return TokenPin(locks, file);
+}
+
+asio::awaitable<Result<std::vector<TokenPin>>> pin_all(LockService& locks,
+                                                       std::set<FileKey> files) {
+  std::vector<TokenPin> pins;
+  pins.reserve(files.size());
+  for (const FileKey& file : files) {
+    auto pinned = co_await pin(locks, file, TokenUse::kWrite);
+    if (!pinned) co_return pinned.error();
+    pins.push_back(std::move(*pinned));
+  }
+  co_return pins;
+}
+
+}  // namespace holdfast::fs

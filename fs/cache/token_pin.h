@@ -1,0 +1,50 @@
+#pragma once
+/// An operation that relies on a token: as long as one of these lives, the token is not given up.
+///
+/// Thread: the loop. Lifetime: the LockService outlives it.
+
+#include "fs/lock/lock_service.h"
+
+#include <set>
+#include <utility>
+#include <vector>
+
+#include <boost/asio/awaitable.hpp>
+
+namespace holdfast::fs {
+
+class TokenPin {
+ public:
+  TokenPin() = default;
+  /// Of `file`, which is pinned.
+  TokenPin(LockService& locks, const FileKey& file) : locks_(&locks), file_(file) {}
+  TokenPin(TokenPin&& other) noexcept { swap(other); }
+  TokenPin& operator=(TokenPin&& other) noexcept {
+    TokenPin old(std::move(*this));
+    swap(other);
+    return *this;
+  }
+  TokenPin(const TokenPin&) = delete;
+  TokenPin& operator=(const TokenPin&) = delete;
+  ~TokenPin() {
+    if (locks_ != nullptr) locks_->unpin(file_);
+  }
+
+ private:
+  void swap(TokenPin& other) {
+    std::swap(locks_, other.locks_);
+    std::swap(file_, other.file_);
+  }
+  LockService* locks_ = nullptr;
+  FileKey file_;
+};
+
+/// Returns with the right to use `file`, when the mount is entitled. At once if the token is here.
+[[nodiscard]] boost::asio::awaitable<Result<TokenPin>> pin(LockService& locks, FileKey file,
+                                                           TokenUse use);
+
+/// Several, for a change, in the order of their keys, so that no two mounts wait for each other.
+[[nodiscard]] boost::asio::awaitable<Result<std::vector<TokenPin>>> pin_all(
+    LockService& locks, std::set<FileKey> files);
+
+}  // namespace holdfast::fs

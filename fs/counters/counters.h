@@ -1,0 +1,66 @@
+#pragma once
+/// What one mount counts: calls to the storage, requests to lockd and from the kernel, bytes.
+/// Published as a file that other programs map (page.h, reading.h).
+///
+/// Thread: counter() and publish() from one thread; a Counter may be used from any.
+
+#include "fs/counters/page.h"
+#include "holdfast/base/result.h"
+#include "holdfast/base/unique_fd.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace holdfast::fs::counters {
+
+/// One of them. Default constructed it counts nowhere, so that parts work without a mount.
+class Counter {
+ public:
+  Counter() = default;
+  explicit Counter(std::atomic<std::uint64_t>& value) : value_(&value) {}
+  void add(std::uint64_t more = 1) {
+    if (value_ != nullptr) value_->fetch_add(more, std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<std::uint64_t>* value_ = nullptr;
+};
+
+class Counters {
+ public:
+  /// `directory` is where the file will stand; it must exist. If nothing can be written there, the
+  /// mount counts for itself alone, and publish() tells why.
+  explicit Counters(std::string directory);
+  /// Takes the file away.
+  ~Counters();
+  Counters(const Counters&) = delete;
+  Counters& operator=(const Counters&) = delete;
+
+  /// At zero at first; the same one for the same name. Names that are too long are cut; past
+  /// kCountersMax it counts nowhere. Valid as long as this object.
+  [[nodiscard]] Counter counter(std::string_view name);
+  /// From now on readers find it, as the counters of this FUSE connection (the minor device number
+  /// of the mount). What a dead mount left there goes.
+  [[nodiscard]] Result<void> publish(std::string_view connection);
+  /// "lockd.lock=12 nfs.READ=3": those that are not zero, for the log.
+  [[nodiscard]] std::string text() const;
+
+ private:
+  struct Unmap {
+    void operator()(Page* page) const;
+  };
+  ErrorCode begin();
+
+  std::string directory_;
+  std::string path_;
+  ErrorCode failed_;
+  UniqueFd file_;  // its flock(2) says that the writer lives
+  std::unique_ptr<Page, Unmap> page_;
+};
+
+/// Where the counters of that connection stand.
+[[nodiscard]] std::string file_of(std::string_view directory, std::string_view connection);
+
+}  // namespace holdfast::fs::counters

@@ -1,0 +1,34 @@
+#pragma once
+/// The memory in which one mount's counters lie (ADR 14). Written by the mount, read by any program
+/// of the same machine, also while the mount hangs: no lock, no pointer, fixed size.
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace holdfast::fs::counters {
+
+inline constexpr std::string_view kMagic = "HFCOUNT";
+inline constexpr std::uint32_t kVersion = 1;
+inline constexpr std::size_t kCountersMax = 127;
+
+struct Cell {
+  std::array<char, 24> name{};  ///< "nfs.LOOKUP"; ends with a zero byte
+  std::atomic<std::uint64_t> value = 0;
+};
+
+struct Page {
+  std::array<char, 8> magic{};
+  std::uint32_t version = 0;
+  std::uint32_t pid = 0;                ///< of the mount, in its own namespace of processes
+  std::atomic<std::uint32_t> used = 0;  ///< cells; a cell's name stands before it is counted here
+  std::array<char, 12> reserved{};
+  std::array<Cell, kCountersMax> cells{};
+};
+
+static_assert(sizeof(Cell) == 32 && sizeof(Page) == 4096, "the layout is a promise to readers");
+static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+}  // namespace holdfast::fs::counters

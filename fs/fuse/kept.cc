@@ -1,0 +1,102 @@
+// What the kernel keeps of an inode, pages and attributes, while a token allows it; and how it is
+// given up. Names are not left to the kernel (inodes.cc).
+#include "fs/fuse/operations.h"
+#include "holdfast/base/log.h"
+
+#include <vector>
+
+namespace holdfast::fs {
+namespace {
+constexpr double kUntilToldOtherwise = 24.0 * 3600;
+}
+
+std::uint64_t Operations::generation(const Inode& inode) const {
+  if (cache_ == nullptr || inode.wal_index) return 0;
+  return locks_.token_generation(inode.key);
+}
+
+double Operations::attributes_last(Inode& inode) const {
+  if (generation(inode) == 0) return 0;
+  inode.pages.may_exist();  // a drop takes the attributes back, too
+  return kUntilToldOtherwise;
+}
+
+bool Operations::pages_are_kept(const Inode& inode) const {
+  const std::uint64_t now = generation(inode);
+  return now != 0 && inode.pages_of == now;
+}
+
+Operations::Awaitable<void> Operations::renew_pages(InodePointer inode) {
+  if (notifier_ == nullptr || pages_are_kept(*inode)) co_return;
+  const std::uint64_t now = generation(*inode);
+  co_await inode->pages.drop(*notifier_, inode->node);
+  inode->pages_of = now;
+}
+
+void Operations::drain(const FileKey& file, TokenMode keep, std::uint64_t round) {
+  const InodePointer inode = find_key(file);
+  if (!inode) {
+    // Of a lock without a file, or of a file that nobody uses.
+    if (cache_ != nullptr) cache_->drop(file);
+    return locks_.drained(file, round, false);
+  }
+  start("token.drain", drain_inode(inode, keep, round));
+}
+
+// Dirty mapped pages first: they become writes. Then everything written becomes stable. What fails
+// stays with the writer and is told at the next fsync or close of each handle, as under CW.
+Operations::Task Operations::drain_inode(InodePointer inode, TokenMode keep, std::uint64_t round) {
+  if (notifier_ != nullptr) co_await inode->pages.drop(*notifier_, inode->node);
+  if (const auto writer = inode->writer; writer && writer->dirty()) {
+    const auto committed = co_await commit(inode, inode->written_by);
+    if (!committed) {
+      log::error("token.flush_failed", "node={} error=\"{}\"", inode->node.value,
+                 committed.error().message());
+    }
+  }
+  if (keep != TokenMode::kRead) {
+    if (cache_ != nullptr) cache_->drop(inode->key);
+    inode->kernel_size.forget();
+    inode->pages_of = 0;
+  }
+  locks_.drained(inode->key, round, inode->opens > 0);
+}
+
+// Whatever was written under such a token and is not stable may be somebody else's file by now.
+void Operations::tokens_lost(const std::vector<FileKey>& files) {
+  Inodes unstable;
+  for (const auto& inode : drop_kept(files)) {
+    if (unstable_under_token(*inode)) unstable.insert(inode);
+  }
+  if (unstable.empty()) return;
+  poison(unstable);
+  cancel_changes(unstable, {});
+  log::error("fuse.unstable_lost", "files_poisoned={}", unstable.size());
+}
+
+bool Operations::unstable_under_token(const Inode& inode) {
+  return inode.written_under != 0 && inode.writer && inode.writer->dirty();
+}
+
+std::vector<InodePointer> Operations::drop_kept(const std::vector<FileKey>& files) {
+  std::vector<InodePointer> dropped;
+  if (cache_ == nullptr) return dropped;
+  if (files.empty()) {
+    cache_->drop_all();
+    for (const auto& [key, known] : by_key_) {
+      if (auto inode = known.lock()) dropped.push_back(std::move(inode));
+    }
+  }
+  for (const FileKey& file : files) {
+    cache_->drop(file);
+    if (auto inode = find_key(file)) dropped.push_back(std::move(inode));
+  }
+  for (const auto& inode : dropped) {
+    inode->pages_of = 0;
+    inode->kernel_size.forget();
+    if (notifier_ != nullptr) inode->pages.begin_drop(*notifier_, inode->node);
+  }
+  return dropped;
+}
+
+}  // namespace holdfast::fs

@@ -1,0 +1,463 @@
+#include "tests/sim/mount_files.h"
+
+#include "holdfast/base/mutation.h"
+#include "tests/sim/worker.h"
+
+#include <algorithm>
+
+namespace holdfast::sim {
+namespace {
+
+constexpr Duration kDropMax = milliseconds(2);
+constexpr Duration kFlushAfterMax = seconds(4);
+
+}  // namespace
+
+MountFiles::MountFiles(World& world, const Scenario& scenario, MountNode& mount,
+                       Freshness& freshness)
+    : world_(world),
+      scenario_(scenario),
+      mount_(mount),
+      freshness_(freshness),
+      shelves_(scenario.total_files()) {}
+
+void MountFiles::later(Duration at_most, std::function<void()> then) {
+  world_.in(world_.rng.up_to(at_most), &mount_.process(), [then = std::move(then)] { then(); });
+}
+
+void MountFiles::enter(Turns& turns, std::function<void()> then) {
+  if (turns.busy) {
+    turns.next.push_back(std::move(then));
+    return;
+  }
+  turns.busy = true;
+  then();
+}
+
+void MountFiles::leave(Turns& turns) {
+  if (turns.next.empty()) {
+    turns.busy = false;
+    return;
+  }
+  auto then = std::move(turns.next.front());
+  turns.next.pop_front();
+  then();
+}
+
+// ---- Pages
+
+void MountFiles::read_over(const Shelf& shelf) {
+  const auto waits = shelf.when_read;  // it may replace itself
+  if (waits) waits();
+}
+
+void MountFiles::renew(std::size_t file) {
+  Shelf& shelf = shelves_[file];
+  const std::uint64_t generation = mount_.generation(file);
+  std::erase_if(shelf.pages, [&](const auto& entry) {
+    return generation == 0 || entry.second.generation != generation;
+  });
+  for (auto& [id, reading] : shelf.reading)
+    if (generation == 0 || reading.generation != generation) reading.leaves_page = false;
+}
+
+void MountFiles::read(Worker& worker, Lane lane, std::size_t cell, bool opened, Done done) {
+  Shelf& shelf = shelves_[lane.file];
+  if (worker.poisoned(lane.file)) return done({.failed = true});
+  const auto page = shelf.pages.find(cell);
+  if (page != shelf.pages.end() && mount_.entitled()) {
+    Result result;
+    result.value = page->second.cell.value;
+    result.serial = page->second.cell.serial;
+    result.verifier = mount_.storage().verifier();
+    result.judged = opened || page->second.generation != 0;
+    return later(microseconds(5), [done = std::move(done), result] { done(result); });
+  }
+  mount_.pin(lane.file, TokenUse::kRead, fs::Urgency::kKernelWaits,
+             [this, &worker, lane, cell, done = std::move(done)](std::optional<TokenMode>) {
+               read_pinned(worker, lane, cell, done);
+             });
+}
+
+void MountFiles::read_pinned(Worker& worker, Lane lane, std::size_t cell, const Done& done) {
+  const std::size_t file = lane.file;
+  Shelf& shelf = shelves_[file];
+  const std::uint64_t id = ++last_read_;
+  shelf.reading[id] = {mount_.generation(file), true};
+  const std::uint64_t changes = shelf.changes;
+  const auto finish = [this, file, cell, id, done](Result result) {
+    Shelf& its = shelves_[file];
+    const auto at = its.reading.find(id);
+    const std::uint64_t generation = at->second.generation;
+    if (at->second.leaves_page)
+      its.pages[cell] = {{result.value, result.serial},
+                         generation == mount_.generation(file) ? generation : 0};
+    its.reading.erase(at);
+    read_over(its);
+    mount_.unpin(file);
+    done(result);
+  };
+  const auto dirty = shelf.dirty.find(cell);
+  if (dirty != shelf.dirty.end() && !dirty->second.written) {
+    Result result;
+    result.value = dirty->second.cell.value;
+    result.serial = dirty->second.cell.serial;
+    result.verifier = mount_.storage().verifier();
+    return finish(result);
+  }
+  WriteStamp stamp{.owner = worker.owner(), .lane = lane, .counter = cell};
+  mount_.io(MountNode::Io::kRead, &worker, stamp,
+            [this, &worker, lane, cell, id, changes, finish, done](Result result) {
+              Shelf& its = shelves_[lane.file];
+              if (!result.failed && its.changes == changes) return finish(result);
+              // Lost, or written to meanwhile: once more.
+              its.reading.erase(id);
+              read_over(its);
+              mount_.unpin(lane.file);
+              read(worker, lane, cell, true, done);
+            });
+}
+
+// ---- Writing
+
+void MountFiles::write(Worker& worker, Lane lane, std::size_t cell, std::uint64_t value,
+                       std::uint64_t serial, Done done) {
+  Shelf& shelf = shelves_[lane.file];
+  WriteStamp stamp{.owner = worker.owner(), .lane = lane, .counter = cell, .value = value};
+  stamp.serial = serial;
+  enter(shelf.inode, [this, &worker, stamp, done = std::move(done)] {
+    mount_.pin(stamp.lane.file, TokenUse::kWrite, fs::Urgency::kKernelWaits,
+               [this, &worker, stamp, done](std::optional<TokenMode> mode) {
+                 write_pinned(worker, *mode, stamp, done);
+               });
+  });
+}
+
+void MountFiles::put_dirty(std::size_t file, std::size_t cell, Dirty dirty) {
+  Shelf& shelf = shelves_[file];
+  ++shelf.changes;
+  dirty.sequence = dirty.since = ++shelf.last_sequence;
+  const auto old = shelf.dirty.find(cell);
+  if (old != shelf.dirty.end()) {
+    dirty.since = old->second.since;
+    dirty.covers = std::move(old->second.covers);
+    dirty.covers.push_back(old->second.cell.serial);
+  }
+  shelf.dirty[cell] = dirty;
+  if (std::exchange(shelf.flush_due, true)) return;
+  world_.in(world_.rng.up_to(kFlushAfterMax), &mount_.process(), [this, file] {
+    shelves_[file].flush_due = false;
+    sync(file, [] {});
+  });
+}
+
+void MountFiles::write_pinned(Worker& worker, TokenMode mode, const WriteStamp& stamp,
+                              const Done& done) {
+  const std::size_t file = stamp.lane.file;
+  const auto finish = [this, file, done](const Result& result) {
+    mount_.unpin(file);
+    leave(shelves_[file].inode);
+    done(result);
+  };
+  const auto landed = [this, stamp, file](bool written, std::uint64_t verifier) {
+    Shelf& shelf = shelves_[file];
+    const Cell cell{stamp.value, stamp.serial};
+    Dirty dirty;
+    dirty.cell = cell;
+    dirty.owner = stamp.owner;
+    dirty.lane = stamp.lane;
+    dirty.written = written;
+    dirty.verifier = verifier;
+    put_dirty(file, stamp.counter, dirty);
+    shelf.pages[stamp.counter] = {cell, mount_.generation(file)};
+    check_generation(shelf, file);
+    if (shelf.kept_generation != 0) shelf.kept[stamp.counter] = cell;
+  };
+  if (worker.poisoned(file)) return finish({.failed = true});
+  if (mode == TokenMode::kExclusive) {
+    landed(false, 0);
+    return finish({.value = stamp.value});
+  }
+  enter(shelves_[file].storage, [this, &worker, stamp, file, landed, finish,
+                                 life = shelves_[file].life] {
+    if (shelves_[file].life != life) {  // the token is lost, though it is pinned still
+      leave(shelves_[file].storage);
+      return finish({.failed = true});
+    }
+    ++shelves_[file].changes;
+    mount_.io(MountNode::Io::kWrite, &worker, stamp, [this, file, landed, finish](Result result) {
+      if (!result.failed) landed(true, result.verifier);
+      ++shelves_[file].changes;
+      leave(shelves_[file].storage);
+      finish(result);
+    });
+  });
+}
+
+// ---- Attributes and names
+
+// What was kept under another token is void.
+void MountFiles::check_generation(Shelf& shelf, std::size_t file) const {
+  const std::uint64_t generation = mount_.generation(file);
+  if (generation == shelf.kept_generation) return;
+  shelf.kept.clear();
+  shelf.complete = false;
+  shelf.kept_generation = generation;
+}
+
+void MountFiles::lay_over(const Shelf& shelf, Row& row) {
+  for (const auto& [cell, dirty] : shelf.dirty)
+    if (!dirty.written) row[cell] = dirty.cell;
+}
+
+void MountFiles::look(Worker& worker, std::size_t file, Done done) {
+  mount_.pin(file, TokenUse::kRead, fs::Urgency::kKernelWaits,
+             [this, &worker, file, done = std::move(done)](std::optional<TokenMode>) {
+               look_pinned(worker, file, done);
+             });
+}
+
+void MountFiles::look_pinned(Worker& worker, std::size_t file, const Done& done) {
+  Shelf& shelf = shelves_[file];
+  check_generation(shelf, file);
+  const auto finish = [this, file, done](Row row) {
+    Shelf& its = shelves_[file];
+    lay_over(its, row);
+    Result result;
+    result.row = std::make_shared<const Row>(row);
+    mount_.unpin(file);
+    done(result);
+  };
+  if (shelf.complete) {
+    Row row{};
+    for (const auto& [cell, kept] : shelf.kept)
+      row[cell] = kept;
+    return finish(row);
+  }
+  const std::uint64_t changes = shelf.changes;
+  const std::uint64_t generation = shelf.kept_generation;
+  WriteStamp stamp{.owner = worker.owner(), .lane = {file, LockSpace::kRange}};
+  mount_.io(MountNode::Io::kLook, &worker, stamp,
+            [this, &worker, file, changes, generation, finish, done](const Result& result) {
+              Shelf& its = shelves_[file];
+              if (result.failed || its.changes != changes || its.changing > 0) {
+                mount_.unpin(file);
+                if (result.failed && worker.poisoned(file)) return done({.failed = true});
+                return look(worker, file, done);
+              }
+              check_generation(its, file);
+              if (generation != 0 && its.kept_generation == generation) {
+                Row row = *result.row;
+                lay_over(its, row);
+                for (std::size_t cell = 0; cell < kCounters; ++cell)
+                  its.kept[cell] = row[cell];
+                its.complete = true;
+              }
+              finish(*result.row);
+            });
+}
+
+void MountFiles::look_up(Worker& worker, std::size_t directory, std::size_t name, Done done) {
+  mount_.pin(directory, TokenUse::kRead, fs::Urgency::kKernelWaits,
+             [this, &worker, directory, name, done = std::move(done)](std::optional<TokenMode>) {
+               Shelf& shelf = shelves_[directory];
+               check_generation(shelf, directory);
+               const auto finish = [this, directory, done](const Cell& cell) {
+                 mount_.unpin(directory);
+                 Result result;
+                 result.value = cell.value;
+                 result.serial = cell.serial;
+                 done(result);
+               };
+               const auto kept = shelf.kept.find(name);
+               if (kept != shelf.kept.end()) return finish(kept->second);
+               const auto absent = shelf.absent_for_ever.find(name);
+               if (absent != shelf.absent_for_ever.end()) return finish(absent->second);
+               const std::uint64_t changes = shelf.changes;
+               const std::uint64_t generation = shelf.kept_generation;
+               WriteStamp stamp{.owner = worker.owner(), .lane = {directory, LockSpace::kRange}};
+               stamp.counter = name;
+               mount_.io(MountNode::Io::kRead, &worker, stamp,
+                         [this, &worker, directory, name, changes, generation, finish,
+                          done](const Result& result) {
+                           Shelf& its = shelves_[directory];
+                           if (result.failed) {
+                             mount_.unpin(directory);
+                             return look_up(worker, directory, name, done);
+                           }
+                           check_generation(its, directory);
+                           const Cell cell{result.value, result.serial};
+                           if (generation != 0 && its.kept_generation == generation &&
+                               its.changes == changes && its.changing == 0)
+                             its.kept[name] = cell;
+                           finish(cell);
+                         });
+             });
+}
+
+// ---- Changes of names
+
+void MountFiles::change(Worker& worker, WriteStamp stamp, Done done) {
+  std::size_t first = stamp.lane.file;
+  std::size_t second = stamp.kind == WriteStamp::Kind::kRename ? std::size_t{stamp.to_file} : first;
+  if (second < first) std::swap(first, second);
+  const auto locked = [this, &worker, stamp, first, second, done] {
+    const auto end = [this, first, second, done](const Result& result) {
+      if (second != first) leave(shelves_[second].inode);
+      leave(shelves_[first].inode);
+      done(result);
+    };
+    const auto pin_first = [this, &worker, stamp, first, second,
+                            end](std::optional<TokenMode> one) {
+      if (!one) return end({.failed = true});
+      if (second == first)
+        return change_pinned(worker, stamp, *one == TokenMode::kExclusive,
+                             [this, first, end](const Result& result) {
+                               mount_.unpin(first);
+                               end(result);
+                             });
+      mount_.pin(second, TokenUse::kWrite, fs::Urgency::kMayWait,
+                 [this, &worker, stamp, first, second, end, one,
+                  life = shelves_[first].life](std::optional<TokenMode> other) {
+                   if (!other || shelves_[first].life != life) {
+                     if (other) mount_.unpin(second);
+                     mount_.unpin(first);
+                     return end({.failed = true});
+                   }
+                   const bool exclusive =
+                       *one == TokenMode::kExclusive && *other == TokenMode::kExclusive;
+                   change_pinned(worker, stamp, exclusive,
+                                 [this, first, second, end](const Result& result) {
+                                   mount_.unpin(second);
+                                   mount_.unpin(first);
+                                   end(result);
+                                 });
+                 });
+    };
+    mount_.pin(first, TokenUse::kWrite, fs::Urgency::kMayWait, pin_first);
+  };
+  enter(shelves_[first].inode, [this, first, second, locked] {
+    if (second == first) return locked();
+    enter(shelves_[second].inode, locked);
+  });
+}
+
+void MountFiles::change_pinned(Worker& worker, const WriteStamp& stamp, bool exclusive,
+                               const Done& done) {
+  std::set<std::size_t> directories{stamp.lane.file};
+  if (stamp.kind == WriteStamp::Kind::kRename) directories.insert(stamp.to_file);
+  for (const std::size_t directory : directories) {
+    ++shelves_[directory].changes;
+    ++shelves_[directory].changing;
+  }
+  mount_.io(MountNode::Io::kWrite, &worker, stamp,
+            [this, stamp, exclusive, directories, done](const Result& result) {
+              for (const std::size_t directory : directories) {
+                ++shelves_[directory].changes;
+                --shelves_[directory].changing;
+              }
+              const bool changed = !result.failed && result.value == 1;
+              keep_names(stamp, changed, exclusive && !result.failed);
+              if (changed && exclusive && stamp.kind == WriteStamp::Kind::kCreate)
+                mount_.created(stamp.lane.file, static_cast<std::size_t>(stamp.value - 1));
+              done(result);
+            });
+}
+
+void MountFiles::keep_names(const WriteStamp& stamp, bool done, bool exclusive) {
+  const auto set = [&](std::size_t directory, std::size_t name, std::optional<Cell> cell) {
+    Shelf& shelf = shelves_[directory];
+    check_generation(shelf, directory);
+    if (cell && exclusive && done && shelf.kept_generation != 0) {
+      shelf.kept[name] = *cell;
+    } else {
+      shelf.kept.erase(name);
+      shelf.complete = false;
+    }
+    if (done) shelf.absent_for_ever.erase(name);
+  };
+  using Kind = WriteStamp::Kind;
+  if (stamp.kind != Kind::kRename)
+    return set(stamp.lane.file, stamp.counter,
+               Cell{stamp.kind == Kind::kCreate ? stamp.value : 0, stamp.serial});
+  // Which file had the name is known only if it was kept.
+  const auto& from = shelves_[stamp.lane.file].kept;
+  const auto had = from.find(stamp.counter);
+  std::optional<Cell> moved;
+  if (had != from.end()) moved = Cell{had->second.value, stamp.to_serial};
+  set(stamp.lane.file, stamp.counter, Cell{0, stamp.serial});
+  set(stamp.to_file, stamp.to_cell, moved);
+}
+
+// ---- Coming down
+
+void MountFiles::drain(std::size_t file, TokenMode keep, std::uint64_t round) {
+  world_.note("mount {}: is to give up file {} (round {})", mount_.index(), file, round);
+  shelves_[file].drain_round = round;
+  sync(file, [this, file, keep, round] {
+    if (shelves_[file].drain_round != round) return;
+    if (keep == TokenMode::kRead) return mount_.drained(file, round);
+    drop(file, round);
+  });
+}
+
+void MountFiles::drop(std::size_t file, std::uint64_t round) {
+  Shelf& shelf = shelves_[file];
+  if (mutated(Mutation::kNegativeNamesKept)) {
+    for (const auto& [name, cell] : shelf.kept)
+      if (scenario_.is_directory(file) && cell.value == 0) shelf.absent_for_ever[name] = cell;
+  }
+  if (!mutated(Mutation::kInvalidateSkipped)) {
+    shelf.pages.clear();
+    for (auto& [id, reading] : shelf.reading)
+      reading.leaves_page = false;
+  }
+  shelf.kept.clear();
+  shelf.complete = false;
+  std::set<std::uint64_t> reads;
+  for (const auto& [id, reading] : shelf.reading)
+    reads.insert(id);
+  drop_when_read(file, round, reads);
+}
+
+// Dropping a page waits for the READ that has it locked.
+void MountFiles::drop_when_read(std::size_t file, std::uint64_t round,
+                                const std::set<std::uint64_t>& reads) {
+  Shelf& shelf = shelves_[file];
+  const bool waits = std::any_of(reads.begin(), reads.end(),
+                                 [&](std::uint64_t id) { return shelf.reading.contains(id); });
+  if (waits) {
+    shelf.when_read = [this, file, round, reads] { drop_when_read(file, round, reads); };
+    return;
+  }
+  shelf.when_read = nullptr;
+  later(kDropMax, [this, file, round] {
+    if (shelves_[file].drain_round == round) mount_.drained(file, round);
+  });
+}
+
+void MountFiles::forget(std::size_t file) {
+  Shelf& shelf = shelves_[file];
+  if (!shelf.dirty.empty() || !shelf.reading.empty() || shelf.inode.busy || shelf.flushing) return;
+  shelf.pages.clear();
+  shelf.kept.clear();
+  shelf.complete = false;
+  mount_.forgotten(file);
+}
+
+void MountFiles::lost(std::size_t file) {
+  Shelf& shelf = shelves_[file];
+  ++shelf.life;
+  ++shelf.changes;
+  shelf.pages.clear();
+  for (auto& [id, reading] : shelf.reading)
+    reading.leaves_page = false;
+  shelf.kept.clear();
+  shelf.complete = false;
+  shelf.kept_generation = 0;
+  shelf.dirty.clear();
+  shelf.drain_round = 0;
+  shelf.when_read = nullptr;
+}
+
+}  // namespace holdfast::sim
