@@ -15,11 +15,11 @@
 /// Repeats: a call that the storage executed, but whose answer was lost, is repeated and answered
 /// as if it had run once (docs/protocol.md, "Repeated calls").
 
+#include "fs/backend/file_writes.h"
 #include "fs/backend/types.h"
 #include "holdfast/base/result.h"
 
 #include <cstdint>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -27,23 +27,14 @@
 
 namespace holdfast::fs {
 
-class Backend {
+class Backend : public FileWrites {
  public:
-  template <class T>
-  using Awaitable = boost::asio::awaitable<Result<T>>;
-
-  virtual ~Backend() = default;
-
   /// The directory that was mounted, with current attributes.
   virtual Awaitable<Entry> root() = 0;
-  /// Constant after start.
-  [[nodiscard]] virtual const FilesystemLimits& limits() const = 0;
   /// For messages: "nfs://nas/export", "/srv/data".
   [[nodiscard]] virtual std::string describe() const = 0;
 
   virtual Awaitable<Attributes> getattr(Credentials who, FileHandle file) = 0;
-  /// Returns the attributes after the change.
-  virtual Awaitable<Attributes> setattr(Credentials who, FileHandle file, SetAttributes change) = 0;
   /// `name` may be ".."; of the root it gives the root's parent if the storage lets us see it
   /// (ENOENT/EACCES else).
   virtual Awaitable<Entry> lookup(Credentials who, FileHandle directory, std::string name) = 0;
@@ -56,15 +47,6 @@ class Backend {
   /// limits().read_max itself.
   virtual Awaitable<ReadResult> read(Credentials who, FileHandle file, std::uint64_t offset,
                                      std::uint32_t count) = 0;
-  /// One write, at most limits().write_max bytes; may take fewer bytes than offered, never 0.
-  /// `data` must stay valid until the coroutine returns. Writes to one file are executed in the
-  /// order of the calls.
-  virtual Awaitable<WriteResult> write(Credentials who, FileHandle file, std::uint64_t offset,
-                                       std::span<const std::uint8_t> data, Stability stability) = 0;
-  /// Makes [offset, offset + count) stable (count 0 = to the end).
-  virtual Awaitable<WriteVerifier> commit(Credentials who, FileHandle file, std::uint64_t offset,
-                                          std::uint32_t count) = 0;
-
   /// kExclusive: EEXIST if the name exists, on whichever node it was made. kUnchecked: an existing
   /// regular file is opened (its attributes untouched except size, if set).
   virtual Awaitable<Entry> create(Credentials who, FileHandle directory, std::string name,
@@ -93,10 +75,6 @@ class Backend {
                                            std::uint64_t cookie, std::uint64_t verifier,
                                            std::uint32_t bytes_max) = 0;
   virtual Awaitable<FilesystemStat> fsstat(Credentials who) = 0;
-
-  /// How often so far the storage may have restarted without telling, and forgotten what was not
-  /// stable: connections lost. Counted before an answer of the storage's next life is given.
-  [[nodiscard]] virtual std::uint64_t interruptions() const { return 0; }
 
   /// Drops connections at once, discarding what is queued: called when the mount's lease has run
   /// out, so that no write of ours is sent later (I2). Calls in flight wait and are sent again

@@ -104,6 +104,12 @@ struct WriteResult {
   std::uint32_t count = 0;  ///< bytes taken; may be less than offered
   Stability committed = Stability::kUnstable;
   WriteVerifier verifier = 0;
+  std::optional<Attributes> after{};  ///< of the file, if the storage said so
+};
+
+struct CommitResult {
+  WriteVerifier verifier = 0;
+  std::optional<Attributes> after{};  ///< as in WriteResult
 };
 
 enum class CreateMode : std::uint8_t { kUnchecked, kExclusive };

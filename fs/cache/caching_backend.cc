@@ -56,12 +56,9 @@ CachingBackend::Awaitable<Attributes> CachingBackend::getattr(Credentials who, F
 
 CachingBackend::Awaitable<Attributes> CachingBackend::setattr(Credentials who, FileHandle file,
                                                               SetAttributes change) {
-  const auto used = co_await use(file, TokenUse::kWrite);
-  if (!used) co_return used.error();
-  const FileKey key = used->file;
-  ChangeOfFile changing(files_, locks_, key);
-  const auto attributes = co_await storage_.setattr(std::move(who), file, std::move(change));
-  if (attributes) changing.ended_with(*attributes);
+  const auto pinned = co_await use(file, TokenUse::kWrite);
+  if (!pinned) co_return pinned.error();
+  const auto attributes = co_await under_token_.setattr(std::move(who), file, change);
   co_return attributes;
 }
 
@@ -97,21 +94,56 @@ CachingBackend::Awaitable<WriteResult> CachingBackend::write(Credentials who, Fi
                                                              std::uint64_t offset,
                                                              std::span<const std::uint8_t> data,
                                                              Stability stability) {
-  const auto used = co_await use(file, TokenUse::kWrite);
-  if (!used) co_return used.error();
-  const FileKey key = used->file;
-  const ChangeOfFile changing(files_, locks_, key);
-  const auto result = co_await storage_.write(std::move(who), file, offset, data, stability);
+  const auto pinned = co_await use(file, TokenUse::kWrite);
+  if (!pinned) co_return pinned.error();
+  auto result = co_await under_token_.write(std::move(who), file, offset, data, stability);
   co_return result;
 }
 
-CachingBackend::Awaitable<WriteVerifier> CachingBackend::commit(Credentials who, FileHandle file,
+CachingBackend::Awaitable<CommitResult> CachingBackend::commit(Credentials who, FileHandle file,
                                                                 std::uint64_t offset,
                                                                 std::uint32_t count) {
   const auto pinned = co_await use(file, TokenUse::kWrite);
   if (!pinned) co_return pinned.error();
-  const auto verifier = co_await storage_.commit(std::move(who), file, offset, count);
-  co_return verifier;
+  auto committed = co_await under_token_.commit(std::move(who), file, offset, count);
+  co_return committed;
+}
+
+// ---- The same without a pin
+
+CachingBackend::Awaitable<Attributes> CachingBackend::UnderToken::setattr(Credentials who,
+                                                                          FileHandle file,
+                                                                          SetAttributes change) {
+  const auto key = co_await of_.key_of(file);
+  if (!key) co_return key.error();
+  ChangeOfFile changing(of_.files_, of_.locks_, *key);
+  const auto attributes = co_await of_.storage_.setattr(std::move(who), file, change);
+  if (attributes) changing.ended_with(*attributes);
+  co_return attributes;
+}
+
+CachingBackend::Awaitable<WriteResult> CachingBackend::UnderToken::write(
+    Credentials who, FileHandle file, std::uint64_t offset, std::span<const std::uint8_t> data,
+    Stability stability) {
+  const auto key = co_await of_.key_of(file);
+  if (!key) co_return key.error();
+  ChangeOfFile changing(of_.files_, of_.locks_, *key);
+  auto result = co_await of_.storage_.write(std::move(who), file, offset, data, stability);
+  if (result && result->after) changing.ended_with(*result->after);
+  co_return result;
+}
+
+CachingBackend::Awaitable<CommitResult> CachingBackend::UnderToken::commit(Credentials who,
+                                                                            FileHandle file,
+                                                                            std::uint64_t offset,
+                                                                            std::uint32_t count) {
+  const auto key = co_await of_.key_of(file);
+  if (!key) co_return key.error();
+  // WRITEs side by side do not tell whose attributes are newest: here all have been answered.
+  const auto look = of_.files_.begin_look(*key, of_.generation(*key));
+  auto committed = co_await of_.storage_.commit(std::move(who), file, offset, count);
+  if (committed && committed->after) of_.files_.keep(look, *committed->after);
+  co_return committed;
 }
 
 }  // namespace holdfast::fs

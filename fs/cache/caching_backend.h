@@ -26,7 +26,11 @@ namespace holdfast::fs {
 class CachingBackend final : public Backend {
  public:
   /// Both outlive this.
-  CachingBackend(Backend& storage, LockService& locks) : storage_(storage), locks_(locks) {}
+  CachingBackend(Backend& storage, LockService& locks)
+      : storage_(storage), locks_(locks), under_token_(*this) {}
+
+  /// Of files whose token the caller sees to: pinned, or not given up before the call has ended.
+  [[nodiscard]] FileWrites& writes_under_token() { return under_token_; }
 
   /// The token is given up, or lost.
   void drop(const FileKey& file) { files_.drop(file); }
@@ -46,7 +50,7 @@ class CachingBackend final : public Backend {
                              std::uint32_t count) override;
   Awaitable<WriteResult> write(Credentials who, FileHandle file, std::uint64_t offset,
                                std::span<const std::uint8_t> data, Stability stability) override;
-  Awaitable<WriteVerifier> commit(Credentials who, FileHandle file, std::uint64_t offset,
+  Awaitable<CommitResult> commit(Credentials who, FileHandle file, std::uint64_t offset,
                                   std::uint32_t count) override;
 
   Awaitable<Entry> create(Credentials who, FileHandle directory, std::string name, CreateMode mode,
@@ -80,6 +84,21 @@ class CachingBackend final : public Backend {
   };
 
  private:
+  class UnderToken final : public FileWrites {
+   public:
+    explicit UnderToken(CachingBackend& of) : of_(of) {}
+    [[nodiscard]] const FilesystemLimits& limits() const override { return of_.limits(); }
+    [[nodiscard]] std::uint64_t interruptions() const override { return of_.interruptions(); }
+    Awaitable<Attributes> setattr(Credentials who, FileHandle file, SetAttributes change) override;
+    Awaitable<WriteResult> write(Credentials who, FileHandle file, std::uint64_t offset,
+                                 std::span<const std::uint8_t> data, Stability stability) override;
+    Awaitable<CommitResult> commit(Credentials who, FileHandle file, std::uint64_t offset,
+                                    std::uint32_t count) override;
+
+   private:
+    CachingBackend& of_;
+  };
+
   /// From the entry that named it; else the storage is asked.
   Awaitable<FileKey> key_of(FileHandle file);
   struct InUse {
@@ -112,10 +131,14 @@ class CachingBackend final : public Backend {
   }
   /// Of what a search found: kept if the volume is ours, so that nobody else can have changed it.
   void learn(std::uint64_t search, const Entry& entry);
+  /// The attributes in `found` may be believed. `volume_before`: the generation of the volume's
+  /// token before the storage was asked.
+  [[nodiscard]] bool is_good(std::uint64_t volume_before, const Entry& found) const;
 
   Backend& storage_;
   LockService& locks_;
   KeptFiles files_;
+  UnderToken under_token_;
 };
 
 }  // namespace holdfast::fs

@@ -32,8 +32,20 @@ CachingBackend::Awaitable<Entry> CachingBackend::lookup(Credentials who, FileHan
     if (!is_gone(attributes.error())) co_return attributes.error();
     files_.name_is_unknown(key, name);  // changed behind our back
   }
-  const auto entry = co_await ask_for_name(who, directory, key, name);
+  const std::uint64_t volume = generation(kVolumeKey);
+  auto entry = co_await ask_for_name(who, directory, key, name);
+  if (!entry || is_good(volume, *entry)) co_return entry;
+  const auto attributes = co_await getattr(who, entry->handle);
+  if (!attributes) co_return attributes.error();
+  entry->attributes = *attributes;
   co_return entry;
+}
+
+// When the storage answered, another mount may have had the file to itself, and kept what was
+// written. Without a token nobody relies on such attributes.
+bool CachingBackend::is_good(std::uint64_t volume_before, const Entry& found) const {
+  const bool volume_is_ours = volume_before != 0 && volume_before == generation(kVolumeKey);
+  return volume_is_ours || generation(key_of_entry(found)) == 0;
 }
 
 CachingBackend::Awaitable<Entry> CachingBackend::ask_for_name(Credentials who, FileHandle directory,
@@ -98,8 +110,8 @@ CachingBackend::Awaitable<CachingBackend::NamesInUse> CachingBackend::use_names(
       place.file = *file;
       place.handle = **child;
       if (!wanted.insert(*file).second) continue;
-      if (locks_.try_pin(*file, TokenUse::kWrite, Urgency::kKernelWaits)) {
-        out.pins.emplace_back(locks_, *file);
+      if (const auto mode = locks_.try_pin(*file, TokenUse::kWrite, Urgency::kKernelWaits)) {
+        out.pins.emplace_back(locks_, *file, *mode);
       } else {
         all = false;
       }
@@ -254,12 +266,20 @@ CachingBackend::Awaitable<DirectoryPage> CachingBackend::readdir(Credentials who
   const FileKey key = used->file;
   const auto look = files_.begin_look(key, generation(key));
   const std::uint64_t search = files_.begin_search();
+  const std::uint64_t volume = generation(kVolumeKey);
   auto page = co_await storage_.readdir(std::move(who), directory, cookie, verifier, bytes_max);
   if (!page) co_return page;
-  for (const DirectoryEntry& entry : page->entries) {
+  for (DirectoryEntry& entry : page->entries) {
     if (!entry.entry || entry.name == "." || entry.name == "..") continue;
     learn(search, *entry.entry);
     files_.keep_name(look, entry.name, entry.entry->handle);
+    if (is_good(volume, *entry.entry)) continue;
+    const FileKey child = key_of_entry(*entry.entry);
+    if (const auto kept = files_.attributes(child, generation(child))) {
+      entry.entry->attributes = *kept;
+    } else {
+      entry.entry.reset();  // to be looked up
+    }
   }
   co_return page;
 }

@@ -8,10 +8,12 @@ namespace holdfast::fs {
 
 // Nearly all that asks comes from the kernel with something locked, and what does not ends soon.
 asio::awaitable<Result<TokenPin>> pin(LockService& locks, FileKey file, TokenUse use) {
-  if (locks.try_pin(file, use, Urgency::kKernelWaits)) co_return TokenPin(locks, file);
+  if (const auto mode = locks.try_pin(file, use, Urgency::kKernelWaits)) {
+    co_return TokenPin(locks, file, *mode);
+  }
   const auto mode = co_await locks.pin(file, use, Urgency::kKernelWaits, nullptr);
   if (!mode) co_return mode.error();
-  co_return TokenPin(locks, file);
+  co_return TokenPin(locks, file, *mode);
 }
 
 asio::awaitable<Result<std::vector<TokenPin>>> pin_all(LockService& locks,

@@ -16,8 +16,9 @@ namespace holdfast::fs {
 class TokenPin {
  public:
   TokenPin() = default;
-  /// Of `file`, which is pinned.
-  TokenPin(LockService& locks, const FileKey& file) : locks_(&locks), file_(file) {}
+  /// Of `file`, which is pinned under `mode`.
+  TokenPin(LockService& locks, const FileKey& file, TokenMode mode)
+      : locks_(&locks), file_(file), mode_(mode) {}
   TokenPin(TokenPin&& other) noexcept { swap(other); }
   TokenPin& operator=(TokenPin&& other) noexcept {
     TokenPin old(std::move(*this));
@@ -29,14 +30,18 @@ class TokenPin {
   ~TokenPin() {
     if (locks_ != nullptr) locks_->unpin(file_);
   }
+  /// What the operation may do, unless the token is lost.
+  [[nodiscard]] TokenMode mode() const { return mode_; }
 
  private:
   void swap(TokenPin& other) {
     std::swap(locks_, other.locks_);
     std::swap(file_, other.file_);
+    std::swap(mode_, other.mode_);
   }
   LockService* locks_ = nullptr;
   FileKey file_;
+  TokenMode mode_ = TokenMode::kShared;
 };
 
 /// Returns with the right to use `file`, when the mount is entitled. At once if the token is here.

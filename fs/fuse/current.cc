@@ -2,15 +2,13 @@
 #include "fs/fuse/operations.h"
 #include "holdfast/task/event.h"
 
+#include <utility>
+
 namespace holdfast::fs {
 namespace {
 /// Each needs another interruption of the storage.
 constexpr int kRoundsMax = 16;
 }  // namespace
-
-bool Operations::may_write_behind(const Inode& inode) const {
-  return options_.write_behind && !inode.wal_index;
-}
 
 struct Operations::Settling {
   explicit Settling(boost::asio::any_io_executor loop) : ended(std::move(loop)) {}
@@ -75,6 +73,16 @@ Operations::Awaitable<Result<Attributes>> Operations::attributes_now(InodePointe
     co_return result;
   }
   co_return errno_code(EIO);
+}
+
+Operations::Awaitable<Result<Attributes>> Operations::attributes_of_name(InodePointer inode,
+                                                                         Credentials who,
+                                                                         Attributes found,
+                                                                         std::uint64_t flushed) {
+  const auto writer = inode->writer;
+  if (!writer || !writer->flushed_since(flushed)) co_return found;
+  auto now = co_await attributes_now(inode, std::move(who));
+  co_return now;
 }
 
 void Operations::correct(const Inode& inode, Attributes& attributes) {

@@ -48,8 +48,9 @@ struct MountOptions {
   /// answer; releasing the locks then goes on in the background, in order. Else a dying process
   /// could never end.
   std::chrono::milliseconds close_wait_max{10'000};
-  /// Writes are sent later (InodeWriter::begin_behind). Only while nobody else uses the export.
-  bool write_behind = false;
+  /// What all files of the mount may have in memory that is not known to be stable: written and
+  /// waiting (under a token that nobody else has), or on its way.
+  std::uint64_t dirty_max = 64ULL << 20;
   /// How long request_unmount() waits for files still in use before it cuts the connection to the
   /// kernel.
   std::chrono::milliseconds unmount_wait_max{10'000};

@@ -74,8 +74,9 @@ struct Inode {
   /// replaced while they end.
   std::shared_ptr<InodeWriter> writer;
   pid_t last_writer = 0;            ///< the thread; 0 = the kernel
-  std::uint64_t written_under = 0;  ///< the generation of the token at the last write
-  Credentials written_by;           ///< who makes it stable if nobody asks
+  bool written_alone = false;       ///< the last write was under a token that nobody else has
+  unsigned draining = 0;            ///< dirty mapped pages are being written, to give the token up
+  std::optional<timespec> kernel_mtime;  ///< as the kernel was told last
   std::uint32_t opens = 0;          ///< open handles, and OPENs being answered
   std::optional<SillyPlace> silly;
   WalState wal;

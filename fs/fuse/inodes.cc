@@ -18,9 +18,13 @@ void Operations::forget(NodeId node, std::uint64_t count) {
   if (!inode) return;
   const FileKey key = inode->key;
   const std::weak_ptr<Inode> left = std::exchange(inode, nullptr);
-  if (!left.expired()) return;
-  by_key_.erase(key);
-  locks_.forgotten(key);
+  if (left.expired()) gone(key);
+}
+
+void Operations::gone(const FileKey& file) {
+  if (cache_ == nullptr) return;
+  by_key_.erase(file);
+  locks_.forgotten(file);
 }
 
 InodePointer Operations::find_key(const FileKey& file) const {
@@ -56,6 +60,7 @@ Attributes Operations::attributes_of(const Inode& virtual_file) {
 // could only be taken back with its directory locked (docs/filesystem.md, "Kept under a token").
 fuse_entry_param Operations::entry_param(Inode& inode, const Attributes& attributes) const {
   inode.kernel_size.told(attributes.size);
+  inode.kernel_mtime = attributes.mtime;
   fuse_entry_param entry{};
   entry.ino = inode.node.value;
   entry.attr = to_stat(attributes);
@@ -86,9 +91,9 @@ HandlePointer Operations::add_handle(InodePointer inode, Credentials who) {
 
 std::shared_ptr<InodeWriter> Operations::writer_of(const InodePointer& inode) {
   if (!inode->writer) {
-    inode->writer = std::make_shared<InodeWriter>(loop_, backend_, budget_, inode->handle);
+    inode->writer = std::make_shared<InodeWriter>(loop_, writes_, budget_, inode->handle);
   }
-  unstable_.insert(inode);
+  if (unstable_.insert(inode).second && unstable_.size() > sweep_unstable_at_) sweep_unstable();
   return inode->writer;
 }
 

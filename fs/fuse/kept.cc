@@ -3,12 +3,32 @@
 #include "fs/fuse/operations.h"
 #include "holdfast/base/log.h"
 
+#include <algorithm>
+#include <utility>
 #include <vector>
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+namespace asio = boost::asio;
 
 namespace holdfast::fs {
 namespace {
+
 constexpr double kUntilToldOtherwise = 24.0 * 3600;
-}
+
+class Draining {
+ public:
+  explicit Draining(Inode& inode) : inode_(inode) { ++inode_.draining; }
+  ~Draining() { --inode_.draining; }
+  Draining(const Draining&) = delete;
+  Draining& operator=(const Draining&) = delete;
+
+ private:
+  Inode& inode_;
+};
+
+}  // namespace
 
 std::uint64_t Operations::generation(const Inode& inode) const {
   if (cache_ == nullptr || inode.wal_index) return 0;
@@ -24,6 +44,15 @@ double Operations::attributes_last(Inode& inode) const {
 bool Operations::pages_are_kept(const Inode& inode) const {
   const std::uint64_t now = generation(inode);
   return now != 0 && inode.pages_of == now;
+}
+
+Operations::Awaitable<Result<TokenPin>> Operations::pin_for_change(InodePointer inode) {
+  if (cache_ == nullptr) {
+    co_await locks_.wait_entitled();
+    co_return TokenPin{};
+  }
+  auto pinned = co_await pin(locks_, inode->key, TokenUse::kWrite);
+  co_return pinned;
 }
 
 Operations::Awaitable<void> Operations::renew_pages(InodePointer inode) {
@@ -43,18 +72,20 @@ void Operations::drain(const FileKey& file, TokenMode keep, std::uint64_t round)
   start("token.drain", drain_inode(inode, keep, round));
 }
 
-// Dirty mapped pages first: they become writes. Then everything written becomes stable. What fails
-// stays with the writer and is told at the next fsync or close of each handle, as under CW.
+// Dirty mapped pages first: they become writes. Then everything written becomes stable, or is lost.
 Operations::Task Operations::drain_inode(InodePointer inode, TokenMode keep, std::uint64_t round) {
-  if (notifier_ != nullptr) co_await inode->pages.drop(*notifier_, inode->node);
-  if (const auto writer = inode->writer; writer && writer->dirty()) {
-    const auto committed = co_await commit(inode, inode->written_by);
-    if (!committed) {
-      log::error("token.flush_failed", "node={} error=\"{}\"", inode->node.value,
-                 committed.error().message());
-    }
+  if (notifier_ != nullptr) {
+    const Draining pages(*inode);
+    co_await inode->pages.drop(*notifier_, inode->node);
   }
-  if (keep != TokenMode::kRead) {
+  if (inode->writer) inode->writer->end_behind();
+  const auto before = inode->writer;
+  co_await stable_or_lost(inode);
+  const bool lost = before != inode->writer;
+  // Releases of locks that went with it leave before the token does; pages that show it are gone.
+  if (lost) co_await asio::post(loop_, asio::use_awaitable);
+  if (lost) co_await inode->pages.dropped();
+  if (keep != TokenMode::kRead || lost) {
     if (cache_ != nullptr) cache_->drop(inode->key);
     inode->kernel_size.forget();
     inode->pages_of = 0;
@@ -65,22 +96,26 @@ Operations::Task Operations::drain_inode(InodePointer inode, TokenMode keep, std
 // Whatever was written under such a token and is not stable may be somebody else's file by now.
 void Operations::tokens_lost(const std::vector<FileKey>& files) {
   Inodes unstable;
-  for (const auto& inode : drop_kept(files)) {
-    if (unstable_under_token(*inode)) unstable.insert(inode);
+  for (const auto& inode : unstable_) {
+    const bool lost = files.empty() || std::find(files.begin(), files.end(), inode->key) != files.end();
+    if (lost && unstable_under_token(*inode)) unstable.insert(inode);
   }
+  if (!unstable.empty()) {
+    poison(unstable);
+    cancel_changes(unstable, {});
+  }
+  drop_kept(files);
   if (unstable.empty()) return;
-  poison(unstable);
-  cancel_changes(unstable, {});
   log::error("fuse.unstable_lost", "files_poisoned={}", unstable.size());
 }
 
 bool Operations::unstable_under_token(const Inode& inode) {
-  return inode.written_under != 0 && inode.writer && inode.writer->dirty();
+  return inode.written_alone && inode.writer && inode.writer->dirty();
 }
 
-std::vector<InodePointer> Operations::drop_kept(const std::vector<FileKey>& files) {
+void Operations::drop_kept(const std::vector<FileKey>& files) {
   std::vector<InodePointer> dropped;
-  if (cache_ == nullptr) return dropped;
+  if (cache_ == nullptr) return;
   if (files.empty()) {
     cache_->drop_all();
     for (const auto& [key, known] : by_key_) {
@@ -91,12 +126,16 @@ std::vector<InodePointer> Operations::drop_kept(const std::vector<FileKey>& file
     cache_->drop(file);
     if (auto inode = find_key(file)) dropped.push_back(std::move(inode));
   }
+  Inodes written;
   for (const auto& inode : dropped) {
+    // What is being written was to be ours alone: neither sent nor kept any more.
+    if (std::exchange(inode->written_alone, false)) written.insert(inode);
+    if (inode->writer) inode->writer->end_behind();
     inode->pages_of = 0;
     inode->kernel_size.forget();
     if (notifier_ != nullptr) inode->pages.begin_drop(*notifier_, inode->node);
   }
-  return dropped;
+  if (!written.empty()) cancel_changes(written, {});
 }
 
 }  // namespace holdfast::fs

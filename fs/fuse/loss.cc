@@ -41,9 +41,11 @@ void Operations::lost() {
   Inodes inodes;
   std::set<FileKey> appends;
   for (const auto& [id, handle] : handles_) {
-    if (lock_held_around(*handle->inode) || unstable_under_token(*handle->inode))
-      inodes.insert(handle->inode);
+    if (lock_held_around(*handle->inode)) inodes.insert(handle->inode);
     appends.insert(derive(handle->inode->key, DerivedKey::kAppend));
+  }
+  for (const auto& inode : unstable_) {  // closed ones, too
+    if (unstable_under_token(*inode)) inodes.insert(inode);
   }
   poison(inodes);
   cancel_changes(inodes, appends);
@@ -63,7 +65,10 @@ void Operations::lost_files(const std::vector<FileKey>& files) {
     const auto index = inode->wal.index.lock();
     const bool ours = gone.contains(inode->key) || (index && gone.contains(index->key)) ||
                       (inode->wal_index && gone.contains(inode->wal_index->database->key));
-    if (ours && (lock_held_around(*inode) || unstable_under_token(*inode))) inodes.insert(inode);
+    if (ours && lock_held_around(*inode)) inodes.insert(inode);
+  }
+  for (const auto& inode : unstable_) {  // closed ones, too
+    if (gone.contains(inode->key) && unstable_under_token(*inode)) inodes.insert(inode);
   }
   poison(inodes);
   // What lockd did not give away, but nobody here will use any more.
@@ -127,7 +132,7 @@ void Operations::add_unstable_of_losers(Inodes& inodes) {
 
 void Operations::cancel_changes(const Inodes& inodes, const std::set<FileKey>& appends) {
   const auto concerned = [&](const ChangeOf& change) {
-    const auto inode = inodes_.find(change.node);
+    const auto inode = change.inode ? change.inode : inodes_.find(change.node);
     if (inode && inodes.contains(inode)) return true;
     if (inode && change.append && appends.contains(derive(inode->key, DerivedKey::kAppend)))
       return true;

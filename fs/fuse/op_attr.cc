@@ -6,6 +6,10 @@
 namespace holdfast::fs {
 namespace {
 
+bool same_time(const timespec& a, const timespec& b) {
+  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
 /// chmod, chown and truncate of a wal-index; times stay as they are (WalIndex::born).
 Result<void> change_virtual(WalIndex& index, const SetAttributes& change) {
   if (change.size) {
@@ -41,7 +45,16 @@ Operations::Task Operations::getattr(AttrReply reply, Credentials who, NodeId no
     }
     inode->kernel_size.told(attributes->size);
   }
-  reply.attributes(to_stat(present(*inode, *attributes)), attributes_last(*inode));
+  Attributes shown = present(*inode, *attributes);
+  double last = attributes_last(*inode);
+  // Another mtime makes the kernel drop its pages. But whoever reads has them changed by our own
+  // writes only, and wants the size. stat(2) is told, and asks anew after such an answer.
+  if (through && pages_are_kept(*inode) && inode->kernel_mtime) {
+    if (!same_time(*inode->kernel_mtime, shown.mtime)) last = 0;
+    shown.mtime = *inode->kernel_mtime;
+  }
+  inode->kernel_mtime = shown.mtime;
+  reply.attributes(to_stat(shown), last);
 }
 
 Operations::Task Operations::settle_size(InodePointer inode) {
@@ -70,8 +83,14 @@ Operations::Task Operations::setattr(AttrReply reply, Credentials who, NodeId no
   Result<Attributes> attributes = errno_code(EIO);
   const auto writer = inode->writer;
   if (change.size && writer) {
+    const auto pinned = co_await pin_for_change(inode);
+    if (!pinned) co_return reply.error(pinned.error());
+    if (handle && handle->poisoned) co_return reply.error(EIO);
     attributes = co_await writer->truncate(who, change);
   } else {
+    // What waits may be forbidden after a chmod, and would move the times that are set now. An
+    // error is kept for the handles.
+    if (writer) (void)co_await commit(inode, writer->last_writer());
     std::optional<InodeWriter::Reading> reading;
     if (writer) reading.emplace(*writer, 0, 0);
     attributes = co_await backend_.setattr(who, inode->handle, change);
@@ -83,7 +102,9 @@ Operations::Task Operations::setattr(AttrReply reply, Credentials who, NodeId no
   } else {
     inode->kernel_size.told(attributes->size);
   }
-  reply.attributes(to_stat(present(*inode, *attributes)), attributes_last(*inode));
+  const Attributes shown = present(*inode, *attributes);
+  inode->kernel_mtime = shown.mtime;
+  reply.attributes(to_stat(shown), attributes_last(*inode));
 }
 
 Operations::Task Operations::readlink(TextReply reply, Credentials who, NodeId node) {

@@ -102,12 +102,12 @@ Operations::Task Operations::release_handle(InodePointer inode, HandlePointer ha
   (void)co_await locks_.release_handle(request);
 }
 
-Operations::Task Operations::publish(InodePointer inode, Credentials who, pid_t tid) {
+Operations::Task Operations::publish(InodePointer inode, pid_t tid) {
   if (inode->wal_index) co_return;
   // Under a token that nobody else has this is done when somebody asks for it.
   if (generation(*inode) == 0) {
     if (notifier_ != nullptr) co_await inode->pages.drop(*notifier_, inode->node);
-    (void)co_await commit(inode, who);
+    co_await stable_or_lost(inode);
   }
   co_await publish_program(tid);
 }
@@ -116,9 +116,7 @@ Operations::Task Operations::publish(InodePointer inode, Credentials who, pid_t 
 // own: SQLite's journal, sent again after the database's lock has gone, would end up in the journal
 // that another node writes by then. A program killed in a transaction closes its database first.
 Operations::Task Operations::publish_program(pid_t tid) {
-  std::erase_if(unstable_, [](const InodePointer& inode) {
-    return !inode->writer || (inode->writer->idle() && !inode->writer->dirty());
-  });
+  sweep_unstable();
   if (unstable_.empty()) co_return;
   const auto program = process_of(tid);
   std::vector<InodePointer> its;
@@ -128,7 +126,7 @@ Operations::Task Operations::publish_program(pid_t tid) {
     if (!program || !writer || *program == *writer) its.push_back(inode);
   }
   for (const auto& inode : its)
-    (void)co_await commit(inode, inode->written_by);
+    co_await stable_or_lost(inode);
 }
 
 }  // namespace holdfast::fs

@@ -18,6 +18,7 @@ struct Operations::OpenDirectory {
   std::deque<DirectoryEntry> entries;  // what follows `position`
   std::uint64_t position = 0;          // cookie of the last entry given to the kernel
   std::uint64_t verifier = 0;
+  std::uint64_t flushed = 0;  // WriteBudget::flushed when the storage was asked
   bool eof = false;
 };
 
@@ -51,6 +52,7 @@ Operations::Awaitable<Result<void>> Operations::fill(std::shared_ptr<OpenDirecto
   }
   directory->position = offset;
   if (directory->entries.empty() && !directory->eof) {
+    directory->flushed = budget_.flushed;
     const auto page = co_await backend_.readdir(directory->who, directory->inode->handle, offset,
                                                 directory->verifier, kPageBytes);
     if (!page) co_return page.error();
@@ -153,7 +155,13 @@ Operations::Task Operations::readdir(DataReply reply, NodeId, HandleId id, std::
         if (with == WithAttributes::kYes && entry.entry && entry.name != "." &&
             entry.name != "..") {
           inode = known(entry.entry->handle, entry.entry->attributes);
-          param = entry_param(*inode, present(*inode, entry.entry->attributes));
+          const auto attributes = co_await attributes_of_name(
+              inode, directory->who, entry.entry->attributes, directory->flushed);
+          if (attributes) {
+            param = entry_param(*inode, present(*inode, *attributes));
+          } else {
+            inode = nullptr;  // to be looked up
+          }
         }
         full = !(with == WithAttributes::kYes ? listing.add(entry, param) : listing.add(entry));
         if (!full && inode) {

@@ -45,7 +45,7 @@ Operations::Task Operations::setlk(DoneReply reply, NodeId, LockCall call) {
   if (!our_turn) co_return reply.error(EINTR);
   if (handle->poisoned) co_return reply.error(EIO);
   if (call.mode == LockMode::kShared && inode->book.holds_exclusive(owner, call.range)) {
-    co_await publish(inode, handle->who, call.tid);  // a downgrade lets readers in
+    co_await publish(inode, call.tid);  // a downgrade lets readers in
   }
   const auto claimed = co_await claim_before(inode, call);
   if (!claimed) co_return reply.error(claimed.error());
@@ -150,20 +150,19 @@ Operations::Task Operations::unlock(DoneReply reply, NodeId, LockCall call) {
   const InodePointer inode = handle->inode;
   if (!inode->book.may_hold({call.space, call.owner})) co_return reply.done();
   auto job = std::make_shared<CloseJob>(loop_);
-  start("unlock", unlock_at_lockd(inode, handle, call, inode->order.arrive(), job));
+  start("unlock", unlock_at_lockd(inode, call, inode->order.arrive(), job));
   const bool ended = co_await ends_in_time(job, reply.interrupt());
   if (ended && job->error) co_return reply.error(job->error);
   reply.done();
 }
 
-Operations::Task Operations::unlock_at_lockd(InodePointer inode, HandlePointer handle,
-                                             LockCall call, LockOrder::Turn turn,
-                                             std::shared_ptr<CloseJob> job) {
+Operations::Task Operations::unlock_at_lockd(InodePointer inode, LockCall call,
+                                             LockOrder::Turn turn, std::shared_ptr<CloseJob> job) {
   const JobEnd end(job);
   co_await turn.wait(loop_, nullptr);
   const LockOwner owner{call.space, call.owner};
   if (inode->book.holds_exclusive(owner, call.range))
-    co_await publish(inode, handle->who, call.tid);
+    co_await publish(inode, call.tid);
   inode->book.clear(owner, call.range);
   review_wal(*inode);
   UnlockRequest request;

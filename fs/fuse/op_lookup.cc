@@ -17,9 +17,13 @@ Operations::Task Operations::lookup(EntryReply reply, Credentials who, NodeId pa
       co_return answer_entry(reply, index, attributes_of(*index));
     }
   }
+  const std::uint64_t flushed = budget_.flushed;
   const auto entry = co_await backend_.lookup(who, directory->handle, name);
   if (!entry) co_return reply.error(entry.error());
-  answer_entry(reply, known(entry->handle, entry->attributes), entry->attributes);
+  const InodePointer inode = known(entry->handle, entry->attributes);
+  const auto attributes = co_await attributes_of_name(inode, who, entry->attributes, flushed);
+  if (!attributes) co_return reply.error(attributes.error());
+  answer_entry(reply, inode, *attributes);
 }
 
 }  // namespace holdfast::fs

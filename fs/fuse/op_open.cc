@@ -105,6 +105,8 @@ Operations::Task Operations::create(CreateReply reply, Credentials who, NodeId p
       if (writer->idle()) {
         writer->truncated(0);
       } else {  // after what is on its way
+        const auto pinned = co_await pin_for_change(inode);
+        if (!pinned) co_return reply.error(pinned.error());
         SetAttributes empty;
         empty.size = 0;
         const auto cut = co_await writer->truncate(who, empty);

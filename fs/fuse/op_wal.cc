@@ -76,7 +76,7 @@ Operations::Awaitable<Result<void>> Operations::check_wal(InodePointer inode,
   if (journal == JournalKind::kUnknown) {
     const std::uint64_t generation = wal.generation;
     co_await locks_.wait_entitled();
-    const auto header = co_await backend_.read(handle->who, inode->handle, 18, 2);
+    const auto header = co_await read_current(handle, 18, 2);
     // Without the right to read it nobody can use it as a database.
     if (!header && header.error() != errno_code(EACCES)) co_return header.error();
     const bool is_wal =

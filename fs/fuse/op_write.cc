@@ -18,10 +18,18 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
   }
   inode->pages.may_exist();
   inode->last_writer = call.tid;
-  if (inode->written_by != handle->who) inode->written_by = handle->who;
-  inode->written_under = generation(*inode);
-  co_await locks_.wait_entitled();
-  const bool behind = may_write_behind(*inode);
+  // What a drain waits for is under the token that is given up; others may not be let in any more.
+  const bool of_drain = call.tid == 0 && inode->draining > 0;
+  Result<TokenPin> pinned = TokenPin{};
+  if (of_drain) {
+    co_await locks_.wait_entitled();
+  } else {
+    pinned = co_await pin_for_change(inode);
+  }
+  if (!pinned) co_return reply.error(pinned.error());
+  if (handle->poisoned) co_return reply.error(EIO);
+  if (!of_drain) inode->written_alone = pinned->mode() == TokenMode::kExclusive;
+  const bool behind = !of_drain && inode->written_alone;
   if (behind) writer_of(inode)->begin_behind(write_behind_);
   Result<void> written;
   if (call.append && behind) {
@@ -44,6 +52,8 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
 
 // The kernel filled in the offset from the size it remembers; another node may have appended since.
 // So: one append of a file at a time in the whole volume, at the end as the storage sees it now.
+// Whoever has the lock has the file's token, too: had it to ask for that, it could wait for a mount
+// that waits for this lock with a page locked (T10).
 Operations::Awaitable<Result<void>> Operations::append(HandlePointer handle,
                                                        std::span<const std::uint8_t> data,
                                                        std::uint64_t expected,

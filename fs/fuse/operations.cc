@@ -2,6 +2,7 @@
 
 #include "holdfast/base/log.h"
 
+#include <cstdint>
 #include <set>
 #include <vector>
 
@@ -20,10 +21,13 @@ Operations::Operations(asio::any_io_executor loop, Backend& backend, CachingBack
     : loop_(loop),
       backend_(backend),
       cache_(cache),
+      writes_(cache != nullptr ? cache->writes_under_token() : static_cast<FileWrites&>(backend)),
       locks_(locks),
       options_(options),
       write_behind_(loop, budget_, [this]() -> Task { co_await locks_.wait_entitled(); }, {}),
-      group_(loop) {}
+      group_(loop_) {
+  budget_.uncommitted_bytes_max = options.dirty_max;
+}
 
 Operations::~Operations() = default;
 
@@ -87,6 +91,7 @@ Operations::Awaitable<Result<void>> Operations::commit(InodePointer inode, Crede
   auto result = std::make_shared<Result<void>>(errno_code(EIO));
   ChangeOf what;
   what.node = inode->node;
+  what.inode = inode;
   try {
     co_await change(what, commit_into(inode, who, result));
   } catch (const boost::system::system_error& error) {
@@ -103,18 +108,29 @@ Operations::Task Operations::commit_into(InodePointer inode, Credentials who,
   if (writer) *result = co_await writer->commit(who);
 }
 
+// Patience is for a storage that does not answer: as long as it takes what is written, we wait.
+Operations::Task Operations::give_up_after(std::chrono::milliseconds patience) {
+  asio::steady_timer timer(loop_);
+  std::uint64_t left = 0;
+  do {
+    left = budget_.uncommitted_bytes;
+    timer.expires_after(patience);
+    co_await timer.async_wait(asio::use_awaitable);
+  } while (budget_.uncommitted_bytes < left);
+  log::warn("fuse.cancelled", "operations={} unwritten_bytes={}", group_.size(), left);
+  group_.cancel();
+  cancel_all();
+  write_behind_.cancel();
+}
+
 Operations::Task Operations::finish(std::chrono::milliseconds patience) {
-  asio::steady_timer timer(loop_, patience);
-  timer.async_wait([this](const boost::system::error_code& stopped) {
-    if (stopped) return;
-    log::warn("fuse.cancelled", "operations={}", group_.size());
-    group_.cancel();
-    cancel_all();
-    write_behind_.cancel();
-  });
+  task::Group watch(loop_);
+  watch.spawn("finish.patience", give_up_after(patience));
+  start("finish.flush", flush_all());
   co_await group_.join();
   co_await write_behind_.join();
-  timer.cancel();
+  watch.cancel();
+  co_await watch.join();
   group_.cancel();  // refuses what would still be started
   handles_.clear();
   unstable_.clear();

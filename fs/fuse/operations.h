@@ -68,6 +68,7 @@ struct WriteCall {
 /// Whose change it is, to be ended if that relied on a lock that is lost.
 struct ChangeOf {
   NodeId node;
+  InodePointer inode{};  ///< if the kernel may have forgotten the node
   pid_t tid = 0;  ///< the calling thread; 0 = the kernel, or nobody waits
   bool append = false;
 };
@@ -177,6 +178,7 @@ class Operations {
   Task look(fuse_req_t request, Task operation);
   Task change(ChangeOf what, Task operation);
   void cancel_all();
+  Task give_up_after(std::chrono::milliseconds patience);
   /// Everything written to `inode` made stable; the error is also kept for the handles.
   Awaitable<Result<void>> commit(InodePointer inode, Credentials who);
   Task commit_into(InodePointer inode, Credentials who, std::shared_ptr<Result<void>> result);
@@ -204,12 +206,17 @@ class Operations {
   [[nodiscard]] bool pages_are_kept(const Inode& inode) const;
   /// Returns when the kernel has only pages that are as good as our token.
   Awaitable<void> renew_pages(InodePointer inode);
-  /// Of these files; empty: of all. Returned are those that this mount knows.
-  std::vector<InodePointer> drop_kept(const std::vector<FileKey>& files);
+  /// Of these files, whose tokens are lost; empty: of all. Changes under way of those that were
+  /// ours alone end.
+  void drop_kept(const std::vector<FileKey>& files);
   /// Written under a token that lets nobody else write, and not known to be stable.
   [[nodiscard]] static bool unstable_under_token(const Inode& inode);
+  /// The token for a change; it stays while the result lives.
+  Awaitable<Result<TokenPin>> pin_for_change(InodePointer inode);
   Task drain_inode(InodePointer inode, TokenMode keep, std::uint64_t round);
   [[nodiscard]] InodePointer find_key(const FileKey& file) const;
+  /// Nobody holds the inode of this file any more.
+  void gone(const FileKey& file);
 
   // inodes.cc: inodes, handles, answers
   [[nodiscard]] InodePointer known(const FileHandle& handle, const Attributes& attributes);
@@ -225,13 +232,15 @@ class Operations {
   void last_close(const InodePointer& inode);
 
   // current.cc: the storage as programs have changed it
-  /// The switch: nobody else can read or write the file now.
-  [[nodiscard]] bool may_write_behind(const Inode& inode) const;
   /// backend.read() and getattr(), with what was written and may be missing there.
   Awaitable<Result<ReadResult>> read_current(HandlePointer handle, std::uint64_t offset,
                                              std::uint32_t count);
   Awaitable<Result<Attributes>> attributes_now(InodePointer inode, Credentials who);
-  /// The same of attributes that came with a name: of what is known at this moment.
+  /// The same of attributes that came with a name, when the storage was asked at `flushed`
+  /// (WriteBudget::flushed).
+  Awaitable<Result<Attributes>> attributes_of_name(InodePointer inode, Credentials who,
+                                                   Attributes found, std::uint64_t flushed);
+  /// Of what is known at this moment.
   static void correct(const Inode& inode, Attributes& attributes);
   struct Settling;
   Awaitable<Result<void>> settle(InodePointer inode);
@@ -259,14 +268,22 @@ class Operations {
                      LockOrder::Turn turn, std::shared_ptr<CloseJob> job);
   Task release_handle(InodePointer inode, HandlePointer handle, LockOrder::Turn turn);
   /// Dirty mapped pages written, everything written made stable, also what the program of `tid` (0:
-  /// any) has written elsewhere: before an exclusive lock is given up. Errors stay with the
-  /// writers, for the next fsync or close.
-  Task publish(InodePointer inode, Credentials who, pid_t tid);
+  /// any) has written elsewhere, or lost (stable_or_lost): before an exclusive lock is given up.
+  Task publish(InodePointer inode, pid_t tid);
   Task publish_program(pid_t tid);
 
+  // unstable.cc
+  /// Before a file, or the lock that protects it, is given to others: everything written to it is
+  /// made stable. What cannot be is thrown away, or it would be sent again when it is theirs.
+  Task stable_or_lost(InodePointer inode);
+  void give_up_unwritten(const InodePointer& inode);
+  /// Forgets those that are stable by now.
+  void sweep_unstable();
+  Task flush_all();
+
   // op_locks.cc
-  Task unlock_at_lockd(InodePointer inode, HandlePointer handle, LockCall call,
-                       LockOrder::Turn turn, std::shared_ptr<CloseJob> job);
+  Task unlock_at_lockd(InodePointer inode, LockCall call, LockOrder::Turn turn,
+                       std::shared_ptr<CloseJob> job);
   Task query_at_lockd(InodePointer inode, LockCall call, LockOrder::Turn turn,
                       std::shared_ptr<CloseJob> job);
   /// See owner_kind_of_blocked(); waits until the thread sleeps.
@@ -323,6 +340,7 @@ class Operations {
   boost::asio::any_io_executor loop_;
   Backend& backend_;
   CachingBackend* cache_;
+  FileWrites& writes_;  ///< for writers: whoever writes or truncates has pinned the token
   LockService& locks_;
   const MountOptions& options_;
   Notifier* notifier_ = nullptr;
@@ -333,6 +351,7 @@ class Operations {
   std::unordered_map<FileKey, std::weak_ptr<Inode>> by_key_;  // empty without a cache
   std::unordered_map<HandleId, HandlePointer> handles_;
   std::set<InodePointer> unstable_;  ///< at least those with something that is not stable
+  std::size_t sweep_unstable_at_ = 64;
   std::unordered_map<HandleId, std::shared_ptr<OpenDirectory>> directories_;
   std::map<std::pair<std::string, std::string>, InodePointer> virtual_;  // directory bytes, name
   std::uint64_t next_handle_ = 1;

@@ -126,12 +126,12 @@ asio::awaitable<Result<void>> InodeWriter::State::write_through(
   co_return Result<void>();
 }
 
-InodeWriter::InodeWriter(asio::any_io_executor executor, Backend& backend, WriteBudget& budget,
+InodeWriter::InodeWriter(asio::any_io_executor executor, FileWrites& backend, WriteBudget& budget,
                          FileHandle file)
     : state_(std::make_shared<State>(std::move(executor), backend, budget, file)) {}
 
 InodeWriter::~InodeWriter() {
-  HOLDFAST_ASSERT(idle(), "a file's writer was destroyed while a call ran");
+  HOLDFAST_ASSERT(state_->running == 0, "a file's writer was destroyed while a call ran");
   if (dirty()) {
     log::error("write.lost", "fileid_hash={:016x} bytes={}", state_->file.hash(), state_->charged);
   }
@@ -143,10 +143,14 @@ void InodeWriter::begin_behind(WriteBehind& with) {
   state_->deferring = true;
 }
 
+void InodeWriter::end_behind() {
+  state_->deferring = false;
+}
+
 asio::awaitable<Result<void>> InodeWriter::drain() {
   State& state = *state_;
   const Running running(state.running);
-  state.deferring = false;
+  end_behind();
   co_return co_await state.commit(state.last_writer);
 }
 
@@ -184,6 +188,10 @@ asio::awaitable<void> InodeWriter::written(std::uint64_t start, std::uint64_t en
 
 bool InodeWriter::suspect() const {
   return state_->suspect();
+}
+
+bool InodeWriter::flushed_since(std::uint64_t then) const {
+  return state_->flushed_at > then;
 }
 
 const Credentials& InodeWriter::last_writer() const {
@@ -225,7 +233,7 @@ bool InodeWriter::dirty() const {
 }
 
 bool InodeWriter::idle() const {
-  return state_->running == 0;
+  return state_->running == 0 && !state_->committing;
 }
 
 InodeWriter::Reading::Reading(const InodeWriter& writer, std::uint64_t start, std::uint64_t end)

@@ -27,7 +27,7 @@
 ///
 /// Thread: the loop. Lifetime: owned by the inode; quiet (no call running) before destruction.
 
-#include "fs/backend/backend.h"
+#include "fs/backend/file_writes.h"
 #include "fs/io/local_bytes.h"
 #include "fs/io/write_budget.h"
 #include "holdfast/base/result.h"
@@ -53,7 +53,7 @@ class InodeWriter {
   struct State;
 
  public:
-  InodeWriter(boost::asio::any_io_executor executor, Backend& backend, WriteBudget& budget,
+  InodeWriter(boost::asio::any_io_executor executor, FileWrites& backend, WriteBudget& budget,
               FileHandle file);
   ~InodeWriter();
   InodeWriter(const InodeWriter&) = delete;
@@ -62,7 +62,9 @@ class InodeWriter {
   /// From now on nobody else can read or write the file: writes need not be sent at once. `with`
   /// outlives the writer.
   void begin_behind(WriteBehind& with);
-  /// Ends that: writes go through, and what was written before this call is made stable. On error
+  /// From now on somebody may: writes go through.
+  void end_behind();
+  /// That, and what was written before this call is made stable. On error
   /// it is not, and the file cannot be given away unless with discard(). What is still
   /// uncommitted afterwards was written through meanwhile: dirty() says so.
   boost::asio::awaitable<Result<void>> drain();
@@ -77,9 +79,12 @@ class InodeWriter {
   /// failed. A read that overtook one would leave what was there before in the kernel's pages.
   boost::asio::awaitable<void> written(std::uint64_t start, std::uint64_t end);
   /// What was written through and not committed may be missing at the storage, which may have
-  /// restarted (`Backend::interruptions`). Commit before a READ, and do not answer that if the
+  /// restarted (`FileWrites::interruptions`). Commit before a READ, and do not answer that if the
   /// commit fails.
   [[nodiscard]] bool suspect() const;
+  /// Since WriteBudget::flushed was `then`, something that had waited was sent: an answer that the
+  /// storage was asked for at that time may be older than that.
+  [[nodiscard]] bool flushed_since(std::uint64_t then) const;
   /// Who may write the file, for commits that nobody asks for.
   [[nodiscard]] const Credentials& last_writer() const;
   /// Makes everything written before this call stable. No call to the storage if nothing is
@@ -98,7 +103,7 @@ class InodeWriter {
   [[nodiscard]] ErrorCode take_error(ErrorCursor& cursor) const;
   /// Something is not known to be stable.
   [[nodiscard]] bool dirty() const;
-  /// No call is running.
+  /// No call is running, and nothing is on its way to the storage.
   [[nodiscard]] bool idle() const;
 
   /// A look at the storage, from before the call to after its answer: what was sent and committed

@@ -11,6 +11,7 @@ struct WriteBudget {
   std::uint64_t uncommitted_bytes_max = 64ULL << 20;
   std::uint64_t uncommitted_bytes = 0;  ///< not yet sent, or sent and not yet committed
   std::uint64_t budget_reached = 0;     ///< writes that had to commit first
+  std::uint64_t flushed = 0;            ///< WRITEs answered of what waited in memory
   std::uint64_t resent_bytes = 0;       ///< sent again after a server restart or a failed commit
 
   [[nodiscard]] bool fits(std::uint64_t bytes) const {

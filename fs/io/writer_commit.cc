@@ -57,6 +57,7 @@ asio::awaitable<Result<void>> InodeWriter::State::send_kept(Credentials who,
                                           piece->data.begin() + static_cast<std::ptrdiff_t>(size));
     const auto sent = co_await send_once(who, offset, bytes, stability);
     if (!sent) co_return sent.error();
+    if (which == Which::kUnsent) flushed_at = ++budget.flushed;
     kept.answered(generation, offset, sent->count, *sent);
     charge();
     // RFC 1813 section 3.3.7: FILE_SYNC must be answered with FILE_SYNC. Nobody may be told that
@@ -136,9 +137,9 @@ asio::awaitable<Result<void>> InodeWriter::State::commit_round(Credentials who,
   const auto sent = co_await send_unsent(upto);
   if (!sent) co_return sent.error();
   if (!kept.holds(upto)) co_return Result<void>();
-  auto verifier = co_await backend.commit(who, file, 0, 0);
-  if (!verifier) co_return verifier.error();
-  kept.prove(upto, *verifier);
+  const auto committed = co_await backend.commit(who, file, 0, 0);
+  if (!committed) co_return committed.error();
+  kept.prove(upto, committed->verifier);
   charge();
   if (!kept.holds(upto)) co_return Result<void>();
   log::info("write.resend", "fileid_hash={:016x} kept_bytes={} reason=server_restarted",

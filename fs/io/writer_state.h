@@ -42,12 +42,12 @@ class Running {
 
 struct InodeWriter::State final : public DirtyFile,
                                   public std::enable_shared_from_this<InodeWriter::State> {
-  State(boost::asio::any_io_executor on, Backend& to, WriteBudget& shared, FileHandle of)
+  State(boost::asio::any_io_executor on, FileWrites& to, WriteBudget& shared, FileHandle of)
       : executor(on), backend(to), budget(shared), file(of), order(on), commit_done(on) {}
   ~State() override { budget.uncommitted_bytes -= charged; }
 
   boost::asio::any_io_executor executor;
-  Backend& backend;
+  FileWrites& backend;
   WriteBudget& budget;
   FileHandle file;
   WriteBehind* behind = nullptr;  // where we are listed while `dirty` has anything
@@ -63,8 +63,9 @@ struct InodeWriter::State final : public DirtyFile,
   bool committing = false;
   bool failing = false;  // the last commit failed: programs shall hear of it at once
   bool discarded = false;
-  std::optional<std::uint64_t> trusted_at;  // Backend::interruptions() before the oldest WRITE kept
+  std::optional<std::uint64_t> trusted_at;  // FileWrites::interruptions() before the oldest WRITE kept
   std::uint64_t charged = 0;                // our part of budget.uncommitted_bytes
+  std::uint64_t flushed_at = 0;             // budget.flushed after the last WRITE of ours
   std::uint64_t error_count = 0;
   ErrorCode last_error;
   unsigned running = 0;

@@ -31,7 +31,7 @@ class Directory final : public Backend {
                              std::uint32_t count) override;
   Awaitable<WriteResult> write(Credentials who, FileHandle file, std::uint64_t offset,
                                std::span<const std::uint8_t> data, Stability stability) override;
-  Awaitable<WriteVerifier> commit(Credentials who, FileHandle file, std::uint64_t offset,
+  Awaitable<CommitResult> commit(Credentials who, FileHandle file, std::uint64_t offset,
                                   std::uint32_t count) override;
   Awaitable<Entry> create(Credentials who, FileHandle directory, std::string name, CreateMode mode,
                           SetAttributes attributes) override;

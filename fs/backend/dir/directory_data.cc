@@ -67,7 +67,7 @@ Backend::Awaitable<WriteResult> Directory::write(Credentials who, FileHandle fil
   co_return result;
 }
 
-Backend::Awaitable<WriteVerifier> Directory::commit(Credentials who, FileHandle file, std::uint64_t,
+Backend::Awaitable<CommitResult> Directory::commit(Credentials who, FileHandle file, std::uint64_t,
                                                     std::uint32_t) {
   if (auto entered = co_await enter(); !entered) co_return entered.error();
   // Whoever may write or read the file may sync it. fdatasync covers the whole file: more than
@@ -77,7 +77,7 @@ Backend::Awaitable<WriteVerifier> Directory::commit(Credentials who, FileHandle 
   if (!fd) co_return fd.error();
   auto synced = co_await sync_thread_.sync(*fd);
   if (!synced) co_return synced.error();
-  co_return verifier_;
+  co_return CommitResult{.verifier = verifier_};
 }
 
 }  // namespace holdfast::fs::dir

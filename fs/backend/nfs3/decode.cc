@@ -99,7 +99,7 @@ ReadData decode_read(Reader& reader) {
 
 WriteResult decode_write(Reader& reader) {
   WriteResult result;
-  (void)decode_wcc(reader);
+  result.after = decode_wcc(reader);
   result.count = reader.u32();
   const std::uint32_t committed = reader.u32();
   if (committed > 2) reader.fail();
@@ -109,9 +109,11 @@ WriteResult decode_write(Reader& reader) {
   return result;
 }
 
-WriteVerifier decode_commit(Reader& reader) {
-  (void)decode_wcc(reader);
-  return reader.u64();
+CommitResult decode_commit(Reader& reader) {
+  CommitResult result;
+  result.after = decode_wcc(reader);
+  result.verifier = reader.u64();
+  return result;
 }
 
 DirectoryPage decode_directory(Reader& reader, DirectoryKind kind) {

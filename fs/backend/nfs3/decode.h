@@ -33,7 +33,7 @@ struct ReadData {
 };
 [[nodiscard]] ReadData decode_read(rpc::Reader& reader);
 [[nodiscard]] WriteResult decode_write(rpc::Reader& reader);
-[[nodiscard]] WriteVerifier decode_commit(rpc::Reader& reader);
+[[nodiscard]] CommitResult decode_commit(rpc::Reader& reader);
 
 enum class DirectoryKind : std::uint8_t { kPlain, kPlus };
 /// READDIR3resok or READDIRPLUS3resok. Names that no directory can hold ("", with '/' or NUL, over

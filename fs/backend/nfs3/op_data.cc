@@ -50,7 +50,7 @@ Backend::Awaitable<WriteResult> Nfs3Backend::write(Credentials who, FileHandle f
   co_return result;
 }
 
-Backend::Awaitable<WriteVerifier> Nfs3Backend::commit(Credentials who, FileHandle file,
+Backend::Awaitable<CommitResult> Nfs3Backend::commit(Credentials who, FileHandle file,
                                                       std::uint64_t offset, std::uint32_t count) {
   const Client::Running running(client_);
   auto message = encode_commit(who, file, offset, count);
@@ -59,9 +59,9 @@ Backend::Awaitable<WriteVerifier> Nfs3Backend::commit(Credentials who, FileHandl
   if (!answer) co_return answer.error();
   if (answer->error()) co_return answer->error();
   auto reader = answer->reader();
-  const auto verifier = decode_commit(reader);
+  const auto result = decode_commit(reader);
   if (!reader.ok()) co_return client_.malformed(*answer, "COMMIT");
-  co_return verifier;
+  co_return result;
 }
 
 }  // namespace holdfast::fs::nfs3

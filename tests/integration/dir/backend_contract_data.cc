@@ -79,7 +79,7 @@ TEST_P(BackendContract, CommitAnswersWithTheWritesVerifier) {
   ASSERT_TRUE(wrote);
   auto committed = sync(backend().commit(root_user_, file.handle, 0, 0));
   ASSERT_TRUE(committed) << committed.error().message();
-  EXPECT_EQ(*committed, wrote->verifier);
+  EXPECT_EQ(committed->verifier, wrote->verifier);
   auto stable = sync(backend().write(root_user_, file.handle, 0, bytes, Stability::kFileSync));
   ASSERT_TRUE(stable);
   EXPECT_EQ(stable->committed, Stability::kFileSync);

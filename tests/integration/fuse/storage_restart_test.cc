@@ -16,10 +16,10 @@ class StorageRestart : public ::testing::TestWithParam<const char*> {
     if (::access("/dev/fuse", R_OK | W_OK) != 0 || ::geteuid() != 0)
       GTEST_SKIP() << "needs root and /dev/fuse: NOTHING WAS TESTED";
     ::setenv("HOLDFAST_TEST_FORGETFUL", "1", 1);
-    if (*GetParam() == 'b') ::setenv("HOLDFAST_TEST_WRITE_BEHIND", "1", 1);
+    if (*GetParam() == 'b') ::setenv("HOLDFAST_TEST_CACHE", "tokens", 1);
     mounts_ = std::make_unique<Mounts>(1);
     ::unsetenv("HOLDFAST_TEST_FORGETFUL");
-    ::unsetenv("HOLDFAST_TEST_WRITE_BEHIND");
+    ::unsetenv("HOLDFAST_TEST_CACHE");
     ASSERT_TRUE(mounts_->ready()) << "the mounts did not come up";
   }
   [[nodiscard]] std::string at(const std::string& name) const { return mounts_->at(0, name); }
@@ -60,6 +60,7 @@ TEST_P(StorageRestart, AFileRenamedOverAnotherIsThereAfterTheStorageDied) {
   if (*GetParam() == 'b') {
     EXPECT_EQ(get(mounts_->backing("config")), "fresh");
   }
+  ASSERT_EQ(::fsync(fd), 0);
   ::close(fd);
   EXPECT_EQ(get(mounts_->backing("config")), "fresh");
 }
@@ -74,6 +75,7 @@ TEST_P(StorageRestart, AppendsFollowEachOther) {
   EXPECT_EQ(get(at("log")).size(), 250U);
   ASSERT_EQ(::ftruncate(fd, 7), 0);
   ASSERT_EQ(::write(fd, "x", 1), 1);
+  ASSERT_EQ(::fsync(fd), 0);  // a close alone sends nothing under a token
   ::close(fd);
   EXPECT_EQ(get(mounts_->backing("log")), "line\nlix");
 }

@@ -39,6 +39,8 @@ class RestartingStorage final : public Backend {
   /// One in so many WRITEs and SETATTRs fails with this; 0 = none.
   unsigned failing_every = 0;
   int write_errno = ENOSPC;
+  /// WRITEs are not executed while it is set, as if the storage could not be reached.
+  bool held = false;
   unsigned calls = 0;
   unsigned commits = 0;
   unsigned unstable_writes = 0;
@@ -57,6 +59,8 @@ class RestartingStorage final : public Backend {
 
   Awaitable<WriteResult> write(Credentials, FileHandle, std::uint64_t offset,
                                std::span<const std::uint8_t> data, Stability stability) override {
+    while (held)
+      co_await boost::asio::post(io_, boost::asio::use_awaitable);
     before();
     ++(stability == Stability::kFileSync ? stable_writes : unstable_writes);
     if (fails()) {
@@ -76,7 +80,7 @@ class RestartingStorage final : public Backend {
     co_return result;
   }
 
-  Awaitable<WriteVerifier> commit(Credentials, FileHandle, std::uint64_t, std::uint32_t) override {
+  Awaitable<CommitResult> commit(Credentials, FileHandle, std::uint64_t, std::uint32_t) override {
     ++commits;
     before();
     if (failing_commits > 0) {
@@ -88,7 +92,7 @@ class RestartingStorage final : public Backend {
     stable_ = visible_;
     const auto verifier = verifier_;
     co_await delay();
-    co_return verifier;
+    co_return CommitResult{.verifier = verifier};
   }
 
   Awaitable<Attributes> setattr(Credentials, FileHandle, SetAttributes change) override {

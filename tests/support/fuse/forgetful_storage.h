@@ -1,6 +1,6 @@
 #pragma once
 /// A backend that keeps unstable writes in memory until COMMIT, and restarts when told to: then
-/// they are gone, as at a server that lost power.
+/// they are gone, as at a server that lost power. And it may be full.
 ///
 /// Thread: the loop. `inner` outlives it.
 
@@ -8,6 +8,7 @@
 #include "tests/support/fuse/slow_attributes.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <unordered_map>
 #include <utility>
 
@@ -22,6 +23,8 @@ class ForgetfulStorage final : public SlowAttributes {
     unstable_.clear();
     ++verifier_;
   }
+  /// From now on it takes nothing, or takes it again.
+  bool full = false;
   [[nodiscard]] std::uint64_t interruptions() const override { return verifier_; }
 
   Awaitable<fs::Attributes> getattr(fs::Credentials who, fs::FileHandle file) override {
@@ -51,6 +54,7 @@ class ForgetfulStorage final : public SlowAttributes {
   Awaitable<fs::WriteResult> write(fs::Credentials who, fs::FileHandle file, std::uint64_t offset,
                                    std::span<const std::uint8_t> data,
                                    fs::Stability stability) override {
+    if (full) co_return errno_code(ENOSPC);
     if (stability == fs::Stability::kUnstable) {
       unstable_[file].put(offset, data);
       fs::WriteResult out;
@@ -61,14 +65,15 @@ class ForgetfulStorage final : public SlowAttributes {
     auto out = co_await SlowAttributes::write(std::move(who), file, offset, data, stability);
     co_return out;
   }
-  Awaitable<fs::WriteVerifier> commit(fs::Credentials who, fs::FileHandle file, std::uint64_t,
+  Awaitable<fs::CommitResult> commit(fs::Credentials who, fs::FileHandle file, std::uint64_t,
                                       std::uint32_t) override {
+    if (full) co_return errno_code(ENOSPC);
     for (const auto& [offset, data] : unstable_[file].take()) {
       const auto written =
           co_await SlowAttributes::write(who, file, offset, data, fs::Stability::kFileSync);
       if (!written) co_return written.error();
     }
-    co_return verifier_;
+    co_return fs::CommitResult{.verifier = verifier_};
   }
 
  private:

@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <memory>
 #include <string>
@@ -64,7 +65,6 @@ asio::awaitable<int> serve(asio::io_context& loop, Arguments arguments) {
     test::SlowAttributes slow_storage(loop.get_executor(), **backend, delay);
     test::ForgetfulStorage forgetful(loop.get_executor(), **backend);
     const bool forgets = std::getenv("HOLDFAST_TEST_FORGETFUL") != nullptr;
-    options.write_behind = std::getenv("HOLDFAST_TEST_WRITE_BEHIND") != nullptr;
     fs::Backend& storage = forgets ? static_cast<fs::Backend&>(forgetful) : slow_storage;
     fs::Filesystem filesystem(loop, storage, locks, options);
     asio::signal_set restart(loop, SIGUSR1);
@@ -73,6 +73,16 @@ asio::awaitable<int> serve(asio::io_context& loop, Arguments arguments) {
       forgetful.restart();
       std::ofstream(arguments.directory + "/restarted") << "once";
     });
+    asio::signal_set fill(loop, SIGUSR2);
+    const std::function<void()> wait_for_fill = [&] {
+      fill.async_wait([&](const boost::system::error_code& error, int) {
+        if (error) return;
+        forgetful.full = !forgetful.full;
+        std::ofstream(arguments.directory + (forgetful.full ? "/full" : "/space")) << "yes";
+        wait_for_fill();
+      });
+    };
+    wait_for_fill();
     asio::signal_set signals(loop, SIGTERM, SIGINT);
     const auto mounted = co_await filesystem.mount(arguments.mountpoint);
     if (mounted) {
@@ -88,6 +98,7 @@ asio::awaitable<int> serve(asio::io_context& loop, Arguments arguments) {
     }
     signals.cancel();
     restart.cancel();
+    fill.cancel();
   }
   co_await locks.stop();
   co_await (*backend)->stop();

@@ -55,7 +55,7 @@ class SlowAttributes : public fs::Backend {
                                    fs::Stability stability) override {
     return inner_.write(std::move(who), file, offset, data, stability);
   }
-  Awaitable<fs::WriteVerifier> commit(fs::Credentials who, fs::FileHandle file,
+  Awaitable<fs::CommitResult> commit(fs::Credentials who, fs::FileHandle file,
                                       std::uint64_t offset, std::uint32_t count) override {
     return inner_.commit(std::move(who), file, offset, count);
   }

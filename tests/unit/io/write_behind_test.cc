@@ -75,6 +75,12 @@ class Bench {
     io.restart();
     io.run_one();
   }
+  void turns(int count) {
+    for (; count > 0; --count) {
+      io.restart();
+      io.poll_one();
+    }
+  }
   void write(std::uint64_t offset, const Bytes& data) {
     ASSERT_TRUE(sync(writer->write(kWho, offset, data)));
   }
@@ -187,10 +193,7 @@ TEST(WriteBehind, NothingIsFlushedWhileTheMountIsNotEntitled) {
   Bench bench(std::chrono::milliseconds(0));
   bench.is_entitled = false;
   bench.write(0, 10);
-  for (int turn = 0; turn < 1000; ++turn) {
-    bench.io.restart();
-    bench.io.poll_one();
-  }
+  bench.turns(1000);
   EXPECT_EQ(bench.calls(), (Bench::Calls{0, 0, 0}));
   bench.is_entitled = true;
   while (bench.writer->dirty())
@@ -279,20 +282,39 @@ TEST(WriteBehind, DiscardedBytesAreNeverSent) {
   EXPECT_EQ(bench.calls(), (Bench::Calls{0, 0, 0}));
 }
 
-TEST(WriteBehind, DiscardEndsAFlushThatRuns) {
+TEST(WriteBehind, NothingIsSentAfterADiscard) {
   Bench bench(std::chrono::milliseconds(0));
   bench.storage.set_write_max(8);
   bench.write(0, 8 * 100);
   while (bench.storage.unstable_writes == 0)
     bench.turn();
   bench.in_loop([&] { bench.writer->discard(); });
-  for (int turn = 0; turn < 1000; ++turn) {
-    bench.io.restart();
-    bench.io.poll_one();
-  }
+  bench.turns(1000);
   EXPECT_LE(bench.storage.unstable_writes, 8U) << "no more than were on their way";
   EXPECT_EQ(bench.storage.commits, 0U);
   EXPECT_EQ(bench.budget.uncommitted_bytes, 0U);
+}
+
+TEST(WriteBehind, ADiscardTakesBackWhatWaitsForTheStorage) {
+  Bench bench(std::chrono::milliseconds(0));
+  bench.storage.held = true;
+  bench.write(0, 10);
+  bench.turns(100);  // the flush has begun
+  bench.in_loop([&] { bench.writer->discard(); });
+  bench.turns(10);
+  bench.storage.held = false;
+  bench.turns(1000);
+  EXPECT_EQ(bench.storage.visible().size(), 0U);
+}
+
+TEST(WriteBehind, SaysWhenAnAnswerOfTheStorageMayBeOlderThanAFlush) {
+  Bench bench;
+  const auto before = bench.budget.flushed;
+  bench.write(0, 10);
+  EXPECT_FALSE(bench.writer->flushed_since(before));
+  ASSERT_TRUE(bench.fsync());
+  EXPECT_TRUE(bench.writer->flushed_since(before));
+  EXPECT_FALSE(bench.writer->flushed_since(bench.budget.flushed));
 }
 
 TEST(WriteBehind, AFileThatIsGoneKeepsNothing) {
@@ -309,11 +331,18 @@ TEST(WriteBehind, AWriteThatIsStillOnItsWayThroughComesFirst) {
   Bench bench;
   ASSERT_TRUE(bench.sync(bench.writer->drain()));
   const Bytes old(100, 1);
-  asio::co_spawn(bench.io, bench.writer->write(kWho, 0, old), asio::detached);
-  bench.io.poll_one();
-  bench.writer->begin_behind(bench.behind);
   const Bytes fresh(60, 2);
-  bench.write(20, fresh);
+  bench.storage.held = true;
+  asio::co_spawn(bench.io, bench.writer->write(kWho, 0, old), asio::detached);
+  bench.turns(10);
+  bench.writer->begin_behind(bench.behind);
+  asio::co_spawn(bench.io, bench.writer->write(kWho, 20, fresh), asio::detached);
+  bench.turns(10);
+  asio::co_spawn(bench.io, bench.writer->commit(kWho), asio::detached);
+  bench.turns(10);
+  bench.storage.held = false;
+  while (!bench.writer->idle())
+    bench.turn();
   ASSERT_TRUE(bench.fsync());
   Bytes expected = old;
   std::copy(fresh.begin(), fresh.end(), expected.begin() + 20);
