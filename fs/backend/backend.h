@@ -62,7 +62,7 @@ class Backend : public FileWrites {
   /// Returns the file's attributes after the link.
   virtual Awaitable<Attributes> link(Credentials who, FileHandle file, FileHandle directory,
                                      std::string name) = 0;
-  virtual Awaitable<void> remove(Credentials who, FileHandle directory, std::string name) = 0;
+  virtual Awaitable<Removed> remove(Credentials who, FileHandle directory, std::string name) = 0;
   virtual Awaitable<void> rmdir(Credentials who, FileHandle directory, std::string name) = 0;
   /// Replaces what stands at the target, atomically (rename(2)).
   virtual Awaitable<void> rename(Credentials who, FileHandle from_directory, std::string from_name,

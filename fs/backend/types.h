@@ -87,6 +87,12 @@ struct Credentials {
 struct Entry {
   FileHandle handle;
   Attributes attributes;
+  /// Of the directory where it was created just now, if the storage said so.
+  std::optional<Attributes> directory_after{};
+};
+
+struct Removed {
+  std::optional<Attributes> directory_after{};  ///< if the storage said so
 };
 
 struct ReadResult {

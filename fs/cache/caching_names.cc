@@ -127,7 +127,7 @@ CachingBackend::Awaitable<Entry> CachingBackend::make(Credentials who, FileHandl
   const auto used = co_await use_names(std::move(who), one_place(directory, name));
   if (!used) co_return used.error();
   const Resolved& place = used->places.front();
-  const ChangeOfFile in_directory(files_, locks_, place.directory);
+  ChangeOfFile in_directory(files_, locks_, place.directory);
   std::optional<ChangeOfFile> existing;
   if (place.file) existing.emplace(files_, locks_, *place.file);
   files_.name_is_unknown(place.directory, name);
@@ -141,6 +141,7 @@ CachingBackend::Awaitable<Entry> CachingBackend::make(Credentials who, FileHandl
     existing.emplace(files_, locks_, file);
   }
   existing->ended_with(entry->attributes);
+  if (entry->directory_after) in_directory.ended_with(*entry->directory_after);
   files_.name_is(place.directory, generation(place.directory), name, entry->handle);
   co_return entry;
 }
@@ -200,17 +201,19 @@ CachingBackend::Awaitable<Attributes> CachingBackend::link(Credentials who, File
   co_return attributes;
 }
 
-CachingBackend::Awaitable<void> CachingBackend::remove(Credentials who, FileHandle directory,
-                                                       std::string name) {
+CachingBackend::Awaitable<Removed> CachingBackend::remove(Credentials who, FileHandle directory,
+                                                          std::string name) {
   const auto used = co_await use_names(who, one_place(directory, name));
   if (!used) co_return used.error();
   const Resolved& place = used->places.front();
-  const ChangeOfFile in_directory(files_, locks_, place.directory);
+  ChangeOfFile in_directory(files_, locks_, place.directory);
   std::optional<ChangeOfFile> of_file;
   if (place.file) of_file.emplace(files_, locks_, *place.file);
   files_.name_is_unknown(place.directory, name);
   const auto removed = co_await storage_.remove(std::move(who), directory, name);
-  if (removed) files_.name_is_absent(place.directory, generation(place.directory), name);
+  if (!removed) co_return removed;
+  files_.name_is_absent(place.directory, generation(place.directory), name);
+  if (removed->directory_after) in_directory.ended_with(*removed->directory_after);
   co_return removed;
 }
 

@@ -44,7 +44,7 @@ class Directory final : public Backend {
                          std::uint32_t rdev_minor) override;
   Awaitable<Attributes> link(Credentials who, FileHandle file, FileHandle directory,
                              std::string name) override;
-  Awaitable<void> remove(Credentials who, FileHandle directory, std::string name) override;
+  Awaitable<Removed> remove(Credentials who, FileHandle directory, std::string name) override;
   Awaitable<void> rmdir(Credentials who, FileHandle directory, std::string name) override;
   Awaitable<void> rename(Credentials who, FileHandle from_directory, std::string from_name,
                          FileHandle to_directory, std::string to_name) override;

@@ -191,14 +191,17 @@ void Directory::forget(const Node& directory, const std::string& name) {
   if (auto handle = handles_.name(node->fd.get(), node->status)) open_files_.forget(*handle);
 }
 
-Backend::Awaitable<void> Directory::remove(Credentials who, FileHandle handle, std::string name) {
+Backend::Awaitable<Removed> Directory::remove(Credentials who, FileHandle handle,
+                                              std::string name) {
   if (auto entered = co_await enter(); !entered) co_return entered.error();
   auto node = directory(handle);
   if (!node) co_return node.error();
   if (auto ok = check_changeable(name); !ok) co_return ok.error();
   forget(*node, name);
   const Acting acting(privilege_, who);
-  co_return done(::unlinkat(node->fd.get(), name.c_str(), 0));
+  const auto removed = done(::unlinkat(node->fd.get(), name.c_str(), 0));
+  if (!removed) co_return removed.error();
+  co_return Removed{};
 }
 
 Backend::Awaitable<void> Directory::rmdir(Credentials who, FileHandle handle, std::string name) {

@@ -42,10 +42,12 @@ Backend::Awaitable<Entry> Nfs3Backend::made(Credentials who, FileHandle director
                                             Answer answer, std::string_view procedure) {
   auto reader = answer.reader();
   const Made made = decode_made(reader);
+  auto directory_after = decode_wcc(reader);
   if (!reader.ok()) co_return client_.malformed(answer, procedure);
   if (!made.handle) co_return co_await lookup(who, directory, name);
   Entry entry;
   entry.handle = *made.handle;
+  entry.directory_after = directory_after;
   if (made.attributes) {
     entry.attributes = *made.attributes;
     co_return entry;

@@ -75,15 +75,19 @@ Backend::Awaitable<Attributes> Nfs3Backend::link(Credentials who, FileHandle fil
   co_return co_await getattr(who, file);
 }
 
-Backend::Awaitable<void> Nfs3Backend::remove(Credentials who, FileHandle directory,
-                                             std::string name) {
+Backend::Awaitable<Removed> Nfs3Backend::remove(Credentials who, FileHandle directory,
+                                                std::string name) {
   const Client::Running running(client_);
   if (name.size() > kNameBytesMax) co_return errno_code(ENAMETOOLONG);
   auto message = encode_remove(who, directory, name);
   const auto answer = co_await client_.perform(std::move(message));
   if (!answer) co_return answer.error();
-  if (answer->status == NFS3ERR_NOENT && answer->repeated) co_return Result<void>{};
-  co_return outcome(*answer);
+  if (answer->status == NFS3ERR_NOENT && answer->repeated) co_return Removed{};
+  if (answer->error()) co_return answer->error();
+  auto reader = answer->reader();
+  Removed removed{.directory_after = decode_wcc(reader)};
+  if (!reader.ok()) co_return client_.malformed(*answer, "REMOVE");
+  co_return removed;
 }
 
 Backend::Awaitable<void> Nfs3Backend::rmdir(Credentials who, FileHandle directory,

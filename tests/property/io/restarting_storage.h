@@ -158,7 +158,9 @@ class RestartingStorage final : public Backend {
   Awaitable<Attributes> link(Credentials, FileHandle, FileHandle, std::string) override {
     return refuse<Attributes>();
   }
-  Awaitable<void> remove(Credentials, FileHandle, std::string) override { return refuse<void>(); }
+  Awaitable<Removed> remove(Credentials, FileHandle, std::string) override {
+    return refuse<Removed>();
+  }
   Awaitable<void> rmdir(Credentials, FileHandle, std::string) override { return refuse<void>(); }
   Awaitable<void> rename(Credentials, FileHandle, std::string, FileHandle, std::string) override {
     return refuse<void>();

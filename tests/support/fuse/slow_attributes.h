@@ -80,7 +80,8 @@ class SlowAttributes : public fs::Backend {
                                  std::string name) override {
     return inner_.link(std::move(who), file, directory, std::move(name));
   }
-  Awaitable<void> remove(fs::Credentials who, fs::FileHandle directory, std::string name) override {
+  Awaitable<fs::Removed> remove(fs::Credentials who, fs::FileHandle directory,
+                                std::string name) override {
     return inner_.remove(std::move(who), directory, std::move(name));
   }
   Awaitable<void> rmdir(fs::Credentials who, fs::FileHandle directory, std::string name) override {
