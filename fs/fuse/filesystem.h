@@ -48,6 +48,9 @@ struct MountOptions {
   /// answer; releasing the locks then goes on in the background, in order. Else a dying process
   /// could never end.
   std::chrono::milliseconds close_wait_max{10'000};
+  /// How long a lock that is tried without waiting (F_SETLK) and is held on another node waits
+  /// nevertheless, in its place in lockd's queue. 0: not at all.
+  std::chrono::milliseconds linger{0};
   /// How long request_unmount() waits for files still in use before it cuts the connection to the
   /// kernel.
   std::chrono::milliseconds unmount_wait_max{10'000};
