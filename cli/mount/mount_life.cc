@@ -51,6 +51,7 @@ fs::MountOptions filesystem_options(const MountSettings& settings) {
   out.allow_other = settings.options.allow_other.value_or(::geteuid() == 0);
   out.kernel_options = settings.options.kernel_options;
   out.keep = true;
+  out.linger = settings.options.linger;
   return out;
 }
 

@@ -92,6 +92,13 @@ Done parse_cache(std::string_view value, MountOptions& options) {
   return {};
 }
 
+Done parse_linger(std::string_view value, MountOptions& options) {
+  std::optional<unsigned> count;
+  if (auto done = number<unsigned>("linger", value, 0, 1'000, count); !done) return done;
+  options.linger = std::chrono::milliseconds(*count);
+  return {};
+}
+
 Done milliseconds(std::string_view name, std::string_view value, unsigned unit,
                   std::chrono::milliseconds& out) {
   std::optional<unsigned> count;
@@ -124,6 +131,7 @@ Done parse_valued(std::string_view name, std::string_view value, MountOptions& o
   }
   if (name == "log") return parse_log(value, options);
   if (name == "cache") return parse_cache(value, options);
+  if (name == "linger") return parse_linger(value, options);
   if (name == "vers" || name == "nfsvers") {
     if (value != "3") return bad_value(name, value, "3: it is the only version so far");
     return {};

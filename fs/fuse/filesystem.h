@@ -51,6 +51,9 @@ struct MountOptions {
   /// What all files of the mount may have in memory that is not known to be stable: written and
   /// waiting (under a token that nobody else has), or on its way.
   std::uint64_t dirty_max = 64ULL << 20;
+  /// How long a lock that is tried without waiting (F_SETLK) and is held on another node waits
+  /// nevertheless, in its place in lockd's queue. 0: not at all.
+  std::chrono::milliseconds linger{0};
   /// How long request_unmount() waits for files still in use before it cuts the connection to the
   /// kernel.
   std::chrono::milliseconds unmount_wait_max{10'000};

@@ -2,6 +2,8 @@
 #include "fs/fuse/convert.h"
 #include "fs/fuse/operations.h"
 
+#include <memory>
+
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -84,8 +86,11 @@ Operations::Awaitable<Result<Granted>> Operations::lock_at_lockd(InodePointer in
   turn.leave();
   auto granted = co_await locks_.lock(request, interrupt);
   if (!granted && call.space == LockSpace::kFlock) conversion_failed(inode, call, granted.error());
-  if (granted || call.wait == Wait::kNo || granted.error() != LockErrc::kWouldBlock)
+  if (granted || granted.error() != LockErrc::kWouldBlock) co_return granted;
+  if (call.wait == Wait::kNo) {
+    if (lingers(*inode, call)) granted = co_await linger(*inode, request, interrupt);
     co_return granted;
+  }
   // It has to wait, so now it matters whether the owner can be part of a deadlock. Only now, since
   // looking costs some microseconds and most locks are free.
   if (call.space == LockSpace::kRange) request.kind = co_await owner_kind(call.tid);
@@ -93,6 +98,36 @@ Operations::Awaitable<Result<Granted>> Operations::lock_at_lockd(InodePointer in
   // What another thread locks through the same description meanwhile goes when this begins to wait.
   if (call.space == LockSpace::kFlock) inode->book.doubt({call.space, call.owner});
   granted = co_await locks_.lock(request, interrupt);
+  co_return granted;
+}
+
+// What this mount decides alone is answered at once, as by a local file system. A wal-index is
+// tried in order to learn who reads what, and a flock that waits is gone.
+bool Operations::lingers(const Inode& inode, const LockCall& call) const {
+  return options_.linger.count() > 0 && call.space == LockSpace::kRange && !inode.wal_index &&
+         generation(inode) == 0;
+}
+
+// SQLite's busy handler sleeps longer than most transactions last, and whoever has just committed
+// begins the next at once: without a place in the queue the other writer is seconds late. A reader
+// that wants to write would keep the writer from his commit.
+Operations::Awaitable<Result<Granted>> Operations::linger(const Inode& inode, LockRequest request,
+                                                          task::Interrupt* interrupt) {
+  const LockOwner owner{request.space, request.owner};
+  const bool only_reads = inode.book.holds(owner) && !inode.book.holds_exclusive(owner);
+  const auto end = std::make_shared<task::Interrupt>();  // the timer's callback may be late
+  asio::steady_timer timer(loop_, options_.linger);
+  timer.async_wait([end](const boost::system::error_code& cancelled) {
+    if (!cancelled) end->request();
+  });
+  if (interrupt != nullptr) interrupt->on_request([end] { end->request(); });
+  request.wait = Wait::kYes;
+  request.kind = only_reads ? OwnerKind::kGivesWay : OwnerKind::kUnchecked;
+  auto granted = co_await locks_.lock(request, end.get());
+  if (interrupt != nullptr) interrupt->forget_listener();
+  const bool stopped = interrupt != nullptr && interrupt->requested();
+  if (!granted && granted.error() == LockErrc::kInterrupted && !stopped)
+    co_return make_error_code(LockErrc::kWouldBlock);
   co_return granted;
 }
 

@@ -286,6 +286,10 @@ class Operations {
                        std::shared_ptr<CloseJob> job);
   Task query_at_lockd(InodePointer inode, LockCall call, LockOrder::Turn turn,
                       std::shared_ptr<CloseJob> job);
+  /// A try that failed may wait for a moment: MountOptions::linger.
+  [[nodiscard]] bool lingers(const Inode& inode, const LockCall& call) const;
+  Awaitable<Result<Granted>> linger(const Inode& inode, LockRequest request,
+                                    task::Interrupt* interrupt);
   /// See owner_kind_of_blocked(); waits until the thread sleeps.
   Awaitable<OwnerKind> owner_kind(pid_t tid);
   Awaitable<Result<Granted>> lock_at_lockd(InodePointer inode, LockCall call, LockOrder::Turn& turn,

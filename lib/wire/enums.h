@@ -26,9 +26,10 @@ inline constexpr EnumTable<LockMode, pb::LockMode, 2> kModes{{
     {LockMode::kExclusive, pb::LOCK_MODE_EXCLUSIVE},
 }};
 
-inline constexpr EnumTable<OwnerKind, pb::OwnerKind, 2> kOwnerKinds{{
+inline constexpr EnumTable<OwnerKind, pb::OwnerKind, 3> kOwnerKinds{{
     {OwnerKind::kPosix, pb::OWNER_KIND_POSIX},
     {OwnerKind::kUnchecked, pb::OWNER_KIND_UNCHECKED},
+    {OwnerKind::kGivesWay, pb::OWNER_KIND_GIVES_WAY},
 }};
 
 inline constexpr EnumTable<TokenMode, pb::TokenMode, 4> kTokenModes{{

@@ -156,6 +156,7 @@ class Locks {
   void withdraw(Waiter& waiter);
   void answer(Waiter& waiter, Outcome outcome);
   void overtake(Waiter& waiter);
+  void let_give_way(Waiter& waiter);
   void break_fairness_cycles(Waiter& waiter);
   void break_cycles_after_grant(Agent& agent);
   void look_at(Waiter& waiter);
@@ -183,6 +184,7 @@ class Locks {
   std::uint64_t last_token_ = 0;  ///< one counter for all files, so it grows per file also when a
                                   ///< file was forgotten in between
   std::uint64_t last_seq_ = 0;
+  std::size_t tries_waiting_ = 0;  ///< waiters that are OwnerKind::kGivesWay
   RangeTable table_;
   WalOwners wal_;
   std::unordered_map<FileId, std::unique_ptr<File>, FileIdHash> files_;

@@ -7,6 +7,8 @@
 #include "lockd/core/wait_graph.h"
 #include "lockd/core/wait_queue.h"
 
+#include <algorithm>
+
 namespace holdfast::lockd {
 
 std::optional<LockErrc> Locks::forbidden(const SessionLocks& session, const FileId& file,
@@ -76,12 +78,15 @@ std::optional<Outcome> Locks::wait_for(const Ask& ask, RequestNumber number) {
 
   // Nobody waits for this owner: then no cycle leads through it, now.
   const bool may_close_a_cycle = wait_graph::waited_for(ask.agent);
+  if (may_close_a_cycle && waiter.kind == OwnerKind::kGivesWay)
+    return refuse(LockErrc::kWouldBlock);
   if (may_close_a_cycle && wait_graph::posix_cycle(waiter) != nullptr)
     return refuse(LockErrc::kDeadlock);
 
   if (space.kind == LockSpace::kFlock) drop_flock(ask.agent, space);
   wait_queue::enter(waiter);
   ask.agent.waiters.emplace(waiter.seq, &waiter);
+  if (waiter.kind == OwnerKind::kGivesWay) ++tries_waiting_;
   ++ask.session.tags[{waiter.handle, &ask.agent}];
   if (waiter.wal_database) wal_waiters_.emplace(waiter.seq, &waiter);
   if (waiter.behind != nullptr) {
@@ -90,6 +95,7 @@ std::optional<Outcome> Locks::wait_for(const Ask& ask, RequestNumber number) {
   }
   ask.session.waiters.emplace(number, std::move(owned));
   ++probe_.waits;
+  let_give_way(waiter);
   if (may_close_a_cycle) break_fairness_cycles(waiter);
   return std::nullopt;
 }
@@ -156,6 +162,7 @@ void Locks::withdraw(Waiter& waiter) {
     look_at(*next);
   if (waiter.settling) settling_.erase(waiter.seq);
   agent.waiters.erase(waiter.seq);
+  if (waiter.kind == OwnerKind::kGivesWay) --tries_waiting_;
   impatient_.erase({waiter.patience_until, waiter.seq});
   if (waiter.wal_database) wal_waiters_.erase(waiter.seq);
   const auto tag = session.tags.find({waiter.handle, &agent});
@@ -256,6 +263,25 @@ void Locks::break_cycles_after_grant(Agent& agent) {
       answer(*closing, refuse(LockErrc::kDeadlock));
     break_fairness_cycles(*waiter);
   }
+}
+
+/// Who holds what `waiter` waits for, and is to give way, waits no longer: SQLite gives its shared
+/// lock up then, and a writer that waits for its readers can commit.
+void Locks::let_give_way(Waiter& waiter) {
+  if (tries_waiting_ == 0) return;
+  std::vector<Waiter*> refused;
+  auto holder = [&](const HeldRange& held) {
+    for (const auto& [seq, other] : held.holding->agent->waiters)
+      if (other->kind == OwnerKind::kGivesWay) refused.push_back(other);
+    return true;
+  };
+  waiter.space->held.each_conflict(waiter.range, waiter.mode, find(*waiter.agent, *waiter.space),
+                                   holder);
+  std::sort(refused.begin(), refused.end(),
+            [](const Waiter* a, const Waiter* b) { return a->seq < b->seq; });
+  refused.erase(std::unique(refused.begin(), refused.end()), refused.end());
+  for (Waiter* other : refused)
+    answer(*other, refuse(LockErrc::kWouldBlock));
 }
 
 // ---- WAL

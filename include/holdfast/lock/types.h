@@ -59,8 +59,9 @@ enum class LockSpace : std::uint8_t { kRange, kFlock };
 
 /// Who owns a lock, as far as the mount can tell. Only kPosix owners take part in deadlock
 /// detection (as in Linux): FUSE does not mark OFD requests, so whatever is not surely POSIX is
-/// kUnchecked: a missed EDEADLK, never a false one.
-enum class OwnerKind : std::uint8_t { kPosix, kUnchecked };
+/// kUnchecked: a missed EDEADLK, never a false one. kGivesWay: as kUnchecked, but it is
+/// refused with kWouldBlock when anybody waits for what its owner holds.
+enum class OwnerKind : std::uint8_t { kPosix, kUnchecked, kGivesWay };
 
 enum class Wait : std::uint8_t { kNo, kYes };
 

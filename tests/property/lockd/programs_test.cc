@@ -146,6 +146,8 @@ class Program {
     request.handle = handle;
     if (is_flock || (!mix_.posix_only && owner.owner.value == 3))
       request.kind = OwnerKind::kUnchecked;
+    else if (!mix_.posix_only && owner.owner.value == 2 && pick(2) == 0)
+      request.kind = OwnerKind::kGivesWay;
     send(owner, request);
   }
 
@@ -261,7 +263,7 @@ class Program {
       ASSERT_TRUE(held_off && model_.posix_deadlock(owner, request)) << "a false EDEADLK";
     } else {
       ASSERT_TRUE(refused(outcome, LockErrc::kWouldBlock));
-      ASSERT_EQ(request.wait, Wait::kNo);
+      ASSERT_TRUE(request.wait == Wait::kNo || gives_way(owner, request));
       ASSERT_TRUE(held_off || out_of_turn) << "refused without need";
       // flock(2): a conversion that fails has lost the original lock.
       if (request.space == LockSpace::kFlock) model_.clear(owner, request.file, 0, 0);
@@ -276,9 +278,14 @@ class Program {
                 (!holds && !model_.ahead(owner, request, model_.waiters.size()).empty()))
         << "waits without need";
     ASSERT_FALSE(model_.posix_deadlock(owner, request)) << "a deadlock was not reported";
+    ASSERT_FALSE(gives_way(owner, request)) << "waits while its owner is waited for";
     const bool is_flock = request.space == LockSpace::kFlock;
     if (is_flock) model_.clear(owner, request.file, 0, 0);
     model_.waiters.push_back({owner, number, request, holds && !is_flock, false});
+  }
+
+  [[nodiscard]] bool gives_way(const ModelOwner& owner, const LockRequest& request) const {
+    return request.kind == OwnerKind::kGivesWay && model_.waited_for(owner);
   }
 
   void grant(const ModelOwner& owner, const LockRequest& request, const Outcome& outcome) {
@@ -311,6 +318,8 @@ class Program {
     }
     if (refused(reply.outcome, LockErrc::kInterrupted)) {
       ASSERT_EQ(cancelled_.erase({session, reply.number}), 1U) << "cancelled by nobody";
+    } else if (refused(reply.outcome, LockErrc::kWouldBlock)) {
+      ASSERT_TRUE(gives_way(w.owner, w.request)) << "refused without need";
     } else {
       ASSERT_TRUE(refused(reply.outcome, LockErrc::kDeadlock));
       ASSERT_TRUE(model_.posix_deadlock(w.owner, w.request)) << "a false EDEADLK";

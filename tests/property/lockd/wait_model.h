@@ -69,6 +69,12 @@ class WaitModel {
     }
     return found;
   }
+  /// Somebody waits for what `owner` holds.
+  [[nodiscard]] bool waited_for(const ModelOwner& owner) const {
+    return std::any_of(waiters.begin(), waiters.end(), [&](const ModelWaiter& waiter) {
+      return holders(waiter.owner, waiter.request).count(owner) != 0;
+    });
+  }
   /// Waiters that came before `end` in the queue and conflict.
   [[nodiscard]] std::vector<std::size_t> ahead(const ModelOwner& self, const LockRequest& r,
                                                std::size_t end) const {

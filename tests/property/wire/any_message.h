@@ -116,7 +116,7 @@ inline Command any_command() {
                        .space = any_space(),
                        .owner = {any_u64()},
                        .handle = {any_u64()},
-                       .kind = any_bool() ? OwnerKind::kPosix : OwnerKind::kUnchecked,
+                       .kind = static_cast<OwnerKind>(any_u64() % 3),
                        .mode = any_mode(),
                        .range = any_range(),
                        .wait = any_bool() ? Wait::kYes : Wait::kNo,

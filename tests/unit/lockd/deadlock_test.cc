@@ -110,5 +110,31 @@ TEST_F(Deadlock, AGrantToAProcessThatWaitsElsewhereCanCloseACycle) {
   EXPECT_TRUE(refused(d.answer(two, victim), LockErrc::kDeadlock));
 }
 
+// SQLite: a writer waits for its readers, one of which wants to write, too.
+TEST_F(Deadlock, WhoGivesWayDoesNotWaitWhileHisOwnerIsWaitedFor) {
+  d.ask(one, lock(kA, kX, byte(1)));
+  d.ask(two, lock(kB, kS, byte(0)));
+  const auto trying = d.send(two, gives_way(lock(kB, kX, byte(1), Wait::kYes)));
+  EXPECT_TRUE(waits(two, trying)) << "nobody waits for it yet";
+  const auto commit = d.send(one, unchecked(lock(kA, kX, byte(0), Wait::kYes)));
+  EXPECT_TRUE(refused(*d.answer(two, trying), LockErrc::kWouldBlock));
+  EXPECT_TRUE(waits(one, commit));
+  EXPECT_TRUE(
+      refused(d.ask(two, gives_way(lock(kB, kX, byte(1), Wait::kYes))), LockErrc::kWouldBlock))
+      << "now somebody does";
+  d.ask(two, unlock(kB, byte(0)));
+  EXPECT_TRUE(granted(d.answer(one, commit)));
+}
+
+TEST_F(Deadlock, WhoGivesWayKeepsItsTurnIfNobodyWaitsForIt) {
+  d.ask(one, lock(kA, kX, byte(1)));
+  d.ask(two, lock(kB, kS, byte(0)));
+  const auto first = d.send(two, gives_way(lock(kB, kX, byte(1), Wait::kYes)));
+  const auto second = wait(three, kC, kX, byte(1));
+  d.ask(one, unlock(kA, byte(1)));
+  EXPECT_TRUE(granted(d.answer(two, first)));
+  EXPECT_TRUE(waits(three, second));
+}
+
 }  // namespace
 }  // namespace holdfast::lockd::test

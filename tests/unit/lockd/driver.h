@@ -179,6 +179,10 @@ inline LockRequest unchecked(LockRequest request) {
   request.kind = OwnerKind::kUnchecked;
   return request;
 }
+inline LockRequest gives_way(LockRequest request) {
+  request.kind = OwnerKind::kGivesWay;
+  return request;
+}
 inline LockRequest flock(OwnerId owner, LockMode mode, Wait wait = Wait::kNo) {
   LockRequest request = unchecked(lock(owner, mode, ByteRange::whole_file(), wait));
   request.space = LockSpace::kFlock;
