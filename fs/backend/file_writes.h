@@ -35,7 +35,7 @@ class FileWrites {
                                        std::span<const std::uint8_t> data, Stability stability) = 0;
   /// Makes [offset, offset + count) stable (count 0 = to the end).
   virtual Awaitable<CommitResult> commit(Credentials who, FileHandle file, std::uint64_t offset,
-                                          std::uint32_t count) = 0;
+                                         std::uint32_t count) = 0;
 };
 
 }  // namespace holdfast::fs

@@ -101,8 +101,8 @@ CachingBackend::Awaitable<WriteResult> CachingBackend::write(Credentials who, Fi
 }
 
 CachingBackend::Awaitable<CommitResult> CachingBackend::commit(Credentials who, FileHandle file,
-                                                                std::uint64_t offset,
-                                                                std::uint32_t count) {
+                                                               std::uint64_t offset,
+                                                               std::uint32_t count) {
   const auto pinned = co_await use(file, TokenUse::kWrite);
   if (!pinned) co_return pinned.error();
   auto committed = co_await under_token_.commit(std::move(who), file, offset, count);
@@ -134,9 +134,9 @@ CachingBackend::Awaitable<WriteResult> CachingBackend::UnderToken::write(
 }
 
 CachingBackend::Awaitable<CommitResult> CachingBackend::UnderToken::commit(Credentials who,
-                                                                            FileHandle file,
-                                                                            std::uint64_t offset,
-                                                                            std::uint32_t count) {
+                                                                           FileHandle file,
+                                                                           std::uint64_t offset,
+                                                                           std::uint32_t count) {
   const auto key = co_await of_.key_of(file);
   if (!key) co_return key.error();
   // WRITEs side by side do not tell whose attributes are newest: here all have been answered.

@@ -97,7 +97,8 @@ Operations::Task Operations::drain_inode(InodePointer inode, TokenMode keep, std
 void Operations::tokens_lost(const std::vector<FileKey>& files) {
   Inodes unstable;
   for (const auto& inode : unstable_) {
-    const bool lost = files.empty() || std::find(files.begin(), files.end(), inode->key) != files.end();
+    const bool lost =
+        files.empty() || std::find(files.begin(), files.end(), inode->key) != files.end();
     if (lost && unstable_under_token(*inode)) unstable.insert(inode);
   }
   if (!unstable.empty()) {

@@ -196,8 +196,7 @@ Operations::Task Operations::unlock_at_lockd(InodePointer inode, LockCall call,
   const JobEnd end(job);
   co_await turn.wait(loop_, nullptr);
   const LockOwner owner{call.space, call.owner};
-  if (inode->book.holds_exclusive(owner, call.range))
-    co_await publish(inode, call.tid);
+  if (inode->book.holds_exclusive(owner, call.range)) co_await publish(inode, call.tid);
   inode->book.clear(owner, call.range);
   review_wal(*inode);
   UnlockRequest request;

@@ -69,7 +69,7 @@ struct WriteCall {
 struct ChangeOf {
   NodeId node;
   InodePointer inode{};  ///< if the kernel may have forgotten the node
-  pid_t tid = 0;  ///< the calling thread; 0 = the kernel, or nobody waits
+  pid_t tid = 0;         ///< the calling thread; 0 = the kernel, or nobody waits
   bool append = false;
 };
 

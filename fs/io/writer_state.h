@@ -63,9 +63,10 @@ struct InodeWriter::State final : public DirtyFile,
   bool committing = false;
   bool failing = false;  // the last commit failed: programs shall hear of it at once
   bool discarded = false;
-  std::optional<std::uint64_t> trusted_at;  // FileWrites::interruptions() before the oldest WRITE kept
-  std::uint64_t charged = 0;                // our part of budget.uncommitted_bytes
-  std::uint64_t flushed_at = 0;             // budget.flushed after the last WRITE of ours
+  std::optional<std::uint64_t>
+      trusted_at;                // FileWrites::interruptions() before the oldest WRITE kept
+  std::uint64_t charged = 0;     // our part of budget.uncommitted_bytes
+  std::uint64_t flushed_at = 0;  // budget.flushed after the last WRITE of ours
   std::uint64_t error_count = 0;
   ErrorCode last_error;
   unsigned running = 0;

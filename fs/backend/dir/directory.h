@@ -32,7 +32,7 @@ class Directory final : public Backend {
   Awaitable<WriteResult> write(Credentials who, FileHandle file, std::uint64_t offset,
                                std::span<const std::uint8_t> data, Stability stability) override;
   Awaitable<CommitResult> commit(Credentials who, FileHandle file, std::uint64_t offset,
-                                  std::uint32_t count) override;
+                                 std::uint32_t count) override;
   Awaitable<Entry> create(Credentials who, FileHandle directory, std::string name, CreateMode mode,
                           SetAttributes attributes) override;
   Awaitable<Entry> mkdir(Credentials who, FileHandle directory, std::string name,

@@ -68,7 +68,7 @@ Backend::Awaitable<WriteResult> Directory::write(Credentials who, FileHandle fil
 }
 
 Backend::Awaitable<CommitResult> Directory::commit(Credentials who, FileHandle file, std::uint64_t,
-                                                    std::uint32_t) {
+                                                   std::uint32_t) {
   if (auto entered = co_await enter(); !entered) co_return entered.error();
   // Whoever may write or read the file may sync it. fdatasync covers the whole file: more than
   // asked.

@@ -46,7 +46,7 @@ class Nfs3Backend final : public Backend {
   Awaitable<WriteResult> write(Credentials who, FileHandle file, std::uint64_t offset,
                                std::span<const std::uint8_t> data, Stability stability) override;
   Awaitable<CommitResult> commit(Credentials who, FileHandle file, std::uint64_t offset,
-                                  std::uint32_t count) override;
+                                 std::uint32_t count) override;
 
   Awaitable<Entry> create(Credentials who, FileHandle directory, std::string name, CreateMode mode,
                           SetAttributes attributes) override;

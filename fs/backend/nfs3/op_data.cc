@@ -51,7 +51,7 @@ Backend::Awaitable<WriteResult> Nfs3Backend::write(Credentials who, FileHandle f
 }
 
 Backend::Awaitable<CommitResult> Nfs3Backend::commit(Credentials who, FileHandle file,
-                                                      std::uint64_t offset, std::uint32_t count) {
+                                                     std::uint64_t offset, std::uint32_t count) {
   const Client::Running running(client_);
   auto message = encode_commit(who, file, offset, count);
   const Client::Lane lane = file.hash();

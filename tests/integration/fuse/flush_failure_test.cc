@@ -1,5 +1,5 @@
-// The storage refuses what must be stable before others may have the file: then it is lost, and told,
-// and never sent later.
+// The storage refuses what must be stable before others may have the file: then it is lost, and
+// told, and never sent later.
 
 #include "tests/integration/fuse/fixture.h"
 

@@ -66,7 +66,7 @@ class ForgetfulStorage final : public SlowAttributes {
     co_return out;
   }
   Awaitable<fs::CommitResult> commit(fs::Credentials who, fs::FileHandle file, std::uint64_t,
-                                      std::uint32_t) override {
+                                     std::uint32_t) override {
     if (full) co_return errno_code(ENOSPC);
     for (const auto& [offset, data] : unstable_[file].take()) {
       const auto written =

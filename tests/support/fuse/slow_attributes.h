@@ -55,8 +55,8 @@ class SlowAttributes : public fs::Backend {
                                    fs::Stability stability) override {
     return inner_.write(std::move(who), file, offset, data, stability);
   }
-  Awaitable<fs::CommitResult> commit(fs::Credentials who, fs::FileHandle file,
-                                      std::uint64_t offset, std::uint32_t count) override {
+  Awaitable<fs::CommitResult> commit(fs::Credentials who, fs::FileHandle file, std::uint64_t offset,
+                                     std::uint32_t count) override {
     return inner_.commit(std::move(who), file, offset, count);
   }
   Awaitable<fs::Entry> create(fs::Credentials who, fs::FileHandle directory, std::string name,
