@@ -56,7 +56,7 @@ TEST_F(Loss, AHandleThatLostItsLockIsDeadUntilItIsClosedOthersGoOn) {
   Gate looked;
   Child loser([&] {
     const int fd = open_file(a("lost"));
-    CHECK_OR_EXIT(1, ::write(fd, "text", 4) == 4);
+    CHECK_OR_EXIT(1, ::write(fd, "text", 4) == 4 && ::fsync(fd) == 0);
     CHECK_OR_EXIT(2, set_lock(fd, F_SETLK, F_WRLCK) == 0);
     held.open();
     CHECK_OR_EXIT(3, lock_is_lost(fd));
