@@ -122,6 +122,8 @@ void Judge::granted(SessionId session, const LockRequest& request) {
 void Judge::released(SessionId session, const Command& command) {
   if (const auto* unlock = std::get_if<UnlockRequest>(&command)) {
     const Lane lane{file_of(unlock->file), unlock->space};
+    world_.note("  unlocked: file {} owner {} cells {:02x}", lane.file, unlock->owner.value,
+                mask_of(unlock->range));
     held_entry(session, unlock->owner, lane.index()).cells.clear(mask_of(unlock->range));
   } else if (const auto* owner = std::get_if<ReleaseOwnerRequest>(&command)) {
     const Lane lane{file_of(owner->file), LockSpace::kRange};
@@ -206,6 +208,8 @@ void Judge::decided_by_mount(SessionId session, std::size_t file) {
 void Judge::pushed(SessionId session, const std::vector<HeldLock>& locks) {
   for (const HeldLock& lock : locks) {
     const Lane lane{file_of(lock.file), lock.space};
+    world_.note("  with it: file {} owner {} {} cells {:02x}", lane.file, lock.owner.value,
+                lock.mode == LockMode::kExclusive ? "X" : "S", mask_of(lock.range));
     held_entry(session, lock.owner, lane.index())
         .cells.set(mask_of(lock.range), lock.mode, lock.handle);
   }
