@@ -78,7 +78,7 @@ class Freshness {
 
   World& world_;
   std::vector<std::vector<Write>> cells_;
-  std::vector<Tick> ended_{0};  ///< by serial, also of writes that are forgotten
+  std::vector<Tick> ended_{0};        ///< by serial, also of writes that are forgotten
   std::vector<bool> excused_{false};  ///< lost, or not stable when the storage was restarted
   Tick now_ = 0;
 };

@@ -200,6 +200,15 @@ bool Judge::wanted_by_others(SessionId session, std::size_t file) const {
                      [&](SessionId other) { return other != session; });
 }
 
+void Judge::grant_volume(SessionId session, Time asked) {
+  for (std::size_t file = 0; file < counters_.size(); ++file) {
+    const auto at = fates_.find(fate_key(session, OwnerId{}, file * 2));
+    if (at == fates_.end()) continue;
+    Fate& fate = at->second;
+    if (fate.taken <= fate.told && fate.told <= asked) fate.granted = world_.now();
+  }
+}
+
 void Judge::decided_by_mount(SessionId session, std::size_t file) {
   for (const std::size_t lane : {file * 2, file * 2 + 1})
     std::erase_if(held_[lane], [&](const Held& held) { return held.session == session; });
@@ -273,6 +282,7 @@ void Judge::told_granted(SessionId session, const LockRequest& request) {
 void Judge::told_file_lost(std::size_t mount, SessionId session, std::size_t file) {
   for (const std::size_t lane : {file * 2, file * 2 + 1})
     std::erase_if(held_[lane], [&](const Held& held) { return held.session == session; });
+  if (by_file_) fates_[fate_key(session, OwnerId{}, file * 2)].told = world_.now();
   forget_file(mount, file);
 }
 
