@@ -211,6 +211,7 @@ void LockdNode::handle(const ConnectionPtr& connection, const Hello& hello) {
 void LockdNode::heard(SessionId session) {
   const Instant at = now();
   auto& entry = heard_[session];
+  if (entry.runs_out) return;
   if (entry.last != Instant{} && at - entry.last >= Duration(scenario_.options.lease_ttl))
     queue_.withdrawn(session);
   entry.last = at;
