@@ -84,6 +84,7 @@ class LockClient final : public LockService {
   Awaitable<void> release_handle(ReleaseHandleRequest request) override;
   Awaitable<void> claim_wal(ClaimWalRequest request) override;
   [[nodiscard]] bool entitled() const override;
+  [[nodiscard]] Duration entitled_for() const override;
   boost::asio::awaitable<void> wait_entitled() override;
   std::optional<TokenMode> try_pin(const FileKey& file, TokenUse use, Urgency urgency) override;
   Awaitable<TokenMode> pin(FileKey file, TokenUse use, Urgency urgency,

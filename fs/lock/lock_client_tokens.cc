@@ -119,7 +119,7 @@ void LockClient::perform(const TokenPinned& effect) {
 }
 
 void LockClient::perform(const Drain& effect) {
-  if (listener_.drain) return listener_.drain(effect.file, effect.keep, effect.round);
+  if (listener_.drain) return listener_.drain(effect);
   drained(effect.file, effect.round, false);
 }
 

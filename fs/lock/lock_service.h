@@ -15,6 +15,7 @@
 /// kLockLost. A session that held nothing and asked for nothing is replaced unnoticed.
 
 #include "fs/token/types.h"
+#include "holdfast/base/clock.h"
 #include "holdfast/base/result.h"
 #include "holdfast/lock/errc.h"
 #include "holdfast/lock/message.h"
@@ -53,6 +54,8 @@ class LockService {
 
   /// The mount may act: it has a session whose deadline has not passed.
   [[nodiscard]] virtual bool entitled() const = 0;
+  /// How long entitled() will hold if nothing more is heard: what others may be told to rely on.
+  [[nodiscard]] virtual Duration entitled_for() const { return Duration::zero(); }
   /// Returns when entitled() (at once if it is). Every operation that reads or changes the storage
   /// awaits this first.
   virtual boost::asio::awaitable<void> wait_entitled() = 0;
@@ -105,7 +108,7 @@ class LockService {
     std::function<void()> suspended;
     std::function<void()> resumed;
     std::function<void(const Loss&)> lost;
-    std::function<void(const FileKey& file, TokenMode keep, std::uint64_t round)> drain{};
+    std::function<void(const Drain&)> drain{};
     std::function<void(const std::vector<FileKey>& files)> tokens_lost{};
   };
   virtual void listen(Listener listener) = 0;

@@ -38,11 +38,18 @@ bool TokenAgent::stays_read(const File& file) {
 void TokenAgent::say_round(const FileKey& key, File& file, TokenEffects& effects) {
   Descent& down = *file.down;
   ++down.rounds;
+  const bool enough = down.urgent >= kUrgentPinsMax;
+  // Who is unlocked under PR publishes nothing, and the last round waits for no page: so everything
+  // is dropped once with waiting before.
+  down.last = down.round != 0 && down.level == TokenMode::kNone &&
+              (enough || down.rounds >= kDrainRoundsMax);
+  down.strict = down.strict || enough || down.rounds + 1 >= kDrainRoundsMax;
   down.round = ++last_round_;
   down.drained = mutated(Mutation::kReleaseBeforeFlush);
   down.used = false;
   down.level = stays_read(file) ? TokenMode::kRead : TokenMode::kNone;
-  effects.emplace_back(Drain{key, down.level, down.round});
+  const auto pages = down.last ? DropPages::kBegun : DropPages::kEnded;
+  effects.emplace_back(Drain{key, down.level, down.round, pages});
   if (down.drained) ready_.insert(key);
 }
 
@@ -77,6 +84,13 @@ void TokenAgent::end_descent(const FileKey& key, File& file) {
   admissible_.insert(key);
 }
 
+// It does not go down after all, but what was kept may have been dropped.
+void TokenAgent::stay(const FileKey& key, File& file) {
+  const bool dropped = file.down->level == TokenMode::kNone;
+  end_descent(key, file);
+  if (dropped && file.generation != 0) file.generation = ++last_generation_;
+}
+
 std::optional<TokenMode> TokenAgent::keep(const FileKey& key, Locks locks, TokenEffects& effects) {
   File& file = files_.at(key);
   HOLDFAST_ASSERT(file.down && file.pins == 0, "what is ready comes down and is not pinned");
@@ -84,8 +98,7 @@ std::optional<TokenMode> TokenAgent::keep(const FileKey& key, Locks locks, Token
   if (key == kVolumeKey) return TokenMode::kNone;
   const bool wanted_here = down.in_use || locks.any || !file.waiting.empty();
   if (down.evicted && wanted_here) {
-    end_descent(key, file);
-    file.generation = file.generation == 0 ? 0 : ++last_generation_;  // what was kept is dropped
+    stay(key, file);
     return std::nullopt;
   }
   bool writes = locks.exclusive;
@@ -93,7 +106,7 @@ std::optional<TokenMode> TokenAgent::keep(const FileKey& key, Locks locks, Token
     writes = writes || one.use != TokenUse::kRead;
   if (down.wanted == TokenMode::kRead && file.mode != TokenMode::kShared && !writes) {
     if (file.mode == TokenMode::kExclusive) return TokenMode::kRead;
-    end_descent(key, file);  // it is compatible as it is
+    stay(key, file);  // it is compatible as it is
     return std::nullopt;
   }
   if (down.level == TokenMode::kRead) {  // more is to be dropped than it was told
@@ -110,7 +123,7 @@ std::optional<TokenMode> TokenAgent::keep(const FileKey& key, Locks locks, Token
 
 void TokenAgent::released(const FileKey& key, TokenMode keep, Instant now) {
   File& file = files_.at(key);
-  end_descent(key, file);
+  stay(key, file);
   const bool parks = keep == TokenMode::kShared && (file.parked || file.mode == TokenMode::kRead);
   if (keep == TokenMode::kNone) {
     strip(key, file);
