@@ -103,6 +103,9 @@ class CachingBackend final : public Backend {
     std::vector<Resolved> places;  ///< one for each
   };
   Awaitable<NamesInUse> use_names(Credentials who, std::vector<Place> places);
+  /// `file` gets a name outside `directory`, perhaps: returns when lockd knows its token. Nothing
+  /// may be pinned.
+  Awaitable<void> leave_cover(FileKey file, FileKey directory);
   /// The storage's answer, kept. Under the directory's token, as the next.
   Awaitable<Entry> ask_for_name(Credentials who, FileHandle directory, FileKey directory_key,
                                 std::string name);

@@ -92,6 +92,8 @@ class LockClient final : public LockService {
   void unpin(const FileKey& file) override;
   void drained(const FileKey& file, std::uint64_t round, bool in_use) override;
   void created(const FileKey& directory, const FileKey& file) override;
+  [[nodiscard]] std::optional<FileKey> cover(const FileKey& file) const override;
+  void give_up(const FileKey& file) override;
   void forgotten(const FileKey& file) override;
   [[nodiscard]] std::uint64_t token_generation(const FileKey& file) const override;
   void listen(Listener listener) override { listener_ = std::move(listener); }

@@ -88,6 +88,14 @@ class LockService {
   virtual void created(const FileKey& directory, const FileKey& file) {
     static_cast<void>(directory), static_cast<void>(file);
   }
+  /// The directory whose token implies the file's (T8).
+  [[nodiscard]] virtual std::optional<FileKey> cover(const FileKey& file) const {
+    static_cast<void>(file);
+    return std::nullopt;
+  }
+  /// Its token is to be given up for a reason of ours; what it implies is asserted before. Whoever
+  /// waits for the next one (kMayWait) knows that this was carried out.
+  virtual void give_up(const FileKey& file) { static_cast<void>(file); }
   /// The kernel has forgotten the inode and nothing is kept of it: its token may go.
   virtual void forgotten(const FileKey& file) { static_cast<void>(file); }
   /// Changes whenever the mode was below PR in between; 0 = it is now. What was kept under a number

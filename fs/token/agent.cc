@@ -192,6 +192,7 @@ void TokenAgent::admit(Instant now, TokenEffects& effects) {
     }
     file->waiting = std::move(left);
     if (file->waiting.empty()) continue;
+    unblock(key, *file, effects);
     TokenUse most = TokenUse::kThrough;
     for (const Waiting& one : file->waiting)
       most = stronger(most, one.use);

@@ -221,6 +221,8 @@ class TokenAgent {
   void set_mode(File& file, TokenMode mode);
   void strip(const FileKey& key, File& file);
   void descend(const FileKey& key, File& file, TokenMode wanted, TokenEffects& effects);
+  [[nodiscard]] static bool kernel_waits(const File& file);
+  void unblock(const FileKey& key, File& file, TokenEffects& effects);
   void say_round(const FileKey& key, File& file, TokenEffects& effects);
   void look(const FileKey& key, File& file, TokenEffects& effects);
   void end_descent(const FileKey& key, File& file);

@@ -3,6 +3,8 @@
 #include "holdfast/base/assert.h"
 #include "holdfast/base/mutation.h"
 
+#include <algorithm>
+
 namespace holdfast::fs {
 
 void TokenAgent::come_down(const FileKey& key, TokenMode wanted, TokenEffects& effects) {
@@ -35,15 +37,27 @@ bool TokenAgent::stays_read(const File& file) {
          file.mode != TokenMode::kShared;
 }
 
+bool TokenAgent::kernel_waits(const File& file) {
+  return std::any_of(file.waiting.begin(), file.waiting.end(),
+                     [](const Waiting& one) { return one.urgency == Urgency::kKernelWaits; });
+}
+
+// The round that is being drained waits for the pages of somebody who waits for another token.
+void TokenAgent::unblock(const FileKey& key, File& file, TokenEffects& effects) {
+  if (!file.down || file.down->last || file.down->round == 0 || file.down->drained) return;
+  if (file.pins == 0 && kernel_waits(file)) say_round(key, file, effects);
+}
+
 void TokenAgent::say_round(const FileKey& key, File& file, TokenEffects& effects) {
   Descent& down = *file.down;
   ++down.rounds;
   const bool enough = down.urgent >= kUrgentPinsMax;
-  // Who is unlocked under PR publishes nothing, and the last round waits for no page: so everything
-  // is dropped once with waiting before.
-  down.last = down.round != 0 && down.level == TokenMode::kNone &&
-              (enough || down.rounds >= kDrainRoundsMax);
-  down.strict = down.strict || enough || down.rounds + 1 >= kDrainRoundsMax;
+  // What was unlocked while PR was to stay was not published, and the last round waits for no page:
+  // so everything is dropped once with waiting before. A WRITE under PR waits for more than PR;
+  // what has its page locked cannot be waited for, and under PR there is nothing to publish.
+  down.last = kernel_waits(file) || (down.round != 0 && down.level == TokenMode::kNone &&
+                                     (enough || down.rounds >= kDrainRoundsMax));
+  down.strict = down.strict || down.last || enough || down.rounds + 1 >= kDrainRoundsMax;
   down.round = ++last_round_;
   down.drained = mutated(Mutation::kReleaseBeforeFlush);
   down.used = false;
@@ -61,6 +75,8 @@ void TokenAgent::look(const FileKey& key, File& file, TokenEffects& effects) {
     ready_.insert(key);
   } else if (down.round == 0) {
     say_round(key, file, effects);
+  } else if (!down.drained) {
+    unblock(key, file, effects);
   } else if (down.drained) {
     // What came in under it is dropped in another round.
     if (down.used) return say_round(key, file, effects);
