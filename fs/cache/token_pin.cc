@@ -6,10 +6,10 @@ namespace asio = boost::asio;
 
 namespace holdfast::fs {
 
-// Nearly all that asks comes from the kernel with something locked, and what does not ends soon.
-asio::awaitable<Result<TokenPin>> pin(LockService& locks, FileKey file, TokenUse use) {
-  if (locks.try_pin(file, use, Urgency::kKernelWaits)) co_return TokenPin(locks, file);
-  const auto mode = co_await locks.pin(file, use, Urgency::kKernelWaits, nullptr);
+asio::awaitable<Result<TokenPin>> pin(LockService& locks, FileKey file, TokenUse use,
+                                      Urgency urgency) {
+  if (locks.try_pin(file, use, urgency)) co_return TokenPin(locks, file);
+  const auto mode = co_await locks.pin(file, use, urgency, nullptr);
   if (!mode) co_return mode.error();
   co_return TokenPin(locks, file);
 }

@@ -77,6 +77,7 @@ struct Inode {
   std::uint64_t written_under = 0;  ///< the generation of the token at the last write
   Credentials written_by;           ///< who makes it stable if nobody asks
   std::uint32_t opens = 0;          ///< open handles, and OPENs being answered
+  std::uint32_t poisoned = 0;       ///< open handles that are poisoned
   std::optional<SillyPlace> silly;
   WalState wal;
   std::unique_ptr<WalIndex> wal_index;  ///< set = virtual

@@ -3,22 +3,31 @@
 #include "fs/fuse/operations.h"
 #include "holdfast/base/log.h"
 
+#include <algorithm>
+#include <chrono>
 #include <vector>
 
 namespace holdfast::fs {
-namespace {
-constexpr double kUntilToldOtherwise = 24.0 * 3600;
-}
-
 std::uint64_t Operations::generation(const Inode& inode) const {
   if (cache_ == nullptr || inode.wal_index) return 0;
   return locks_.token_generation(inode.key);
 }
 
+// No longer than the lease as it is now: a mount that is frozen cannot take them back, and others
+// go on when its lease is over (T11). A renewal lengthens it for later answers; the kernel asks
+// again then, and is answered from memory. Pages go with them: read(2) asks for attributes first.
 double Operations::attributes_last(Inode& inode) const {
-  if (generation(inode) == 0) return 0;
+  if (generation(inode) == 0 || inode.poisoned > 0) return 0;
   inode.pages.may_exist();  // a drop takes the attributes back, too
-  return kUntilToldOtherwise;
+  const std::chrono::duration<double> left = locks_.entitled_for();
+  return std::max(left.count(), 0.0);
+}
+
+Operations::Awaitable<Result<TokenPin>> Operations::pin_for_all(InodePointer inode) {
+  co_await locks_.wait_entitled();
+  if (cache_ == nullptr) co_return TokenPin();
+  auto pinned = co_await pin(locks_, inode->key, TokenUse::kWrite);
+  co_return pinned;
 }
 
 bool Operations::pages_are_kept(const Inode& inode) const {
@@ -33,20 +42,31 @@ Operations::Awaitable<void> Operations::renew_pages(InodePointer inode) {
   inode->pages_of = now;
 }
 
-void Operations::drain(const FileKey& file, TokenMode keep, std::uint64_t round) {
-  const InodePointer inode = find_key(file);
+void Operations::drain(const Drain& drain) {
+  const InodePointer inode = find_key(drain.file);
   if (!inode) {
     // Of a lock without a file, or of a file that nobody uses.
-    if (cache_ != nullptr) cache_->drop(file);
-    return locks_.drained(file, round, false);
+    if (cache_ != nullptr) cache_->drop(drain.file);
+    return locks_.drained(drain.file, drain.round, false);
   }
-  start("token.drain", drain_inode(inode, keep, round));
+  start("token.drain", drain_inode(inode, drain));
+}
+
+// Begun only in the last round: whoever reads(2) asks for the attributes before, and waits until
+// the pages are gone (Operations::getattr), as OPEN and locks do.
+Operations::Task Operations::drop_for(InodePointer inode, DropPages pages) {
+  if (pages == DropPages::kEnded) {
+    co_await inode->pages.drop(*notifier_, inode->node);
+  } else {
+    inode->pages.begin_drop(*notifier_, inode->node);
+    co_await notifier_->drop_attributes(inode->node)->wait();
+  }
 }
 
 // Dirty mapped pages first: they become writes. Then everything written becomes stable. What fails
 // stays with the writer and is told at the next fsync or close of each handle, as under CW.
-Operations::Task Operations::drain_inode(InodePointer inode, TokenMode keep, std::uint64_t round) {
-  if (notifier_ != nullptr) co_await inode->pages.drop(*notifier_, inode->node);
+Operations::Task Operations::drain_inode(InodePointer inode, Drain drain) {
+  if (notifier_ != nullptr) co_await drop_for(inode, drain.pages);
   if (const auto writer = inode->writer; writer && writer->dirty()) {
     const auto committed = co_await commit(inode, inode->written_by);
     if (!committed) {
@@ -54,23 +74,25 @@ Operations::Task Operations::drain_inode(InodePointer inode, TokenMode keep, std
                  committed.error().message());
     }
   }
-  if (keep != TokenMode::kRead) {
+  if (drain.keep != TokenMode::kRead) {
     if (cache_ != nullptr) cache_->drop(inode->key);
     inode->kernel_size.forget();
     inode->pages_of = 0;
   }
-  locks_.drained(inode->key, round, inode->opens > 0);
+  locks_.drained(inode->key, drain.round, inode->opens > 0);
 }
 
 // Whatever was written under such a token and is not stable may be somebody else's file by now.
 void Operations::tokens_lost(const std::vector<FileKey>& files) {
   Inodes unstable;
+  std::set<FileKey> appends;
   for (const auto& inode : drop_kept(files)) {
     if (unstable_under_token(*inode)) unstable.insert(inode);
+    appends.insert(inode->key);
   }
+  if (!unstable.empty()) poison(unstable);
+  cancel_changes(unstable, appends);
   if (unstable.empty()) return;
-  poison(unstable);
-  cancel_changes(unstable, {});
   log::error("fuse.unstable_lost", "files_poisoned={}", unstable.size());
 }
 

@@ -43,6 +43,7 @@ void Operations::lost() {
   for (const auto& [id, handle] : handles_) {
     if (lock_held_around(*handle->inode) || unstable_under_token(*handle->inode))
       inodes.insert(handle->inode);
+    appends.insert(handle->inode->key);
     appends.insert(derive(handle->inode->key, DerivedKey::kAppend));
   }
   poison(inodes);
@@ -98,7 +99,8 @@ void Operations::poison(Inodes& inodes) {
   losers_.lost(files);
   add_unstable_of_losers(inodes);
   for (const auto& [id, handle] : handles_) {
-    if (inodes.contains(handle->inode)) handle->poisoned = true;
+    if (!inodes.contains(handle->inode) || std::exchange(handle->poisoned, true)) continue;
+    ++handle->inode->poisoned;
   }
   for (const auto& inode : inodes) {
     if (inode->wal_index && inode->wal_index->linked) unlink_virtual(*inode);
@@ -128,7 +130,9 @@ void Operations::cancel_changes(const Inodes& inodes, const std::set<FileKey>& a
   const auto concerned = [&](const ChangeOf& change) {
     const auto inode = inodes_.find(change.node);
     if (inode && inodes.contains(inode)) return true;
-    if (inode && change.append && appends.contains(derive(inode->key, DerivedKey::kAppend)))
+    // Under EX an append has no lock of its own.
+    if (inode && change.append &&
+        (appends.contains(derive(inode->key, DerivedKey::kAppend)) || appends.contains(inode->key)))
       return true;
     return change.tid != 0 && lost_a_lock(change.tid);
   };

@@ -19,8 +19,9 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
   inode->pages.may_exist();
   inode->last_writer = call.tid;
   if (inode->written_by != handle->who) inode->written_by = handle->who;
+  const auto pinned = co_await pin_for_all(inode);
+  if (!pinned) co_return reply.error(pinned.error());
   inode->written_under = generation(*inode);
-  co_await locks_.wait_entitled();
   Result<void> written;
   if (call.append) {
     written = co_await append(handle, data, call.offset, reply.interrupt());
@@ -40,6 +41,8 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
 
 // The kernel filled in the offset from the size it remembers; another node may have appended since.
 // So: one append of a file at a time in the whole volume, at the end as the storage sees it now.
+// Whoever has the lock has the file's token, too: had it to ask for that, it could wait for a mount
+// that waits for this lock with a page locked (T10).
 Operations::Awaitable<Result<void>> Operations::append(HandlePointer handle,
                                                        std::span<const std::uint8_t> data,
                                                        std::uint64_t expected,
@@ -52,11 +55,20 @@ Operations::Awaitable<Result<void>> Operations::append(HandlePointer handle,
   lock.owner = OwnerId{lock.handle.value};
   lock.mode = LockMode::kExclusive;
   lock.wait = Wait::kYes;
-  const auto granted = co_await locks_.lock(lock, interrupt);
-  if (!granted) co_return granted.error();
+  // Under EX nobody else appends, and the kernel lets one program of this node do it at a time.
+  const bool alone = generation(*inode) != 0;
+  if (!alone) {
+    const auto granted = co_await locks_.lock(lock, interrupt);
+    if (!granted) co_return granted.error();
+  }
   Result<void> written;
   std::uint64_t end = expected;
-  const auto attributes = co_await backend_.getattr(handle->who, inode->handle);
+  Result<Attributes> attributes = errno_code(EIO);
+  if (cache_ != nullptr) {
+    attributes = co_await cache_->getattr_within(handle->who, inode->handle);
+  } else {
+    attributes = co_await backend_.getattr(handle->who, inode->handle);
+  }
   if (attributes) {
     end = attributes->size;
     note_header_write(*inode, end, data);
@@ -65,12 +77,14 @@ Operations::Awaitable<Result<void>> Operations::append(HandlePointer handle,
   } else {
     written = attributes.error();
   }
-  UnlockRequest unlock;
-  unlock.file = lock.file;
-  unlock.space = lock.space;
-  unlock.owner = lock.owner;
-  const auto unlocked = co_await locks_.unlock(unlock);
-  if (written && !unlocked) written = unlocked.error();
+  if (!alone) {
+    UnlockRequest unlock;
+    unlock.file = lock.file;
+    unlock.space = lock.space;
+    unlock.owner = lock.owner;
+    const auto unlocked = co_await locks_.unlock(unlock);
+    if (written && !unlocked) written = unlocked.error();
+  }
   // The kernel put the data into its pages at the offset it believed in, and believes in that end.
   if (end != expected) {
     if (notifier_ != nullptr) inode->pages.begin_drop(*notifier_, inode->node);

@@ -116,7 +116,7 @@ class Operations {
   void lost();
   void lost_files(const std::vector<FileKey>& files);
   void tokens_lost(const std::vector<FileKey>& files);
-  void drain(const FileKey& file, TokenMode keep, std::uint64_t round);
+  void drain(const Drain& drain);
 
   // op_lookup.cc
   Task lookup(EntryReply reply, Credentials who, NodeId parent, std::string name);
@@ -197,8 +197,11 @@ class Operations {
   // kept.cc: what the kernel and we keep under a token
   /// Changes when what is kept of the inode becomes void; 0 = nothing may be kept.
   [[nodiscard]] std::uint64_t generation(const Inode& inode) const;
-  /// Seconds for which the kernel may believe an inode's attributes: until told otherwise, or not.
+  /// Seconds for which the kernel may believe an inode's attributes, unless told otherwise.
   [[nodiscard]] double attributes_last(Inode& inode) const;
+  /// The token of a change that takes more than one call to the storage, or waits for others of the
+  /// same file: taken before anything else, so that whoever waits for it has it (T10).
+  Awaitable<Result<TokenPin>> pin_for_all(InodePointer inode);
   /// The kernel's pages are as good as our token.
   [[nodiscard]] bool pages_are_kept(const Inode& inode) const;
   /// Returns when the kernel has only pages that are as good as our token.
@@ -207,7 +210,8 @@ class Operations {
   std::vector<InodePointer> drop_kept(const std::vector<FileKey>& files);
   /// Written under a token that lets nobody else write, and not known to be stable.
   [[nodiscard]] static bool unstable_under_token(const Inode& inode);
-  Task drain_inode(InodePointer inode, TokenMode keep, std::uint64_t round);
+  Task drain_inode(InodePointer inode, Drain drain);
+  Task drop_for(InodePointer inode, DropPages pages);
   [[nodiscard]] InodePointer find_key(const FileKey& file) const;
 
   // inodes.cc: inodes, handles, answers
