@@ -65,6 +65,7 @@ int run_locks(const AdminOptions& options, std::ostream& out, std::ostream& erro
   for (const LockList& list : *lists) {
     all.locks.insert(all.locks.end(), list.locks.begin(), list.locks.end());
     all.truncated = all.truncated || list.truncated;
+    all.tokens += list.tokens;
   }
   out << locks_table(all);
   return kAdminOk;

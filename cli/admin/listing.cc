@@ -75,12 +75,12 @@ std::string lock_json(const LockInfo& lock) {
 std::string session_json(const SessionInfo& session, Epoch epoch) {
   return fmt::format(
       R"({{"session":"{:016x}","node":{},"mountpoint":{},"volume":{},"volume_id":"{}","pid":{},)"
-      R"("connected":{},"lease_left_ms":{},"locks":{},"waiters":{},"phase":"{}","losses":{},)"
+      R"("connected":{},"lease_left_ms":{},"locks":{},"waiters":{},"phase":"{}","losses":{},"tokens":{},)"
       R"("epoch":{}}})",
       session.session.value, json_string(session.node), json_string(session.mountpoint),
       json_string(session.volume_name), hex(session.volume), session.pid, session.connected,
       session.lease_left.count(), session.locks, session.waiters, phase_text(session),
-      session.losses, epoch.value);
+      session.losses, session.tokens, epoch.value);
 }
 
 std::string grace_line(const SessionList& list) {
@@ -92,12 +92,6 @@ std::string grace_line(const SessionList& list) {
   std::string out = "grace period: locks wait until lockd knows who held what before it started";
   if (list.grace_left.count() > 0) out += fmt::format(" ({} at least)", age_text(list.grace_left));
   return out + "\n";
-}
-
-template <class Entries>
-std::string json_object(std::string_view name, const Entries& entries, bool truncated) {
-  return fmt::format("{{\"{}\":[{}],\"truncated\":{}}}\n", name, fmt::join(entries, ","),
-                     truncated);
 }
 
 }  // namespace
@@ -146,7 +140,13 @@ std::string age_text(std::chrono::milliseconds age) {
 }
 
 std::string locks_table(const LockList& list) {
-  if (list.locks.empty()) return "no locks\n";
+  const std::string elsewhere =
+      list.tokens == 0 ? ""
+                       : fmt::format(
+                             "mounts hold {} tokens: locks on files that only one mount "
+                             "uses are decided there and not shown\n",
+                             list.tokens);
+  if (list.locks.empty()) return "no locks\n" + elsewhere;
   std::vector<Row> rows{{"NODE", "PID", "STATE", "KIND", "MODE", "RANGE", "AGE", "FILEID", "LOCK",
                          "SESSION", "VOLUME"}};
   for (const LockInfo& lock : list.locks) {
@@ -161,20 +161,21 @@ std::string locks_table(const LockList& list) {
   }
   std::string out = table(rows);
   if (list.truncated) out += fmt::format("only the first {} are shown\n", list.locks.size());
-  return out;
+  return out + elsewhere;
 }
 
 std::string sessions_table(const SessionList& list) {
   std::string out = grace_line(list);
   if (list.sessions.empty()) return out + "no sessions\n";
-  std::vector<Row> rows{{"NODE", "PID", "STATE", "PHASE", "LEASE", "LOCKS", "WAITERS", "SESSION",
-                         "VOLUME", "MOUNTPOINT"}};
+  std::vector<Row> rows{{"NODE", "PID", "STATE", "PHASE", "LEASE", "LOCKS", "WAITERS", "TOKENS",
+                         "SESSION", "VOLUME", "MOUNTPOINT"}};
   for (const SessionInfo& session : list.sessions) {
     rows.push_back({cell(session.node), std::to_string(session.pid),
                     session.connected ? "connected" : "away", phase_text(session),
                     age_text(session.lease_left), std::to_string(session.locks),
-                    std::to_string(session.waiters), fmt::format("{:016x}", session.session.value),
-                    cell(session.volume_name), cell(session.mountpoint)});
+                    std::to_string(session.waiters), std::to_string(session.tokens),
+                    fmt::format("{:016x}", session.session.value), cell(session.volume_name),
+                    cell(session.mountpoint)});
   }
   out += table(rows);
   if (list.truncated) out += fmt::format("only the first {} are shown\n", list.sessions.size());
@@ -184,12 +185,15 @@ std::string sessions_table(const SessionList& list) {
 std::string locks_json(const std::vector<LockList>& lists) {
   std::vector<std::string> entries;
   bool truncated = false;
+  std::uint64_t tokens = 0;
   for (const LockList& list : lists) {
     truncated = truncated || list.truncated;
+    tokens += list.tokens;
     for (const LockInfo& lock : list.locks)
       entries.push_back(lock_json(lock));
   }
-  return json_object("locks", entries, truncated);
+  return fmt::format(R"({{"locks":[{}],"truncated":{},"tokens":{}}}{})", fmt::join(entries, ","),
+                     truncated, tokens, '\n');
 }
 
 std::string sessions_json(const std::vector<SessionList>& lists) {

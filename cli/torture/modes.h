@@ -20,4 +20,7 @@ namespace holdfast::torture {
 /// The same random lock programs here and on a local filesystem.
 [[nodiscard]] ModeResult run_semantics(Arena& arena, std::chrono::milliseconds time);
 
+/// Changes through one directory, looks through another.
+[[nodiscard]] ModeResult run_coherence(Arena& arena, std::chrono::milliseconds time);
+
 }  // namespace holdfast::torture

@@ -27,6 +27,10 @@ struct Options {
   bool json = false;
   /// Journal modes of the bank out of kJournalModes; empty = one after the other.
   std::vector<std::string> journals;
+  /// Of mode coherence; 0 = as many as there is time for.
+  std::uint64_t pairs = 0;
+  /// Mode coherence also reads through descriptors that stay open.
+  bool held_reads = false;
   /// EIO and friends count as "unknown outcome" instead of a violation (servers are being killed).
   bool tolerate_io_errors = false;
   /// So does what a program meets whose mount dies and is mounted again.
@@ -34,6 +38,8 @@ struct Options {
 };
 
 inline constexpr const char* kModes[] = {"semantics", "exclusion", "bank", "hotjournal", "wal"};
+/// Only if named: more than NFS promises.
+inline constexpr const char* kModesOnRequest[] = {"coherence"};
 inline constexpr const char* kJournalModes[] = {"DELETE", "TRUNCATE", "PERSIST"};
 inline constexpr unsigned kWorkersMax = 256;
 inline constexpr unsigned kDirsMax = 16;

@@ -24,6 +24,12 @@ int run_and_print(Options options) {
     return kExitUsage;
   }
 }
+
+std::set<std::string> all_modes() {
+  std::set<std::string> names(std::begin(kModes), std::end(kModes));
+  names.insert(std::begin(kModesOnRequest), std::end(kModesOnRequest));
+  return names;
+}
 }  // namespace
 
 void register_torture(CLI::App& app, int& exit_code) {
@@ -35,7 +41,7 @@ void register_torture(CLI::App& app, int& exit_code) {
       ->expected(1, kDirsMax)
       ->type_name("DIR");
   command->add_option("--mode", options->modes, "Run only this mode (may be repeated)")
-      ->check(CLI::IsMember(std::set<std::string>(std::begin(kModes), std::end(kModes))))
+      ->check(CLI::IsMember(all_modes()))
       ->expected(1)
       ->take_all()
       ->allow_extra_args(false);
@@ -72,6 +78,10 @@ void register_torture(CLI::App& app, int& exit_code) {
       ->expected(1)
       ->take_all()
       ->allow_extra_args(false);
+  command->add_option("--pairs", options->pairs,
+                      "Mode coherence: end after this many changes, each looked at elsewhere");
+  command->add_flag("--held-reads", options->held_reads,
+                    "Mode coherence: also read through descriptors that stay open");
   command->footer(
       "Exit code: 0 all promises held, 1 a promise broke, 2 wrong usage or unfit directories.");
   command->callback([options, &exit_code] { exit_code = run_and_print(*options); });

@@ -28,6 +28,10 @@ std::string meaning_of(const std::string& mode) {
   if (mode == "hotjournal")
     return "after a program died in mid-commit the next one did not restore the last committed "
            "state. A crash of one program can damage the database for all";
+  if (mode == "coherence")
+    return "a program saw an older state than another one had left, though that was done before. "
+           "NFS alone does not promise more; programs that take locks, or open a file anew, may "
+           "still be right";
   return "a WAL database was damaged, or acknowledged rows are gone, when it was used through "
          "more than one of these directories. Use a rollback journal mode or one mount only";
 }

@@ -20,6 +20,7 @@ Run mode_named(const std::string& name) {
   if (name == "bank") return run_bank;
   if (name == "hotjournal") return run_hotjournal;
   if (name == "wal") return run_wal;
+  if (name == "coherence") return run_coherence;
   throw SetupError("no such mode: " + name);
 }
 
@@ -38,6 +39,8 @@ std::string replay_command(const Options& options) {
     out += " --journal " + journal;
   if (options.tolerate_io_errors) out += " --tolerate-io-errors";
   if (options.tolerate_remounts) out += " --tolerate-remounts";
+  if (options.pairs > 0) out += fmt::format(" --pairs {}", options.pairs);
+  if (options.held_reads) out += " --held-reads";
   if (!options.reference.empty()) out += " --reference " + options.reference;
   for (const auto& dir : options.dirs)
     out += " " + dir;

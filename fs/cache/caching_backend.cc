@@ -17,11 +17,11 @@ CachingBackend::Awaitable<FileKey> CachingBackend::key_of(FileHandle file) {
   co_return key;
 }
 
-CachingBackend::Awaitable<CachingBackend::InUse> CachingBackend::use(FileHandle file,
-                                                                     TokenUse use) {
+CachingBackend::Awaitable<CachingBackend::InUse> CachingBackend::use(FileHandle file, TokenUse use,
+                                                                     Urgency urgency) {
   const auto key = co_await key_of(file);
   if (!key) co_return key.error();
-  auto pinned = co_await pin(locks_, *key, use);
+  auto pinned = co_await pin(locks_, *key, use, urgency);
   if (!pinned) co_return pinned.error();
   co_return InUse{*key, std::move(*pinned)};
 }
@@ -44,9 +44,23 @@ CachingBackend::Awaitable<Entry> CachingBackend::root() {
 }
 
 CachingBackend::Awaitable<Attributes> CachingBackend::getattr(Credentials who, FileHandle file) {
-  const auto used = co_await use(file, TokenUse::kRead);
+  auto used = co_await use(file, TokenUse::kRead);
   if (!used) co_return used.error();
-  const FileKey key = used->file;
+  auto attributes = co_await attributes_under(std::move(*used), std::move(who), file);
+  co_return attributes;
+}
+
+CachingBackend::Awaitable<Attributes> CachingBackend::getattr_within(Credentials who,
+                                                                     FileHandle file) {
+  auto used = co_await use(file, TokenUse::kRead, Urgency::kWithin);
+  if (!used) co_return used.error();
+  auto attributes = co_await attributes_under(std::move(*used), std::move(who), file);
+  co_return attributes;
+}
+
+CachingBackend::Awaitable<Attributes> CachingBackend::attributes_under(InUse used, Credentials who,
+                                                                       FileHandle file) {
+  const FileKey key = used.file;
   if (const auto kept = files_.attributes(key, generation(key))) co_return *kept;
   const auto look = files_.begin_look(key, generation(key));
   const auto attributes = co_await storage_.getattr(std::move(who), file);
@@ -56,7 +70,7 @@ CachingBackend::Awaitable<Attributes> CachingBackend::getattr(Credentials who, F
 
 CachingBackend::Awaitable<Attributes> CachingBackend::setattr(Credentials who, FileHandle file,
                                                               SetAttributes change) {
-  const auto pinned = co_await use(file, TokenUse::kWrite);
+  const auto pinned = co_await use(file, TokenUse::kWrite, Urgency::kWithin);
   if (!pinned) co_return pinned.error();
   const auto attributes = co_await under_token_.setattr(std::move(who), file, change);
   co_return attributes;
@@ -94,7 +108,7 @@ CachingBackend::Awaitable<WriteResult> CachingBackend::write(Credentials who, Fi
                                                              std::uint64_t offset,
                                                              std::span<const std::uint8_t> data,
                                                              Stability stability) {
-  const auto pinned = co_await use(file, TokenUse::kWrite);
+  const auto pinned = co_await use(file, TokenUse::kWrite, Urgency::kWithin);
   if (!pinned) co_return pinned.error();
   auto result = co_await under_token_.write(std::move(who), file, offset, data, stability);
   co_return result;
@@ -103,7 +117,7 @@ CachingBackend::Awaitable<WriteResult> CachingBackend::write(Credentials who, Fi
 CachingBackend::Awaitable<CommitResult> CachingBackend::commit(Credentials who, FileHandle file,
                                                                std::uint64_t offset,
                                                                std::uint32_t count) {
-  const auto pinned = co_await use(file, TokenUse::kWrite);
+  const auto pinned = co_await use(file, TokenUse::kWrite, Urgency::kWithin);
   if (!pinned) co_return pinned.error();
   auto committed = co_await under_token_.commit(std::move(who), file, offset, count);
   co_return committed;

@@ -6,6 +6,9 @@
 ///   permissions   what ACCESS said, per caller, for as long as the attributes are good
 ///   names         of directories with a token PR or EX: those that are there, those that are not
 ///
+/// Who writes or changes attributes has pinned the file itself: that is a part of something larger
+/// (an append, a queue of writes), and giving up a token writes too (Urgency::kWithin).
+///
 /// Data is kept by the kernel (pages) and by InodeWriter, above.
 ///
 /// Thread: the loop. Memory: at most kFilesMax files and kNamesMax names of each directory.
@@ -41,6 +44,8 @@ class CachingBackend final : public Backend {
   [[nodiscard]] std::string describe() const override { return storage_.describe(); }
 
   Awaitable<Attributes> getattr(Credentials who, FileHandle file) override;
+  /// For a caller that has pinned the file.
+  Awaitable<Attributes> getattr_within(Credentials who, FileHandle file);
   Awaitable<Attributes> setattr(Credentials who, FileHandle file, SetAttributes change) override;
   Awaitable<Entry> lookup(Credentials who, FileHandle directory, std::string name) override;
   Awaitable<std::uint32_t> access(Credentials who, FileHandle file, std::uint32_t wanted) override;
@@ -105,7 +110,8 @@ class CachingBackend final : public Backend {
     FileKey file;
     TokenPin pin;
   };
-  Awaitable<InUse> use(FileHandle file, TokenUse use);
+  Awaitable<Attributes> attributes_under(InUse used, Credentials who, FileHandle file);
+  Awaitable<InUse> use(FileHandle file, TokenUse use, Urgency urgency = Urgency::kKernelWaits);
 
   struct Resolved {
     FileKey directory;
@@ -118,6 +124,9 @@ class CachingBackend final : public Backend {
     std::vector<Resolved> places;  ///< one for each
   };
   Awaitable<NamesInUse> use_names(Credentials who, std::vector<Place> places);
+  /// `file` gets a name outside `directory`, perhaps: returns when lockd knows its token. Nothing
+  /// may be pinned.
+  Awaitable<void> leave_cover(FileKey file, FileKey directory);
   /// The storage's answer, kept. Under the directory's token, as the next.
   Awaitable<Entry> ask_for_name(Credentials who, FileHandle directory, FileKey directory_key,
                                 std::string name);

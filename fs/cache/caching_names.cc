@@ -21,16 +21,21 @@ bool is_gone(const ErrorCode& error) {
 
 CachingBackend::Awaitable<Entry> CachingBackend::lookup(Credentials who, FileHandle directory,
                                                         std::string name) {
-  const auto used = co_await use(directory, TokenUse::kRead);
+  auto used = co_await use(directory, TokenUse::kRead);
   if (!used) co_return used.error();
   const FileKey key = used->file;
   const auto kept = files_.name(key, generation(key), name);
   if (kept.state == KeptFiles::Name::State::kAbsent) co_return errno_code(ENOENT);
   if (kept.state == KeptFiles::Name::State::kPresent) {
+    // Whoever removes the file has its token and waits for the directory's, perhaps: never wait for
+    // the one with the other.
+    used->pin = TokenPin();
     const auto attributes = co_await getattr(who, kept.child);
     if (attributes) co_return Entry{kept.child, *attributes};
     if (!is_gone(attributes.error())) co_return attributes.error();
-    files_.name_is_unknown(key, name);  // changed behind our back
+    used = co_await use(directory, TokenUse::kRead);
+    if (!used) co_return used.error();
+    files_.name_is_unknown(key, name);  // removed meanwhile, or changed behind our back
   }
   const std::uint64_t volume = generation(kVolumeKey);
   auto entry = co_await ask_for_name(who, directory, key, name);
@@ -81,22 +86,24 @@ CachingBackend::Awaitable<std::optional<FileHandle>> CachingBackend::find(Creden
 // the order of their keys: so it may take another turn.
 CachingBackend::Awaitable<CachingBackend::NamesInUse> CachingBackend::use_names(
     Credentials who, std::vector<Place> places) {
-  // Past these somebody else changes the names all the time, and the last answer will do.
-  constexpr int kTurns = 4;
+  // Each that fails means that somebody else has changed the names in between.
+  constexpr int kTurns = 100;
   NamesInUse out;
-  std::set<FileKey> wanted;
+  std::set<FileKey> directories;
   for (const Place& place : places) {
     const auto directory = co_await key_of(place.directory);
     if (!directory) co_return directory.error();
     out.places.push_back({*directory, std::nullopt, std::nullopt});
-    wanted.insert(*directory);
+    directories.insert(*directory);
   }
+  std::set<FileKey> wanted = directories;
   for (int turn = 0; turn < kTurns; ++turn) {
     out.pins.clear();
     auto pinned = co_await pin_all(locks_, wanted);
     if (!pinned) co_return pinned.error();
     out.pins = std::move(*pinned);
     bool all = true;
+    std::set<FileKey> found = directories;
     for (std::size_t i = 0; i < places.size(); ++i) {
       Resolved& place = out.places[i];
       place.file.reset();
@@ -109,16 +116,30 @@ CachingBackend::Awaitable<CachingBackend::NamesInUse> CachingBackend::use_names(
       if (!file) co_return file.error();
       place.file = *file;
       place.handle = **child;
-      if (!wanted.insert(*file).second) continue;
+      if (!found.insert(*file).second || wanted.contains(*file)) continue;
       if (const auto mode = locks_.try_pin(*file, TokenUse::kWrite, Urgency::kKernelWaits)) {
         out.pins.emplace_back(locks_, *file, *mode);
       } else {
         all = false;
       }
     }
-    if (all) break;
+    if (all) co_return out;
+    wanted = std::move(found);
   }
-  co_return out;
+  co_return errno_code(EBUSY);
+}
+
+// What implies a file's token is the token of the directory where it was made, of which lockd knows
+// (T8). Whoever finds the file in another directory asks for the file's own token, of which it does
+// not, and would get it.
+CachingBackend::Awaitable<void> CachingBackend::leave_cover(FileKey file, FileKey directory) {
+  while (const auto cover = locks_.cover(file)) {
+    if (*cover == directory) break;
+    locks_.give_up(*cover);
+    const auto next = co_await pin(locks_, *cover, TokenUse::kRead, Urgency::kMayWait);
+    if (!next) co_return next.error();
+  }
+  co_return Result<void>{};
 }
 
 template <class Call>
@@ -186,6 +207,8 @@ CachingBackend::Awaitable<Attributes> CachingBackend::link(Credentials who, File
   const auto directory_key = co_await key_of(directory);
   if (!key) co_return key.error();
   if (!directory_key) co_return directory_key.error();
+  const auto known = co_await leave_cover(*key, *directory_key);
+  if (!known) co_return known.error();
   std::set<FileKey> wanted;
   wanted.insert(*key);
   wanted.insert(*directory_key);
@@ -237,8 +260,18 @@ CachingBackend::Awaitable<void> CachingBackend::rename(Credentials who, FileHand
                                                        std::string to_name) {
   std::vector<Place> places = one_place(from_directory, from_name);
   places.push_back({to_directory, to_name});
-  const auto used = co_await use_names(who, std::move(places));
+  auto used = co_await use_names(who, places);
   if (!used) co_return used.error();
+  while (const auto moved_file = used->places[0].file) {
+    const FileKey target = used->places[1].directory;
+    const auto cover = locks_.cover(*moved_file);
+    if (!cover || *cover == target) break;
+    used->pins.clear();
+    const auto known = co_await leave_cover(*moved_file, target);
+    if (!known) co_return known.error();
+    used = co_await use_names(who, places);
+    if (!used) co_return used.error();
+  }
   const Resolved& from = used->places[0];
   const Resolved& to = used->places[1];
   const ChangeOfFile in_source(files_, locks_, from.directory);

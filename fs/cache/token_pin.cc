@@ -6,12 +6,12 @@ namespace asio = boost::asio;
 
 namespace holdfast::fs {
 
-// Nearly all that asks comes from the kernel with something locked, and what does not ends soon.
-asio::awaitable<Result<TokenPin>> pin(LockService& locks, FileKey file, TokenUse use) {
-  if (const auto mode = locks.try_pin(file, use, Urgency::kKernelWaits)) {
+asio::awaitable<Result<TokenPin>> pin(LockService& locks, FileKey file, TokenUse use,
+                                      Urgency urgency) {
+  if (const auto mode = locks.try_pin(file, use, urgency)) {
     co_return TokenPin(locks, file, *mode);
   }
-  const auto mode = co_await locks.pin(file, use, Urgency::kKernelWaits, nullptr);
+  const auto mode = co_await locks.pin(file, use, urgency, nullptr);
   if (!mode) co_return mode.error();
   co_return TokenPin(locks, file, *mode);
 }

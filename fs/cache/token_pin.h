@@ -45,8 +45,10 @@ class TokenPin {
 };
 
 /// Returns with the right to use `file`, when the mount is entitled. At once if the token is here.
+/// Nearly all that asks comes from the kernel with something locked, and what does not ends soon.
 [[nodiscard]] boost::asio::awaitable<Result<TokenPin>> pin(LockService& locks, FileKey file,
-                                                           TokenUse use);
+                                                           TokenUse use,
+                                                           Urgency urgency = Urgency::kKernelWaits);
 
 /// Several, for a change, in the order of their keys, so that no two mounts wait for each other.
 [[nodiscard]] boost::asio::awaitable<Result<std::vector<TokenPin>>> pin_all(

@@ -56,17 +56,22 @@ Operations::Awaitable<Result<ReadResult>> Operations::read_current(HandlePointer
 }
 
 Operations::Awaitable<Result<Attributes>> Operations::attributes_now(InodePointer inode,
-                                                                     Credentials who) {
+                                                                     Credentials who,
+                                                                     Pinned pinned) {
+  const auto ask = [&] {
+    return pinned == Pinned::kYes && cache_ != nullptr ? cache_->getattr_within(who, inode->handle)
+                                                       : backend_.getattr(who, inode->handle);
+  };
   for (int round = 0; round < kRoundsMax; ++round) {
     const auto settled = co_await settle(inode);
     if (!settled) co_return settled.error();
     const auto writer = inode->writer;
     if (!writer) {
-      auto result = co_await backend_.getattr(who, inode->handle);
+      auto result = co_await ask();
       co_return result;
     }
     InodeWriter::Reading reading(*writer, 0, 0);
-    auto result = co_await backend_.getattr(who, inode->handle);
+    auto result = co_await ask();
     if (!result) co_return result;
     if (reading.outdated()) continue;
     reading.correct(*result);

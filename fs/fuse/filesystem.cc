@@ -25,7 +25,8 @@ struct Filesystem::State {
         operations(loop, cache ? *cache : storage, cache.get(), lock_service, options),
         session(loop, options.background_max, options.counters),
         notifier(loop, {.drop_pages = [this](NodeId node) { session.drop_pages(node); },
-                        .adopt_size = [this](NodeId node) { return session.adopt_size(node); }}),
+                        .adopt_size = [this](NodeId node) { return session.adopt_size(node); },
+                        .drop_attributes = [this](NodeId node) { session.drop_attributes(node); }}),
         deadline(loop),
         serving(loop) {
     user.session = &session;
@@ -84,9 +85,7 @@ asio::awaitable<Result<void>> Filesystem::mount(std::string path) {
     if (loss.everything) return state.operations.lost();
     state.operations.lost_files(loss.files);
   };
-  listener.drain = [&state](const FileKey& file, TokenMode keep, std::uint64_t round) {
-    state.operations.drain(file, keep, round);
-  };
+  listener.drain = [&state](const Drain& drain) { state.operations.drain(drain); };
   listener.tokens_lost = [&state](const std::vector<FileKey>& files) {
     state.operations.tokens_lost(files);
   };

@@ -75,9 +75,9 @@ struct Inode {
   std::shared_ptr<InodeWriter> writer;
   pid_t last_writer = 0;       ///< the thread; 0 = the kernel
   bool written_alone = false;  ///< the last write was under a token that nobody else has
-  unsigned draining = 0;       ///< dirty mapped pages are being written, to give the token up
   std::optional<timespec> kernel_mtime;  ///< as the kernel was told last
   std::uint32_t opens = 0;               ///< open handles, and OPENs being answered
+  std::uint32_t poisoned = 0;            ///< open handles that are poisoned
   std::optional<SillyPlace> silly;
   WalState wal;
   std::unique_ptr<WalIndex> wal_index;  ///< set = virtual

@@ -4,6 +4,7 @@
 #include "holdfast/base/log.h"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 #include <vector>
 
@@ -13,32 +14,19 @@
 namespace asio = boost::asio;
 
 namespace holdfast::fs {
-namespace {
-
-constexpr double kUntilToldOtherwise = 24.0 * 3600;
-
-class Draining {
- public:
-  explicit Draining(Inode& inode) : inode_(inode) { ++inode_.draining; }
-  ~Draining() { --inode_.draining; }
-  Draining(const Draining&) = delete;
-  Draining& operator=(const Draining&) = delete;
-
- private:
-  Inode& inode_;
-};
-
-}  // namespace
-
 std::uint64_t Operations::generation(const Inode& inode) const {
   if (cache_ == nullptr || inode.wal_index) return 0;
   return locks_.token_generation(inode.key);
 }
 
+// No longer than the lease as it is now: a mount that is frozen cannot take them back, and others
+// go on when its lease is over (T11). A renewal lengthens it for later answers; the kernel asks
+// again then, and is answered from memory. Pages go with them: read(2) asks for attributes first.
 double Operations::attributes_last(Inode& inode) const {
-  if (generation(inode) == 0) return 0;
+  if (generation(inode) == 0 || inode.poisoned > 0) return 0;
   inode.pages.may_exist();  // a drop takes the attributes back, too
-  return kUntilToldOtherwise;
+  const std::chrono::duration<double> left = locks_.entitled_for();
+  return std::max(left.count(), 0.0);
 }
 
 bool Operations::pages_are_kept(const Inode& inode) const {
@@ -62,35 +50,43 @@ Operations::Awaitable<void> Operations::renew_pages(InodePointer inode) {
   inode->pages_of = now;
 }
 
-void Operations::drain(const FileKey& file, TokenMode keep, std::uint64_t round) {
-  const InodePointer inode = find_key(file);
+void Operations::drain(const Drain& drain) {
+  const InodePointer inode = find_key(drain.file);
   if (!inode) {
     // Of a lock without a file, or of a file that nobody uses.
-    if (cache_ != nullptr) cache_->drop(file);
-    return locks_.drained(file, round, false);
+    if (cache_ != nullptr) cache_->drop(drain.file);
+    return locks_.drained(drain.file, drain.round, false);
   }
-  start("token.drain", drain_inode(inode, keep, round));
+  start("token.drain", drain_inode(inode, drain));
+}
+
+// Begun only in the last round: whoever reads(2) asks for the attributes before, and waits until
+// the pages are gone (Operations::getattr), as OPEN and locks do.
+Operations::Task Operations::drop_for(InodePointer inode, DropPages pages) {
+  if (pages == DropPages::kEnded) {
+    co_await inode->pages.drop(*notifier_, inode->node);
+  } else {
+    inode->pages.begin_drop(*notifier_, inode->node);
+    co_await notifier_->drop_attributes(inode->node)->wait();
+  }
 }
 
 // Dirty mapped pages first: they become writes. Then everything written becomes stable, or is lost.
-Operations::Task Operations::drain_inode(InodePointer inode, TokenMode keep, std::uint64_t round) {
-  if (notifier_ != nullptr) {
-    const Draining pages(*inode);
-    co_await inode->pages.drop(*notifier_, inode->node);
-  }
+Operations::Task Operations::drain_inode(InodePointer inode, Drain drain) {
+  if (notifier_ != nullptr) co_await drop_for(inode, drain.pages);
   if (inode->writer) inode->writer->end_behind();
   const auto before = inode->writer;
   co_await stable_or_lost(inode);
   const bool lost = before != inode->writer;
   // Releases of locks that went with it leave before the token does; pages that show it are gone.
   if (lost) co_await asio::post(loop_, asio::use_awaitable);
-  if (lost) co_await inode->pages.dropped();
-  if (keep != TokenMode::kRead || lost) {
+  if (lost && drain.pages == DropPages::kEnded) co_await inode->pages.dropped();
+  if (drain.keep != TokenMode::kRead || lost) {
     if (cache_ != nullptr) cache_->drop(inode->key);
     inode->kernel_size.forget();
     inode->pages_of = 0;
   }
-  locks_.drained(inode->key, round, inode->opens > 0);
+  locks_.drained(inode->key, drain.round, inode->opens > 0);
 }
 
 // Whatever was written under such a token and is not stable may be somebody else's file by now.

@@ -42,6 +42,7 @@ void Operations::lost() {
   std::set<FileKey> appends;
   for (const auto& [id, handle] : handles_) {
     if (lock_held_around(*handle->inode)) inodes.insert(handle->inode);
+    appends.insert(handle->inode->key);
     appends.insert(derive(handle->inode->key, DerivedKey::kAppend));
   }
   for (const auto& inode : unstable_) {  // closed ones, too
@@ -103,7 +104,8 @@ void Operations::poison(Inodes& inodes) {
   losers_.lost(files);
   add_unstable_of_losers(inodes);
   for (const auto& [id, handle] : handles_) {
-    if (inodes.contains(handle->inode)) handle->poisoned = true;
+    if (!inodes.contains(handle->inode) || std::exchange(handle->poisoned, true)) continue;
+    ++handle->inode->poisoned;
   }
   for (const auto& inode : inodes) {
     if (inode->wal_index && inode->wal_index->linked) unlink_virtual(*inode);
@@ -134,7 +136,9 @@ void Operations::cancel_changes(const Inodes& inodes, const std::set<FileKey>& a
   const auto concerned = [&](const ChangeOf& change) {
     const auto inode = change.inode ? change.inode : inodes_.find(change.node);
     if (inode && inodes.contains(inode)) return true;
-    if (inode && change.append && appends.contains(derive(inode->key, DerivedKey::kAppend)))
+    // Under EX an append has no lock of its own.
+    if (inode && change.append &&
+        (appends.contains(derive(inode->key, DerivedKey::kAppend)) || appends.contains(inode->key)))
       return true;
     return change.tid != 0 && lost_a_lock(change.tid);
   };

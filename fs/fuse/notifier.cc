@@ -30,12 +30,18 @@ Notifier::~Notifier() {
 }
 
 void Notifier::start() {
+  threads_.emplace_back([this] { work(Role::kAttributes); });
   for (std::size_t i = 0; i < kThreads; ++i)
-    threads_.emplace_back([this] { work(); });
+    threads_.emplace_back([this] { work(Role::kMayBeStuck); });
 }
 
 std::shared_ptr<task::Event> Notifier::drop(NodeId node) {
   const auto outcome = enqueue(node, Kind::kDropPages);
+  return {outcome, &outcome->done};
+}
+
+std::shared_ptr<task::Event> Notifier::drop_attributes(NodeId node) {
+  const auto outcome = enqueue(node, Kind::kDropAttributes);
   return {outcome, &outcome->done};
 }
 
@@ -60,8 +66,9 @@ std::shared_ptr<Notifier::Outcome> Notifier::enqueue(NodeId node, Kind kind) {
     if (last != jobs_.rend() && last->kind == kind) return last->outcome;
     outcome = std::make_shared<Outcome>(loop_);
     jobs_.push_back({node, kind, outcome});
+    if (short_of_threads()) threads_.emplace_back([this] { work(Role::kMayBeStuck); });
   }
-  wake_.notify_one();
+  wake_.notify_all();
   outcome->watchdog.async_wait([node](const boost::system::error_code& stopped) {
     if (!stopped) log::warn("notifier.slow", "node={} seconds={}", node.value, kSlow.count());
   });
@@ -75,23 +82,40 @@ void Notifier::run(const Job& job) {
     case Kind::kAdoptSize:
       job.outcome->size = calls_.adopt_size(job.node);
       return;
+    case Kind::kDropAttributes:
+      return calls_.drop_attributes(job.node);
   }
 }
 
-void Notifier::work() {
+bool Notifier::takes(Role role, const Job& job) const {
+  if (job.kind == Kind::kDropAttributes) return role == Role::kAttributes;
+  return role == Role::kMayBeStuck && !busy_.contains(job.node);
+}
+
+bool Notifier::short_of_threads() const {
+  if (threads_.empty() || threads_.size() > kThreadsMax) return false;
+  const auto ready = std::count_if(
+      jobs_.begin(), jobs_.end(), [this](const Job& job) { return takes(Role::kMayBeStuck, job); });
+  return static_cast<std::size_t>(ready) > idle_;
+}
+
+void Notifier::work(Role role) {
   std::unique_lock lock(mutex_);
   tids_.insert(::gettid());
   while (true) {
-    const auto next = std::find_if(jobs_.begin(), jobs_.end(),
-                                   [this](const Job& job) { return !busy_.contains(job.node); });
+    const auto next =
+        std::find_if(jobs_.begin(), jobs_.end(), [&](const Job& job) { return takes(role, job); });
     if (stopping_) return;
     if (next == jobs_.end()) {
+      const bool counts = role == Role::kMayBeStuck;
+      if (counts) ++idle_;
       wake_.wait(lock);
+      if (counts) --idle_;
       continue;
     }
     Job job = std::move(*next);
     jobs_.erase(next);
-    busy_.insert(job.node);
+    if (role == Role::kMayBeStuck) busy_.insert(job.node);
     lock.unlock();
     run(job);
     const NodeId node = job.node;
@@ -101,9 +125,9 @@ void Notifier::work() {
       outcome->done.set();
     });
     lock.lock();
-    busy_.erase(node);
+    if (role == Role::kMayBeStuck) busy_.erase(node);
     // A job of the same inode may have been passed over by every other thread.
-    if (!jobs_.empty()) wake_.notify_one();
+    if (!jobs_.empty()) wake_.notify_all();
   }
 }
 

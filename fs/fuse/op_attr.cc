@@ -27,17 +27,20 @@ Operations::Task Operations::getattr(AttrReply reply, Credentials who, NodeId no
                                      std::optional<HandleId> through, pid_t tid) {
   const auto inode = inodes_.find(node);
   if (!inode) co_return reply.error(ESTALE);
-  // Each read(2) asks first (attribute timeout 0). So a poisoned handle reads nothing from the
-  // kernel's pages either, whoever put them there.
+  // Each read(2) asks first (attributes_last() is 0 while a handle is poisoned). So that one reads
+  // nothing from the kernel's pages either, whoever put them there.
   const auto handle = through ? find_handle(*through) : nullptr;
   if (handle && handle->poisoned) co_return reply.error(kReadAfterLoss);
   if (inode->wal_index) co_return reply.attributes(to_stat(attributes_of(*inode)), 0);
+  // Pages of a token that is gone may still be there: the read(2) that asks must not see them.
+  const bool asks_for_us = notifier_ != nullptr && notifier_->is_own_thread(tid);
+  if (through && !asks_for_us) co_await inode->pages.dropped();
   co_await locks_.wait_entitled();
   const auto attributes = co_await attributes_now(inode, who);
   if (!attributes) co_return reply.error(attributes.error());
   if (handle && handle->poisoned) co_return reply.error(kReadAfterLoss);
   const bool new_to_kernel = !inode->kernel_size.is(attributes->size);
-  if (new_to_kernel && notifier_ != nullptr && !notifier_->is_own_thread(tid)) {
+  if (new_to_kernel && notifier_ != nullptr && !asks_for_us) {
     // Whoever has it open may read on the strength of this answer.
     if (inode->opens > 0 && inode->type == FileType::kRegular) {
       co_await settle_size(inode);
@@ -76,16 +79,15 @@ Operations::Task Operations::setattr(AttrReply reply, Credentials who, NodeId no
     if (!changed) co_return reply.error(changed.error());
     co_return reply.attributes(to_stat(attributes_of(*inode)), 0);
   }
-  co_await locks_.wait_entitled();
+  const auto pinned = co_await pin_for_change(inode);
+  if (!pinned) co_return reply.error(pinned.error());
+  if (handle && handle->poisoned && change.size) co_return reply.error(EIO);
   // ftruncate was allowed by open(), not by who calls now.
   if (handle && change.size) who = handle->who;
   // Through the writer, so that no repeated write brings back what is cut off.
   Result<Attributes> attributes = errno_code(EIO);
   const auto writer = inode->writer;
   if (change.size && writer) {
-    const auto pinned = co_await pin_for_change(inode);
-    if (!pinned) co_return reply.error(pinned.error());
-    if (handle && handle->poisoned) co_return reply.error(EIO);
     attributes = co_await writer->truncate(who, change);
   } else {
     // What waits may be forbidden after a chmod, and would move the times that are set now. An

@@ -135,6 +135,7 @@ Operations::Task Operations::release(DoneReply reply, NodeId, HandleId id) {
   auto turn = inode->order.arrive();
   co_await release_handle(inode, handle, std::move(turn));
   handles_.erase(id);
+  if (handle->poisoned) --inode->poisoned;
   review_losers();
   --inode->opens;
   last_close(inode);

@@ -18,18 +18,11 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
   }
   inode->pages.may_exist();
   inode->last_writer = call.tid;
-  // What a drain waits for is under the token that is given up; others may not be let in any more.
-  const bool of_drain = call.tid == 0 && inode->draining > 0;
-  Result<TokenPin> pinned = TokenPin{};
-  if (of_drain) {
-    co_await locks_.wait_entitled();
-  } else {
-    pinned = co_await pin_for_change(inode);
-  }
+  const auto pinned = co_await pin_for_change(inode);
   if (!pinned) co_return reply.error(pinned.error());
   if (handle->poisoned) co_return reply.error(EIO);
-  if (!of_drain) inode->written_alone = pinned->mode() == TokenMode::kExclusive;
-  const bool behind = !of_drain && inode->written_alone;
+  inode->written_alone = pinned->mode() == TokenMode::kExclusive;
+  const bool behind = inode->written_alone;
   if (behind) writer_of(inode)->begin_behind(write_behind_);
   Result<void> written;
   if (call.append && behind) {
@@ -82,7 +75,7 @@ Operations::Awaitable<Result<void>> Operations::write_at_end(HandlePointer handl
                                                              std::span<const std::uint8_t> data,
                                                              std::uint64_t expected) {
   const InodePointer inode = handle->inode;
-  const auto attributes = co_await attributes_now(inode, handle->who);
+  const auto attributes = co_await attributes_now(inode, handle->who, Pinned::kYes);
   if (!attributes) co_return attributes.error();
   const std::uint64_t end = attributes->size;
   note_header_write(*inode, end, data);

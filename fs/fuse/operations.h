@@ -76,6 +76,8 @@ struct ChangeOf {
 struct CloseJob;
 
 enum class Handled : std::uint8_t { kNo, kYes };
+/// Whether the caller has the file's token pinned: then it must not wait for it once more.
+enum class Pinned : bool { kNo, kYes };
 enum class WithAttributes : bool { kNo, kYes };
 
 class Operations {
@@ -118,7 +120,7 @@ class Operations {
   void lost();
   void lost_files(const std::vector<FileKey>& files);
   void tokens_lost(const std::vector<FileKey>& files);
-  void drain(const FileKey& file, TokenMode keep, std::uint64_t round);
+  void drain(const Drain& drain);
 
   // op_lookup.cc
   Task lookup(EntryReply reply, Credentials who, NodeId parent, std::string name);
@@ -200,8 +202,11 @@ class Operations {
   // kept.cc: what the kernel and we keep under a token
   /// Changes when what is kept of the inode becomes void; 0 = nothing may be kept.
   [[nodiscard]] std::uint64_t generation(const Inode& inode) const;
-  /// Seconds for which the kernel may believe an inode's attributes: until told otherwise, or not.
+  /// Seconds for which the kernel may believe an inode's attributes, unless told otherwise.
   [[nodiscard]] double attributes_last(Inode& inode) const;
+  /// The token of a change that takes more than one call to the storage, or waits for others of the
+  /// same file: taken before anything else, so that whoever waits for it has it (T10).
+  Awaitable<Result<TokenPin>> pin_for_change(InodePointer inode);
   /// The kernel's pages are as good as our token.
   [[nodiscard]] bool pages_are_kept(const Inode& inode) const;
   /// Returns when the kernel has only pages that are as good as our token.
@@ -211,9 +216,8 @@ class Operations {
   void drop_kept(const std::vector<FileKey>& files);
   /// Written under a token that lets nobody else write, and not known to be stable.
   [[nodiscard]] static bool unstable_under_token(const Inode& inode);
-  /// The token for a change; it stays while the result lives.
-  Awaitable<Result<TokenPin>> pin_for_change(InodePointer inode);
-  Task drain_inode(InodePointer inode, TokenMode keep, std::uint64_t round);
+  Task drain_inode(InodePointer inode, Drain drain);
+  Task drop_for(InodePointer inode, DropPages pages);
   [[nodiscard]] InodePointer find_key(const FileKey& file) const;
   /// Nobody holds the inode of this file any more.
   void gone(const FileKey& file);
@@ -235,7 +239,8 @@ class Operations {
   /// backend.read() and getattr(), with what was written and may be missing there.
   Awaitable<Result<ReadResult>> read_current(HandlePointer handle, std::uint64_t offset,
                                              std::uint32_t count);
-  Awaitable<Result<Attributes>> attributes_now(InodePointer inode, Credentials who);
+  Awaitable<Result<Attributes>> attributes_now(InodePointer inode, Credentials who,
+                                               Pinned pinned = Pinned::kNo);
   /// The same of attributes that came with a name, when the storage was asked at `flushed`
   /// (WriteBudget::flushed).
   Awaitable<Result<Attributes>> attributes_of_name(InodePointer inode, Credentials who,

@@ -224,7 +224,16 @@ Payload Session::take_payload(const char* data, std::size_t size) {
 }
 
 void Session::drop_pages(NodeId node) {
-  const int result = fuse_lowlevel_notify_inval_inode(session_, node.value, 0, 0);
+  invalidate(node, 0);
+}
+
+// fuse_lowlevel.h: "or negative to invalidate attributes only".
+void Session::drop_attributes(NodeId node) {
+  invalidate(node, -1);
+}
+
+void Session::invalidate(NodeId node, off_t from) {
+  const int result = fuse_lowlevel_notify_inval_inode(session_, node.value, from, 0);
   // ENOENT: the kernel does not know the inode. ENODEV and ENOTCONN: it is gone altogether.
   if (result != 0 && result != -ENOENT && result != -ENODEV && result != -ENOTCONN) {
     log::error("notifier.failed", "node={} errno={}", node.value, -result);

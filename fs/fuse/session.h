@@ -5,7 +5,8 @@
 /// the first request and its answer (INIT) on their way: libfuse 3.14 drops PARALLEL_DIROPS, and
 /// the lock flags in that answer are what our promise hangs on.
 ///
-/// Thread: the loop; drop_pages() and adopt_size() from the notifier's threads too.
+/// Thread: the loop; drop_pages(), drop_attributes() and adopt_size() from the notifier's threads
+/// too.
 
 #include "fs/core/inode_table.h"
 #include "fs/fuse/fuse_api.h"
@@ -82,6 +83,8 @@ class Session {
   [[nodiscard]] Payload take_payload(const char* data, std::size_t size);
   /// Blocks until the kernel has written the dirty pages of `node` and dropped all.
   void drop_pages(NodeId node);
+  /// Those that the kernel believes in; waits for no page.
+  void drop_attributes(NodeId node);
   /// See adopt_size.h.
   [[nodiscard]] std::optional<std::uint64_t> adopt_size(NodeId node) const;
 
@@ -93,6 +96,7 @@ class Session {
   static ssize_t write_answer(int fd, iovec* parts, int count, void* userdata);
   void look_at_request(const void* bytes, std::size_t size);
   void patch_init_answer(iovec* parts, int count);
+  void invalidate(NodeId node, off_t from);
   /// Takes up to kRequestsPerTurn requests. False: the connection ended.
   bool serve_turn(bool& drained);
 

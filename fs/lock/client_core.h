@@ -167,6 +167,10 @@ class ClientCore {
                                       Instant now);
   /// `file` was created in `directory` while that was pinned under EX: its token is implied.
   void created(const FileKey& directory, const FileKey& file);
+  /// The directory that implies the file's token; nothing, too, if it is the volume's.
+  [[nodiscard]] std::optional<FileKey> cover(const FileKey& file) const;
+  /// As if somebody had recalled it. acquire(kMayWait) ends under the next token.
+  [[nodiscard]] ClientEffects give_up(const FileKey& file, Instant now);
   [[nodiscard]] ClientEffects forgotten(const FileKey& file, Instant now);
   /// What was kept under one number is good under the same number still; 0: keep nothing.
   [[nodiscard]] std::uint64_t token_generation(const FileKey& file) const;

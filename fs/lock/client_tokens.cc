@@ -60,6 +60,21 @@ void ClientCore::created(const FileKey& directory, const FileKey& file) {
   agent_->created(directory, file);
 }
 
+std::optional<FileKey> ClientCore::cover(const FileKey& file) const {
+  const auto cover = agent_->cover(file);
+  return cover == kVolumeKey ? std::nullopt : cover;
+}
+
+ClientEffects ClientCore::give_up(const FileKey& file, Instant now) {
+  ClientEffects effects;
+  TokenEffects said;
+  see(now);
+  agent_->come_down(file, TokenMode::kExclusive, said);
+  append(std::move(said), effects);
+  go_on(effects);
+  return effects;
+}
+
 ClientEffects ClientCore::forgotten(const FileKey& file, Instant now) {
   ClientEffects effects;
   see(now);

@@ -107,6 +107,11 @@ bool LockClient::entitled() const {
   return core_.entitled(boot_time_now());
 }
 
+Duration LockClient::entitled_for() const {
+  const Instant now = boot_time_now();
+  return core_.entitled(now) ? core_.deadline() - now : Duration::zero();
+}
+
 asio::awaitable<void> LockClient::wait_entitled() {
   while (!entitled()) {
     // The deadline may have passed before its timer fired: suspend now, then wait for the end.

@@ -84,6 +84,7 @@ class LockClient final : public LockService {
   Awaitable<void> release_handle(ReleaseHandleRequest request) override;
   Awaitable<void> claim_wal(ClaimWalRequest request) override;
   [[nodiscard]] bool entitled() const override;
+  [[nodiscard]] Duration entitled_for() const override;
   boost::asio::awaitable<void> wait_entitled() override;
   std::optional<TokenMode> try_pin(const FileKey& file, TokenUse use, Urgency urgency) override;
   Awaitable<TokenMode> pin(FileKey file, TokenUse use, Urgency urgency,
@@ -91,6 +92,8 @@ class LockClient final : public LockService {
   void unpin(const FileKey& file) override;
   void drained(const FileKey& file, std::uint64_t round, bool in_use) override;
   void created(const FileKey& directory, const FileKey& file) override;
+  [[nodiscard]] std::optional<FileKey> cover(const FileKey& file) const override;
+  void give_up(const FileKey& file) override;
   void forgotten(const FileKey& file) override;
   [[nodiscard]] std::uint64_t token_generation(const FileKey& file) const override;
   void listen(Listener listener) override { listener_ = std::move(listener); }

@@ -94,6 +94,14 @@ void LockClient::created(const FileKey& directory, const FileKey& file) {
   if (options_.tokens) core_.created(directory, file);
 }
 
+std::optional<FileKey> LockClient::cover(const FileKey& file) const {
+  return options_.tokens ? core_.cover(file) : std::nullopt;
+}
+
+void LockClient::give_up(const FileKey& file) {
+  if (options_.tokens) perform(core_.give_up(file, boot_time_now()));
+}
+
 void LockClient::forgotten(const FileKey& file) {
   if (options_.tokens) perform(core_.forgotten(file, boot_time_now()));
 }
@@ -119,7 +127,7 @@ void LockClient::perform(const TokenPinned& effect) {
 }
 
 void LockClient::perform(const Drain& effect) {
-  if (listener_.drain) return listener_.drain(effect.file, effect.keep, effect.round);
+  if (listener_.drain) return listener_.drain(effect);
   drained(effect.file, effect.round, false);
 }
 

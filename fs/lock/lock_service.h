@@ -15,6 +15,7 @@
 /// kLockLost. A session that held nothing and asked for nothing is replaced unnoticed.
 
 #include "fs/token/types.h"
+#include "holdfast/base/clock.h"
 #include "holdfast/base/result.h"
 #include "holdfast/lock/errc.h"
 #include "holdfast/lock/message.h"
@@ -53,6 +54,8 @@ class LockService {
 
   /// The mount may act: it has a session whose deadline has not passed.
   [[nodiscard]] virtual bool entitled() const = 0;
+  /// How long entitled() will hold if nothing more is heard: what others may be told to rely on.
+  [[nodiscard]] virtual Duration entitled_for() const { return Duration::zero(); }
   /// Returns when entitled() (at once if it is). Every operation that reads or changes the storage
   /// awaits this first.
   virtual boost::asio::awaitable<void> wait_entitled() = 0;
@@ -85,6 +88,14 @@ class LockService {
   virtual void created(const FileKey& directory, const FileKey& file) {
     static_cast<void>(directory), static_cast<void>(file);
   }
+  /// The directory whose token implies the file's (T8).
+  [[nodiscard]] virtual std::optional<FileKey> cover(const FileKey& file) const {
+    static_cast<void>(file);
+    return std::nullopt;
+  }
+  /// Its token is to be given up for a reason of ours; what it implies is asserted before. Whoever
+  /// waits for the next one (kMayWait) knows that this was carried out.
+  virtual void give_up(const FileKey& file) { static_cast<void>(file); }
   /// The kernel has forgotten the inode and nothing is kept of it: its token may go.
   virtual void forgotten(const FileKey& file) { static_cast<void>(file); }
   /// Changes whenever the mode was below PR in between; 0 = it is now. What was kept under a number
@@ -105,7 +116,7 @@ class LockService {
     std::function<void()> suspended;
     std::function<void()> resumed;
     std::function<void(const Loss&)> lost;
-    std::function<void(const FileKey& file, TokenMode keep, std::uint64_t round)> drain{};
+    std::function<void(const Drain&)> drain{};
     std::function<void(const std::vector<FileKey>& files)> tokens_lost{};
   };
   virtual void listen(Listener listener) = 0;

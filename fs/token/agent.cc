@@ -103,17 +103,20 @@ void TokenAgent::tidy(const FileKey& key) {
 
 bool TokenAgent::admits(const File& file, TokenUse use, Urgency urgency) {
   if (!suffices(usable(file), use)) return false;
-  if (!file.down) return true;
-  return urgency == Urgency::kKernelWaits && file.down->rounds < kDrainRoundsMax &&
-         file.down->urgent < kUrgentPinsMax;
+  if (!file.down || urgency == Urgency::kWithin) return true;
+  const Descent& down = *file.down;
+  if (urgency == Urgency::kMayWait || down.last) return false;
+  const bool pages_awaited = down.round != 0 && !down.drained;
+  return pages_awaited || down.urgent < kUrgentPinsMax;
 }
 
-void TokenAgent::pin(const FileKey& key, File& file) {
+void TokenAgent::pin(const FileKey& key, File& file, Urgency urgency) {
   ++file.pins;
   if (!file.down) return;
+  ready_.erase(key);
+  if (urgency == Urgency::kWithin) return;
   ++file.down->urgent;
   file.down->used = true;
-  ready_.erase(key);
 }
 
 std::optional<TokenMode> TokenAgent::try_pin(const FileKey& key, TokenUse use, Urgency urgency,
@@ -124,7 +127,7 @@ std::optional<TokenMode> TokenAgent::try_pin(const FileKey& key, TokenUse use, U
     return std::nullopt;
   }
   consider(key, use, now);
-  pin(key, file);
+  pin(key, file, urgency);
   return usable(file);
 }
 
@@ -183,12 +186,13 @@ void TokenAgent::admit(Instant now, TokenEffects& effects) {
         continue;
       }
       consider(key, one.use, now);
-      pin(key, *file);
+      pin(key, *file, one.urgency);
       acquires_.erase(one.call);
       effects.emplace_back(TokenPinned{one.call, usable(*file)});
     }
     file->waiting = std::move(left);
     if (file->waiting.empty()) continue;
+    unblock(key, *file, effects);
     TokenUse most = TokenUse::kThrough;
     for (const Waiting& one : file->waiting)
       most = stronger(most, one.use);

@@ -11,7 +11,8 @@
 ///   steady       used freely
 ///   asked for    a TokenRequest is wanted or unanswered; what is held is used meanwhile
 ///   coming down  Drain was said; only urgent operations are admitted (T10), each of which makes
-///                another round necessary; after kDrainRoundsMax rounds they wait as well
+///                another round necessary. While a round is drained they must be: it waits for the
+///                pages they hold. In the last one it does not, and they wait as well
 /// Asked for and coming down are independent of each other: somebody else's request may be before
 /// ours at lockd.
 ///
@@ -38,7 +39,7 @@
 
 namespace holdfast::fs {
 
-/// Rounds of one descent in which urgent operations are admitted, and how many of these at most.
+/// Rounds of one descent, and urgent operations after which the next round but one is the last.
 inline constexpr unsigned kDrainRoundsMax = 8;
 inline constexpr unsigned kUrgentPinsMax = 1'024;
 /// When to ask again for more than CW if lockd did not say.
@@ -179,6 +180,7 @@ class TokenAgent {
     bool used = false;     // since the last round began
     bool in_use = false;   // says the shell
     bool strict = false;   // PR cannot be kept, whatever is wanted
+    bool last = false;     // of the rounds: nothing urgent is admitted any more
     bool evicted = false;  // only because there are too many
     unsigned urgent = 0;   // operations admitted
   };
@@ -214,14 +216,17 @@ class TokenAgent {
   void imply(const FileKey& key, File& file, const FileKey& cover);
   void uncover(const FileKey& key, File& file);
   void tidy(const FileKey& key);
-  void pin(const FileKey& key, File& file);
+  void pin(const FileKey& key, File& file, Urgency urgency);
   void ask(const FileKey& key, File& file, TokenUse use);
   void set_mode(File& file, TokenMode mode);
   void strip(const FileKey& key, File& file);
   void descend(const FileKey& key, File& file, TokenMode wanted, TokenEffects& effects);
+  [[nodiscard]] static bool kernel_waits(const File& file);
+  void unblock(const FileKey& key, File& file, TokenEffects& effects);
   void say_round(const FileKey& key, File& file, TokenEffects& effects);
   void look(const FileKey& key, File& file, TokenEffects& effects);
   void end_descent(const FileKey& key, File& file);
+  void stay(const FileKey& key, File& file);
   void evict(TokenEffects& effects);
 
   TokenLimits limits_;

@@ -3,6 +3,8 @@
 #include "holdfast/base/assert.h"
 #include "holdfast/base/mutation.h"
 
+#include <algorithm>
+
 namespace holdfast::fs {
 
 void TokenAgent::come_down(const FileKey& key, TokenMode wanted, TokenEffects& effects) {
@@ -35,14 +37,33 @@ bool TokenAgent::stays_read(const File& file) {
          file.mode != TokenMode::kShared;
 }
 
+bool TokenAgent::kernel_waits(const File& file) {
+  return std::any_of(file.waiting.begin(), file.waiting.end(),
+                     [](const Waiting& one) { return one.urgency == Urgency::kKernelWaits; });
+}
+
+// The round that is being drained waits for the pages of somebody who waits for another token.
+void TokenAgent::unblock(const FileKey& key, File& file, TokenEffects& effects) {
+  if (!file.down || file.down->last || file.down->round == 0 || file.down->drained) return;
+  if (file.pins == 0 && kernel_waits(file)) say_round(key, file, effects);
+}
+
 void TokenAgent::say_round(const FileKey& key, File& file, TokenEffects& effects) {
   Descent& down = *file.down;
   ++down.rounds;
+  const bool enough = down.urgent >= kUrgentPinsMax;
+  // What was unlocked while PR was to stay was not published, and the last round waits for no page:
+  // so everything is dropped once with waiting before. A WRITE under PR waits for more than PR;
+  // what has its page locked cannot be waited for, and under PR there is nothing to publish.
+  down.last = kernel_waits(file) || (down.round != 0 && down.level == TokenMode::kNone &&
+                                     (enough || down.rounds >= kDrainRoundsMax));
+  down.strict = down.strict || down.last || enough || down.rounds + 1 >= kDrainRoundsMax;
   down.round = ++last_round_;
   down.drained = mutated(Mutation::kReleaseBeforeFlush);
   down.used = false;
   down.level = stays_read(file) ? TokenMode::kRead : TokenMode::kNone;
-  effects.emplace_back(Drain{key, down.level, down.round});
+  const auto pages = down.last ? DropPages::kBegun : DropPages::kEnded;
+  effects.emplace_back(Drain{key, down.level, down.round, pages});
   if (down.drained) ready_.insert(key);
 }
 
@@ -54,6 +75,8 @@ void TokenAgent::look(const FileKey& key, File& file, TokenEffects& effects) {
     ready_.insert(key);
   } else if (down.round == 0) {
     say_round(key, file, effects);
+  } else if (!down.drained) {
+    unblock(key, file, effects);
   } else if (down.drained) {
     // What came in under it is dropped in another round.
     if (down.used) return say_round(key, file, effects);
@@ -77,6 +100,13 @@ void TokenAgent::end_descent(const FileKey& key, File& file) {
   admissible_.insert(key);
 }
 
+// It does not go down after all, but what was kept may have been dropped.
+void TokenAgent::stay(const FileKey& key, File& file) {
+  const bool dropped = file.down->level == TokenMode::kNone;
+  end_descent(key, file);
+  if (dropped && file.generation != 0) file.generation = ++last_generation_;
+}
+
 std::optional<TokenMode> TokenAgent::keep(const FileKey& key, Locks locks, TokenEffects& effects) {
   File& file = files_.at(key);
   HOLDFAST_ASSERT(file.down && file.pins == 0, "what is ready comes down and is not pinned");
@@ -84,8 +114,7 @@ std::optional<TokenMode> TokenAgent::keep(const FileKey& key, Locks locks, Token
   if (key == kVolumeKey) return TokenMode::kNone;
   const bool wanted_here = down.in_use || locks.any || !file.waiting.empty();
   if (down.evicted && wanted_here) {
-    end_descent(key, file);
-    file.generation = file.generation == 0 ? 0 : ++last_generation_;  // what was kept is dropped
+    stay(key, file);
     return std::nullopt;
   }
   bool writes = locks.exclusive;
@@ -93,7 +122,7 @@ std::optional<TokenMode> TokenAgent::keep(const FileKey& key, Locks locks, Token
     writes = writes || one.use != TokenUse::kRead;
   if (down.wanted == TokenMode::kRead && file.mode != TokenMode::kShared && !writes) {
     if (file.mode == TokenMode::kExclusive) return TokenMode::kRead;
-    end_descent(key, file);  // it is compatible as it is
+    stay(key, file);  // it is compatible as it is
     return std::nullopt;
   }
   if (down.level == TokenMode::kRead) {  // more is to be dropped than it was told
@@ -110,7 +139,7 @@ std::optional<TokenMode> TokenAgent::keep(const FileKey& key, Locks locks, Token
 
 void TokenAgent::released(const FileKey& key, TokenMode keep, Instant now) {
   File& file = files_.at(key);
-  end_descent(key, file);
+  stay(key, file);
   const bool parks = keep == TokenMode::kShared && (file.parked || file.mode == TokenMode::kRead);
   if (keep == TokenMode::kNone) {
     strip(key, file);

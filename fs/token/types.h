@@ -17,6 +17,18 @@ enum class Urgency : std::uint8_t {
   /// READ, WRITE, LOOKUP, READDIR, GETATTR, FLUSH: the kernel holds pages or a directory locked,
   /// and giving up waits for it to drop those (T10).
   kKernelWaits,
+  /// Part of an operation that has pinned the file already, or of giving the token up: admitted as
+  /// long as the token is held. Leaves nothing in the kernel.
+  kWithin,
+};
+
+/// What happens to the kernel's pages before drained().
+enum class DropPages : std::uint8_t {
+  kEnded,
+  /// In the last round: who has pages locked waits for the next token, so nobody waits for the
+  /// pages. The kernel's attributes are dropped, and until the pages are, nobody reads on the
+  /// strength of them.
+  kBegun,
 };
 
 // Effects, to be performed in their order.
@@ -30,6 +42,7 @@ struct Drain {
   FileKey file;
   TokenMode keep = TokenMode::kNone;
   std::uint64_t round = 0;
+  DropPages pages = DropPages::kEnded;
 };
 /// acquire() succeeded: the operation may go on under `mode`, until unpin().
 struct TokenPinned {

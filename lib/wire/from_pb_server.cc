@@ -131,6 +131,7 @@ std::optional<SessionInfo> take(const pb::SessionInfo& from) {
   to.phase = *phase;
   to.breaking = from.breaking();
   to.losses = from.losses();
+  to.tokens = from.tokens();
   return to;
 }
 
@@ -180,6 +181,7 @@ std::optional<LockInfo> take(const pb::LockInfo& from) {
 std::optional<ServerMessage> take(const pb::LockList& from) {
   LockList to;
   to.truncated = from.truncated();
+  to.tokens = from.tokens();
   to.locks.reserve(static_cast<std::size_t>(from.locks_size()));
   for (const auto& entry : from.locks()) {
     auto info = take(entry);

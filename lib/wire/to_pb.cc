@@ -303,12 +303,14 @@ void put(const SessionList& from, pb::ServerMessage& message) {
     to.set_phase(to_pb(kPhases, info.phase));
     to.set_breaking(info.breaking);
     to.set_losses(info.losses);
+    to.set_tokens(info.tokens);
   }
 }
 
 void put(const LockList& from, pb::ServerMessage& message) {
   auto& list = *message.mutable_lock_list();
   list.set_truncated(from.truncated);
+  list.set_tokens(from.tokens);
   for (const LockInfo& info : from.locks) {
     auto& to = *list.add_locks();
     to.set_state(to_pb(kStates, info.state));

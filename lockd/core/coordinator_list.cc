@@ -115,7 +115,8 @@ SessionList Coordinator::list_sessions(Instant now) const {
                              .waiters = session.locks.waiters.size(),
                              .phase = phase_of(session),
                              .breaking = session.record.breaks.given(),
-                             .losses = record.losses.size()});
+                             .losses = record.losses.size(),
+                             .tokens = session.tokens.held.size()});
   });
   return list;
 }
@@ -126,7 +127,9 @@ LockList Coordinator::list_locks(Instant now, std::size_t entries_max) const {
   for (const auto& [database, ownership] : state_->locks.wal_owners().all())
     listing.add(*state_->sessions.find(ownership.session->id), database, ownership.since);
   state_->sessions.for_each([&](const Session& session) { listing.add(session); });
-  return listing.take();
+  LockList list = listing.take();
+  list.tokens = state_->tokens.count();
+  return list;
 }
 
 Status Coordinator::status() const {

@@ -107,6 +107,7 @@ class Tokens {
   [[nodiscard]] Instant next_due() const;
 
   [[nodiscard]] bool empty() const { return files_.empty(); }
+  [[nodiscard]] std::size_t count() const { return count_; }  ///< held, by all sessions
   [[nodiscard]] std::size_t file_count() const { return files_.size(); }
   void check_invariants(const std::vector<const SessionTokens*>& sessions) const;
 

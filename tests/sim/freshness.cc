@@ -14,6 +14,7 @@ std::uint64_t Freshness::begins(std::size_t mount, std::size_t file, std::size_t
   Write write;
   write.serial = ended_.size();
   ended_.push_back(kNever);
+  excused_.push_back(false);
   write.mount = mount;
   write.began = ++now_;
   writes(file, cell).push_back(write);
@@ -26,7 +27,7 @@ void Freshness::completed(std::size_t file, std::size_t cell, std::uint64_t seri
 }
 
 void Freshness::failed(std::size_t file, std::size_t cell, std::uint64_t serial) {
-  if (Write* write = find(file, cell, serial)) write->excused = true;
+  if (find(file, cell, serial) != nullptr) excused_[serial] = true;
 }
 
 void Freshness::arrived(std::size_t file, std::size_t cell, std::uint64_t serial) {
@@ -37,7 +38,7 @@ void Freshness::stable(std::size_t file, std::size_t cell, std::uint64_t serial)
   Write* write = find(file, cell, serial);
   if (write == nullptr) return;
   write->stable = true;
-  write->excused = false;
+  excused_[serial] = false;
   // Whatever it overwrote can never be seen again.
   if (write->ended == kNever) return;
   const Tick began = write->began;
@@ -47,7 +48,7 @@ void Freshness::stable(std::size_t file, std::size_t cell, std::uint64_t serial)
 void Freshness::lost(std::size_t mount, std::size_t file) {
   for (std::size_t cell = 0; cell < kCounters; ++cell)
     for (Write& write : writes(file, cell))
-      if (write.mount == mount && !write.stable) write.excused = true;
+      if (write.mount == mount && !write.stable) excused_[write.serial] = true;
 }
 
 void Freshness::lost(std::size_t mount) {
@@ -63,11 +64,12 @@ void Freshness::storage_restarted() {
 
 void Freshness::goes_again(std::size_t file, std::size_t cell, std::uint64_t serial) {
   ended_[serial] = kNever;
+  excused_[serial] = true;
   if (Write* write = find(file, cell, serial)) goes_again(*write);
 }
 
 void Freshness::goes_again(Write& write) {
-  write.excused = true;
+  excused_[write.serial] = true;
   write.ended = ended_[write.serial] = kNever;
 }
 
@@ -78,7 +80,7 @@ void Freshness::check_clean(std::size_t mount, std::size_t file) {
     for (const Write& write : writes(file, cell))
       if (write.stable) stable = std::max(stable, write.began);
     for (const Write& write : writes(file, cell)) {
-      if (write.mount != mount || !write.counts() || write.stable || write.ended < stable) continue;
+      if (write.mount != mount || !counts(write) || write.stable || write.ended < stable) continue;
       world_.violation("T5 first clean",
                        fmt::format("mount {} gives up file {} before write {} to cell {} is on "
                                    "stable storage",
@@ -88,28 +90,31 @@ void Freshness::check_clean(std::size_t mount, std::size_t file) {
   }
 }
 
-Freshness::Tick Freshness::floor(std::size_t file, std::size_t cell) const {
-  Tick floor = 0;
+Freshness::Floor Freshness::floor(std::size_t file, std::size_t cell) const {
+  Floor floor;
   for (const Write& write : cells_[file * kCounters + cell])
-    if (write.counts()) floor = std::max(floor, write.began);
+    if (counts(write)) floor.push_back({write.began, write.serial});
   return floor;
 }
 
-Row Freshness::floors(std::size_t file) const {
-  Row floors{};
+Freshness::Floors Freshness::floors(std::size_t file) const {
+  Floors floors;
   for (std::size_t cell = 0; cell < kCounters; ++cell)
-    floors[cell].value = floor(file, cell);
+    floors[cell] = floor(file, cell);
   return floors;
 }
 
 void Freshness::seen(std::size_t mount, std::size_t file, std::size_t cell, std::uint64_t serial,
-                     Tick floor, const char* how) {
-  if (ended_[serial] >= floor) return;
-  world_.violation(
-      "I4 freshness",
-      fmt::format("mount {} sees write {} in cell {} of file {} by {}, and a later one "
-                  "had been acknowledged before it asked",
-                  mount, serial, cell, file, how));
+                     const Floor& floor, const char* how) {
+  for (const Acknowledged& earlier : floor) {
+    if (excused_[earlier.serial] || ended_[serial] >= earlier.began) continue;
+    world_.violation(
+        "I4 freshness",
+        fmt::format("mount {} sees write {} in cell {} of file {} by {}, and a later one ({}) "
+                    "had been acknowledged before it asked",
+                    mount, serial, cell, file, how, earlier.serial));
+    return;
+  }
 }
 
 }  // namespace holdfast::sim

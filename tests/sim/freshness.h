@@ -5,12 +5,14 @@
 /// order.
 ///
 /// What a mount loses together with a token, or by dying, before it was on stable storage, is lost:
-/// it need not be seen by anybody. What fsync acknowledged is never lost.
+/// it need not be seen by anybody, also not by who had asked before it was lost and is answered
+/// after. What fsync acknowledged is never lost.
 ///
 /// Time is the order of events: one number for each.
 
 #include "tests/sim/nfs_model.h"
 
+#include <array>
 #include <vector>
 
 namespace holdfast::sim {
@@ -41,12 +43,19 @@ class Freshness {
   void check_clean(std::size_t mount, std::size_t file);
 
   // ---- Reads
-  /// What a read that begins now must not fall behind.
-  [[nodiscard]] Tick floor(std::size_t file, std::size_t cell) const;
-  [[nodiscard]] Row floors(std::size_t file) const;
+  /// What a read that begins now must not fall behind: writes that count, but for those that are
+  /// lost before it ends.
+  struct Acknowledged {
+    Tick began = 0;
+    std::uint64_t serial = 0;
+  };
+  using Floor = std::vector<Acknowledged>;
+  using Floors = std::array<Floor, kCounters>;
+  [[nodiscard]] Floor floor(std::size_t file, std::size_t cell) const;
+  [[nodiscard]] Floors floors(std::size_t file) const;
   /// `how`: for people.
-  void seen(std::size_t mount, std::size_t file, std::size_t cell, std::uint64_t serial, Tick floor,
-            const char* how);
+  void seen(std::size_t mount, std::size_t file, std::size_t cell, std::uint64_t serial,
+            const Floor& floor, const char* how);
 
  private:
   static constexpr Tick kNever = UINT64_MAX;
@@ -57,18 +66,20 @@ class Freshness {
     Tick ended = kNever;
     bool arrived = false;
     bool stable = false;
-    bool excused = false;  // lost, or not on stable storage when the storage was restarted
-    [[nodiscard]] bool counts() const { return ended != kNever && !excused; }
   };
   std::vector<Write>& writes(std::size_t file, std::size_t cell) {
     return cells_[file * kCounters + cell];
+  }
+  [[nodiscard]] bool counts(const Write& write) const {
+    return write.ended != kNever && !excused_[write.serial];
   }
   void goes_again(Write& write);
   Write* find(std::size_t file, std::size_t cell, std::uint64_t serial);
 
   World& world_;
   std::vector<std::vector<Write>> cells_;
-  std::vector<Tick> ended_{0};  ///< by serial, also of writes that are forgotten
+  std::vector<Tick> ended_{0};        ///< by serial, also of writes that are forgotten
+  std::vector<bool> excused_{false};  ///< lost, or not stable when the storage was restarted
   Tick now_ = 0;
 };
 

@@ -122,6 +122,8 @@ void Judge::granted(SessionId session, const LockRequest& request) {
 void Judge::released(SessionId session, const Command& command) {
   if (const auto* unlock = std::get_if<UnlockRequest>(&command)) {
     const Lane lane{file_of(unlock->file), unlock->space};
+    world_.note("  unlocked: file {} owner {} cells {:02x}", lane.file, unlock->owner.value,
+                mask_of(unlock->range));
     held_entry(session, unlock->owner, lane.index()).cells.clear(mask_of(unlock->range));
   } else if (const auto* owner = std::get_if<ReleaseOwnerRequest>(&command)) {
     const Lane lane{file_of(owner->file), LockSpace::kRange};
@@ -198,6 +200,15 @@ bool Judge::wanted_by_others(SessionId session, std::size_t file) const {
                      [&](SessionId other) { return other != session; });
 }
 
+void Judge::grant_volume(SessionId session, Time asked) {
+  for (std::size_t file = 0; file < counters_.size(); ++file) {
+    const auto at = fates_.find(fate_key(session, OwnerId{}, file * 2));
+    if (at == fates_.end()) continue;
+    Fate& fate = at->second;
+    if (fate.taken <= fate.told && fate.told <= asked) fate.granted = world_.now();
+  }
+}
+
 void Judge::decided_by_mount(SessionId session, std::size_t file) {
   for (const std::size_t lane : {file * 2, file * 2 + 1})
     std::erase_if(held_[lane], [&](const Held& held) { return held.session == session; });
@@ -206,6 +217,8 @@ void Judge::decided_by_mount(SessionId session, std::size_t file) {
 void Judge::pushed(SessionId session, const std::vector<HeldLock>& locks) {
   for (const HeldLock& lock : locks) {
     const Lane lane{file_of(lock.file), lock.space};
+    world_.note("  with it: file {} owner {} {} cells {:02x}", lane.file, lock.owner.value,
+                lock.mode == LockMode::kExclusive ? "X" : "S", mask_of(lock.range));
     held_entry(session, lock.owner, lane.index())
         .cells.set(mask_of(lock.range), lock.mode, lock.handle);
   }
@@ -269,6 +282,7 @@ void Judge::told_granted(SessionId session, const LockRequest& request) {
 void Judge::told_file_lost(std::size_t mount, SessionId session, std::size_t file) {
   for (const std::size_t lane : {file * 2, file * 2 + 1})
     std::erase_if(held_[lane], [&](const Held& held) { return held.session == session; });
+  if (by_file_) fates_[fate_key(session, OwnerId{}, file * 2)].told = world_.now();
   forget_file(mount, file);
 }
 

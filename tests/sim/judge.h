@@ -69,6 +69,9 @@ class Judge {
     fates_[fate_key(session, OwnerId{}, file * 2)].granted = world_.now();
     lost_.erase({session, file});
   }
+  /// The volume's token, which the mount asked for at `asked`: it implies what the mount did not
+  /// lose, or had been told of before that it lost it (T8).
+  void grant_volume(SessionId session, Time asked);
   /// The mount decides the locks of the session there, and knows them; lockd does not any more.
   void decided_by_mount(SessionId session, std::size_t file);
   void pushed(SessionId session, const std::vector<HeldLock>& locks);
@@ -145,6 +148,7 @@ class Judge {
   struct Fate {
     Time taken{-1};
     Time granted{-1};
+    Time told{-1};  ///< the mount knows that it was taken
   };
   struct Counter {
     std::uint64_t acknowledged = 0;

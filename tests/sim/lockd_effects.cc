@@ -190,6 +190,9 @@ void LockdNode::judge_decision(const lockd::StoreChanges& changes) {
       judge_.loss_recorded(loss->session, file_of(loss->loss.file));
       // T9: it lives and does not answer a recall. That is as an operator's order.
       if (scenario_.tokens && !absent(loss->session)) judge_.broken(loss->session);
+    } else if (const auto* put = std::get_if<lockd::PutSession>(&change)) {
+      const auto at = heard_.find(put->record.session);
+      if (at != heard_.end()) at->second.runs_out = put->record.breaks.given();
     } else if (const auto* end = std::get_if<lockd::EndSessionRecord>(&change)) {
       const auto at = heard_.find(end->session);
       const Instant last = at == heard_.end() ? started_ : at->second.last;

@@ -211,6 +211,7 @@ void LockdNode::handle(const ConnectionPtr& connection, const Hello& hello) {
 void LockdNode::heard(SessionId session) {
   const Instant at = now();
   auto& entry = heard_[session];
+  if (entry.runs_out) return;
   if (entry.last != Instant{} && at - entry.last >= Duration(scenario_.options.lease_ttl))
     queue_.withdrawn(session);
   entry.last = at;
@@ -229,6 +230,10 @@ void LockdNode::handle(const ConnectionPtr& connection, const Request& request) 
   const bool fresh = queue_.arrived(session, request, holder, grace, now());
   world_.note("lockd {}: session {:x} asks {} (kind {}){}", index_, session.value & 0xffff,
               request.number.value, request.command.index(), fresh ? "" : ", again");
+  if (lock != nullptr)
+    world_.note("  file {} owner {} {} cells {:02x}{}", file_of(lock->file), lock->owner.value,
+                lock->mode == LockMode::kExclusive ? "X" : "S", mask_of(lock->range),
+                lock->wait == Wait::kNo ? "" : ", waits");
   if (const auto* token = std::get_if<TokenRequest>(&request.command); token && fresh)
     judge_.wants_token(session, file_of(token->file));
   if (lock != nullptr && fresh) {

@@ -46,6 +46,8 @@ class LockdNode final : public Process, public Listener {
  private:
   struct Heard {
     Instant last;
+    /// It is ordered to lose something (T9, or an operator): what it says renews its lease no more.
+    bool runs_out = false;
     bool reclaiming = false;
     std::vector<HeldLock> reclaim;
     std::vector<HeldToken> reclaim_tokens;

@@ -107,7 +107,8 @@ void MountNode::judge_sent(const ClientMessage& message) {
   const auto* request = std::get_if<Request>(&message);
   if (request == nullptr || !scenario_.tokens) return;
   if (const auto* asked = std::get_if<TokenRequest>(&request->command)) {
-    asked_[request->number] = asked->file;
+    const bool fresh = asked_.emplace(request->number, asked->file).second;
+    if (fresh && session_ && asked->file == kVolumeKey) tokens_.asks_for_volume(*session_);
   } else if (const auto* asserted = std::get_if<TokenAssert>(&request->command)) {
     for (const HeldToken& token : asserted->tokens)
       world_.note("mount {}: holds file {} by itself from now on", index_,

@@ -91,6 +91,7 @@ void TokenJudge::granted(SessionId session, const FileKey& file, RequestNumber n
   }
   take_in_the_way(session, file, mode);
   held_[file][session] = {name, mode};
+  if (file == kVolumeKey) judge_.grant_volume(session, volume_asked_[session]);
   if (file_of(file) == kNoFile) return;
   judge_.grant_file(session, file_of(file));
   if (mode != TokenMode::kShared) judge_.decided_by_mount(session, file_of(file));

@@ -43,6 +43,8 @@ class TokenJudge {
     implied_[{session, directory}].insert(file);
   }
   void told_file_lost(SessionId session, const FileKey& file) { held_[file].erase(session); }
+  /// The mount asks for the volume's token.
+  void asks_for_volume(SessionId session) { volume_asked_[session] = world_.now(); }
   void told_session_lost(SessionId session);
   void became_entitled(std::size_t mount);
 
@@ -62,6 +64,7 @@ class TokenJudge {
   Freshness& freshness_;
   std::map<FileKey, std::map<SessionId, Held>> held_;
   std::map<std::pair<SessionId, std::size_t>, std::set<std::size_t>> implied_;  ///< by directory
+  std::map<SessionId, Time> volume_asked_;
 };
 
 }  // namespace holdfast::sim

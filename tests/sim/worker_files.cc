@@ -166,7 +166,7 @@ void Worker::look(const Step& step) {
         if (result.failed) return fail("I/O error");
         for (std::size_t cell = 0; cell < kCounters; ++cell)
           mount_.freshness().seen(mount_.index(), file, cell, (*result.row)[cell].serial,
-                                  floors[cell].value, step.what == Do::kStat ? "stat" : "readdir");
+                                  floors[cell], step.what == Do::kStat ? "stat" : "readdir");
         advance();
       });
 }

@@ -339,6 +339,7 @@ struct SessionInfo {
   bool breaking = false;
   /// Files whose locks it lost and has not been seen to know.
   std::uint64_t losses = 0;
+  std::uint64_t tokens = 0;  ///< that it holds, the volume's included
 };
 enum class LockState : std::uint8_t { kHeld, kWaiting, kWalOwner };
 struct LockInfo {
@@ -366,7 +367,8 @@ struct SessionList {
 };
 struct LockList {
   std::vector<LockInfo> locks;
-  bool truncated = false;  ///< more than fit into one frame
+  bool truncated = false;    ///< more than fit into one frame
+  std::uint64_t tokens = 0;  ///< that mounts hold: what they lock under them is not among `locks`
 };
 
 // ---- One frame

@@ -113,6 +113,24 @@ TEST_F(Posix, LinksSymlinksDirectories) {
   EXPECT_EQ(::rmdir(b("dir").c_str()), 0);
 }
 
+// Made under the token of one directory, found in another.
+TEST_F(Posix, AFileThatWasMovedIsTheSameOneForBothMounts) {
+  ASSERT_EQ(::mkdir(a("here").c_str(), 0755), 0);
+  ASSERT_EQ(::mkdir(a("there").c_str(), 0755), 0);
+  for (int round = 0; round < 20; ++round) {
+    const std::string name = "moved" + std::to_string(round);
+    EXPECT_NE(::access(b("there/" + name).c_str(), F_OK), 0);
+    ASSERT_EQ(put(a("here/" + name), "first"), 0);
+    ASSERT_EQ(::rename(a("here/" + name).c_str(), a("there/" + name).c_str()), 0);
+    ASSERT_EQ(::link(a("there/" + name).c_str(), a("here/linked" + name).c_str()), 0);
+    EXPECT_EQ(get(a("there/" + name)), "first");
+    EXPECT_EQ(get(b("there/" + name)), "first");
+    ASSERT_EQ(put(b("there/" + name), "second, longer"), 0);
+    EXPECT_EQ(status(a("there/" + name)).st_size, 14);
+    EXPECT_EQ(get(a("here/linked" + name)), "second, longer");
+  }
+}
+
 TEST_F(Posix, FifosAndSocketsStandBesideData) {
   ASSERT_EQ(::mkfifo(a("fifo").c_str(), 0600), 0);
   EXPECT_TRUE(S_ISFIFO(status(b("fifo")).st_mode));

@@ -17,11 +17,13 @@
 #include <fstream>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace holdfast {
@@ -67,6 +69,12 @@ bool lock_file(int fd, int command) {
   lock.l_type = F_WRLCK;
   lock.l_whence = SEEK_SET;
   return ::fcntl(fd, command, &lock) == 0;
+}
+
+bool rewrite(const std::string& path, std::string_view text) {
+  const UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  return file && ::pwrite(file.get(), text.data(), text.size(), 0) == std::ssize(text) &&
+         ::fsync(file.get()) == 0;
 }
 
 class FrozenMount : public ::testing::Test {
@@ -250,7 +258,10 @@ TEST_F(FrozenMount, ItsProgramDoesNotDeleteTheJournalOfTheNextHolder) {
 }
 
 // Only what somebody wanted is lost: another program on A keeps its lock and its data.
+// (Made on B, so that A's token is the file's own: what a directory's token implies is lost with
+// that, docs/tokens.md, T8.)
 TEST_F(FrozenMount, AProgramWhoseLockNobodyWantedGoesOn) {
+  std::ofstream(b_->at("other")) << "";
   Child loser = writer(kSmall);
   written_.pass();
   Gate held;
@@ -287,6 +298,9 @@ TEST_F(FrozenMount, WhoIsKilledWhileTheServerIsSilentEnds) {
   const std::string directory = a_->at("directory");
   const UniqueFd open_file(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
   char byte = 0;
+  // So that A keeps nothing of what it will be asked.
+  std::ofstream(b_->at("file")) << "TEXT";
+  std::ofstream(b_->at("directory/file")) << "";
   proxy_.black_hole(true);
   std::vector<Child> children;
   children.emplace_back([&] { return ::access(file.c_str(), F_OK); });
@@ -311,6 +325,43 @@ TEST_F(FrozenMount, WhoIsKilledWhileTheServerIsSilentEnds) {
   EXPECT_FALSE(alarmed.ends_within(2s));
   proxy_.black_hole(false);
   EXPECT_EQ(alarmed.wait(), 0);
+}
+
+// What A's kernel keeps of a file is not read any more when others can have changed it (T11): a
+// program reads what is there when A runs again, or an error.
+TEST_F(FrozenMount, WhatItsKernelKeepsIsNotReadOnceOthersHaveWritten) {
+  ASSERT_TRUE(rewrite(a_->at("kept"), "old"));
+  Gate again;
+  const auto reader = [&](auto look) {
+    return Child([&, look] {
+      const UniqueFd file(::open(a_->at("kept").c_str(), O_RDONLY | O_CLOEXEC));
+      if (!file || look(file.get()) != 'o') return 100;
+      written_.open();
+      again.pass();
+      const int seen = look(file.get());
+      return seen >= 0 ? seen : errno;
+    });
+  };
+  Child reads = reader([](int file) {
+    char byte = 0;
+    return ::pread(file, &byte, 1, 0) == 1 ? static_cast<int>(byte) : -1;
+  });
+  Child looks = reader([](int file) -> int {
+    struct stat status {};
+    if (::fstat(file, &status) != 0) return -1;
+    return status.st_size == 3 ? 'o' : 'n';
+  });
+  written_.pass();
+  written_.pass();
+  signal_process(a_->pid(), SIGSTOP);
+  ASSERT_TRUE(rewrite(b_->at("kept"), "newer"));
+  again.open();
+  again.open();
+  EXPECT_FALSE(reads.ends_within(500ms)) << "it waits for its mount";
+  EXPECT_FALSE(looks.ends_within(1ms)) << "it waits for its mount";
+  signal_process(a_->pid(), SIGCONT);
+  EXPECT_EQ(reads.wait(), 'n');
+  EXPECT_EQ(looks.wait(), 'n');
 }
 
 // For a while only, nobody wants its locks: it goes on as if nothing had been.

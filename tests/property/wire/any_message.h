@@ -227,7 +227,8 @@ inline SessionInfo any_session_info() {
           .waiters = any_u64(),
           .phase = static_cast<SessionPhase>(*rc::gen::inRange(0, 5)),
           .breaking = any_bool(),
-          .losses = any_u64()};
+          .losses = any_u64(),
+          .tokens = any_u64()};
 }
 
 inline LockInfo any_lock_info() {
@@ -287,7 +288,7 @@ inline ServerMessage any_server_message() {
       return list;
     }
     default: {
-      LockList list{.locks = {}, .truncated = any_bool()};
+      LockList list{.locks = {}, .truncated = any_bool(), .tokens = any_u64()};
       for (int i = 0; i < count; ++i)
         list.locks.push_back(any_lock_info());
       return list;

@@ -118,7 +118,7 @@ inline auto fields(const SessionEnded&) {
 inline auto fields(const SessionInfo& v) {
   return std::make_tuple(v.session, v.node, v.mountpoint, v.volume_name, v.volume, v.pid,
                          v.connected, v.lease_left, v.locks, v.waiters, v.phase, v.breaking,
-                         v.losses);
+                         v.losses, v.tokens);
 }
 inline auto fields(const LockInfo& v) {
   return std::make_tuple(v.state, v.session, v.node, v.volume_name, v.file, v.space, v.mode,
@@ -146,7 +146,7 @@ bool same(const SessionList& a, const SessionList& b) {
          a.grace_left == b.grace_left && a.stale == b.stale && same_all(a.sessions, b.sessions);
 }
 bool same(const LockList& a, const LockList& b) {
-  return a.truncated == b.truncated && same_all(a.locks, b.locks);
+  return a.truncated == b.truncated && a.tokens == b.tokens && same_all(a.locks, b.locks);
 }
 bool same(const Reclaim& a, const Reclaim& b) {
   return a.last == b.last && a.asks_again == b.asks_again && a.wal_databases == b.wal_databases &&

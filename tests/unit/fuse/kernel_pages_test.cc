@@ -47,6 +47,7 @@ class KernelPagesTest : public ::testing::Test {
 
   std::counting_semaphore<1000> go_on_{0};
   std::atomic<int> begun_ = 0;
+  std::atomic<int> attributes_ = 0;
   boost::asio::io_context loop_;
   Notifier notifier_{loop_.get_executor(),
                      {.drop_pages =
@@ -54,7 +55,8 @@ class KernelPagesTest : public ::testing::Test {
                             ++begun_;
                             go_on_.acquire();
                           },
-                      .adopt_size = [](NodeId) { return std::nullopt; }}};
+                      .adopt_size = [](NodeId) { return std::nullopt; },
+                      .drop_attributes = [this](NodeId) { ++attributes_; }}};
   KernelPages pages_;
 };
 

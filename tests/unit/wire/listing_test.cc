@@ -54,6 +54,10 @@ TEST(Listing, TheTableHasALinePerLock) {
             "nas:/export\n");
   list.truncated = true;
   EXPECT_NE(locks_table(list).find("only the first 1"), std::string::npos);
+  list = {.locks = {}, .tokens = 7};
+  EXPECT_EQ(locks_table(list),
+            "no locks\nmounts hold 7 tokens: locks on files that only one mount uses are decided "
+            "there and not shown\n");
 }
 
 TEST(Listing, NoNamePlaysWithATerminalOrBreaksTheJson) {

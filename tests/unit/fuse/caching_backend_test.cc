@@ -1,0 +1,371 @@
+// What a mount answers from memory, under which token; and what it never does.
+
+#include "fs/cache/caching_backend.h"
+
+#include "tests/unit/fuse/caching_fakes.h"
+
+#include <chrono>
+#include <future>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_future.hpp>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+namespace holdfast::fs::testing {
+namespace {
+
+const Credentials kRoot{};
+const FileHandle kDirectory = FakeStorage::handle(1);
+const FileKey kDirectoryKey = FakeStorage::key(1);
+
+class CachingBackendTest : public ::testing::Test {
+ protected:
+  template <class T>
+  std::future<Result<T>> begin(Backend::Awaitable<T> call) {
+    auto done = boost::asio::co_spawn(loop_, std::move(call), boost::asio::use_future);
+    settle();
+    return done;
+  }
+  template <class T>
+  Result<T> run(Backend::Awaitable<T> call) {
+    auto done = begin(std::move(call));
+    if (!ready(done)) throw std::runtime_error("it waits");
+    return done.get();
+  }
+  template <class T>
+  static bool ready(const std::future<T>& done) {
+    return done.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
+  }
+  void settle() {
+    loop_.restart();
+    loop_.poll();
+  }
+  int calls(const std::string& name) { return storage_.calls[name]; }
+  /// Given up, as Operations does it.
+  void take(const FileKey& file) {
+    tokens_.give(file, TokenMode::kShared);
+    cache_.drop(file);
+  }
+  /// A file in the root, whose key the cache knows.
+  std::uint64_t known_file(const std::string& name) {
+    const std::uint64_t file = storage_.make(1, name);
+    EXPECT_TRUE(run(cache_.root()));
+    EXPECT_TRUE(run(cache_.lookup(kRoot, kDirectory, name)));
+    storage_.calls.clear();
+    return file;
+  }
+  std::uint64_t size_of(std::uint64_t file) {
+    return run(cache_.getattr(kRoot, FakeStorage::handle(file)))->size;
+  }
+  /// 0 or the errno.
+  int look_up(const std::string& name) {
+    const auto found = run(cache_.lookup(kRoot, kDirectory, name));
+    return found ? 0 : found.error().value();
+  }
+
+  boost::asio::io_context loop_;
+  FakeStorage storage_{loop_};
+  FakeTokens tokens_{loop_};
+  CachingBackend cache_{storage_, tokens_};
+};
+
+class UnderEachKeepingMode : public CachingBackendTest,
+                             public ::testing::WithParamInterface<TokenMode> {};
+INSTANTIATE_TEST_SUITE_P(Modes, UnderEachKeepingMode,
+                         ::testing::Values(TokenMode::kRead, TokenMode::kExclusive));
+
+TEST_P(UnderEachKeepingMode, AttributesAndPermissionsAreAskedForOnce) {
+  const auto file = known_file("a");
+  tokens_.give(FakeStorage::key(file), GetParam());
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(run(cache_.getattr(kRoot, FakeStorage::handle(file))));
+    EXPECT_TRUE(run(cache_.access(kRoot, FakeStorage::handle(file), R_OK)));
+  }
+  EXPECT_EQ(calls("getattr"), 1);
+  EXPECT_EQ(calls("access"), 1);
+}
+
+TEST_P(UnderEachKeepingMode, NamesAreAskedForOnceAlsoIfTheyAreAbsent) {
+  const auto file = known_file("a");
+  tokens_.give(kDirectoryKey, GetParam());
+  tokens_.give(FakeStorage::key(file), GetParam());
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(look_up("a"), 0);
+    EXPECT_EQ(look_up("b"), ENOENT);
+  }
+  EXPECT_EQ(calls("lookup"), 2);
+  EXPECT_EQ(calls("getattr"), 1) << "of the file, once: its token is another";
+}
+
+TEST_P(UnderEachKeepingMode, WhatWasKeptGoesWithTheToken) {
+  const auto file = known_file("a");
+  tokens_.give(kDirectoryKey, GetParam());
+  tokens_.give(FakeStorage::key(file), GetParam());
+  (void)size_of(file);
+  EXPECT_EQ(look_up("b"), ENOENT);
+  take(FakeStorage::key(file));
+  take(kDirectoryKey);
+  storage_.resize(file, 7);
+  storage_.make(1, "b");
+  tokens_.give(kDirectoryKey, GetParam());
+  tokens_.give(FakeStorage::key(file), GetParam());
+  EXPECT_EQ(size_of(file), 7U);
+  EXPECT_EQ(look_up("b"), 0);
+}
+
+TEST_F(CachingBackendTest, AnotherTokenOfTheSameFileIsNotTheOneItWasKeptUnder) {
+  const auto file = known_file("a");
+  tokens_.give(FakeStorage::key(file), TokenMode::kExclusive);
+  (void)size_of(file);
+  storage_.resize(file, 7);
+  tokens_.give(FakeStorage::key(file), TokenMode::kExclusive);  // nobody told the cache
+  EXPECT_EQ(size_of(file), 7U);
+}
+
+TEST_F(CachingBackendTest, UnderSharedNothingIsKept) {
+  const auto file = known_file("a");
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_TRUE(run(cache_.getattr(kRoot, FakeStorage::handle(file))));
+    EXPECT_TRUE(run(cache_.access(kRoot, FakeStorage::handle(file), R_OK)));
+    EXPECT_EQ(look_up("a"), 0);
+    EXPECT_EQ(look_up("b"), ENOENT);
+    EXPECT_TRUE(run(cache_.readdir(kRoot, kDirectory, 0, 0, 4096)));
+  }
+  EXPECT_EQ(calls("getattr"), 2);
+  EXPECT_EQ(calls("access"), 2);
+  EXPECT_EQ(calls("lookup"), 4);
+  EXPECT_EQ(calls("readdir"), 2);
+}
+
+TEST_F(CachingBackendTest, PermissionsAreThoseOfTheCallerAndGoWithTheMode) {
+  const auto file = known_file("a");
+  tokens_.give(FakeStorage::key(file), TokenMode::kExclusive);
+  Credentials other;
+  other.uid = 1000;
+  (void)run(cache_.access(kRoot, FakeStorage::handle(file), R_OK));
+  (void)run(cache_.access(other, FakeStorage::handle(file), R_OK));
+  (void)run(cache_.access(kRoot, FakeStorage::handle(file), W_OK));
+  EXPECT_EQ(calls("access"), 3);
+  SetAttributes change;
+  change.mode = 0;
+  (void)run(cache_.setattr(kRoot, FakeStorage::handle(file), change));
+  (void)run(cache_.access(kRoot, FakeStorage::handle(file), R_OK));
+  EXPECT_EQ(calls("access"), 4);
+}
+
+TEST_F(CachingBackendTest, AChangeIsSeenAtOnceAndItsAnswerIsKept) {
+  const auto file = known_file("a");
+  tokens_.give(FakeStorage::key(file), TokenMode::kExclusive);
+  EXPECT_EQ(size_of(file), 0U);
+  SetAttributes change;
+  change.size = 5;
+  (void)run(cache_.setattr(kRoot, FakeStorage::handle(file), change));
+  storage_.calls.clear();
+  EXPECT_EQ(size_of(file), 5U);
+  EXPECT_EQ(calls("getattr"), 0) << "setattr has answered it";
+  const std::vector<std::uint8_t> data(9);
+  (void)run(cache_.write(kRoot, FakeStorage::handle(file), 0, data, Stability::kUnstable));
+  EXPECT_EQ(size_of(file), 9U);
+  EXPECT_EQ(calls("getattr"), 1) << "a write does not say what the size is";
+}
+
+TEST_F(CachingBackendTest, AnAnswerThatAChangeHasOvertakenIsNotKept) {
+  const auto file = known_file("a");
+  tokens_.give(FakeStorage::key(file), TokenMode::kExclusive);
+  storage_.holding = true;
+  auto before = begin(cache_.getattr(kRoot, FakeStorage::handle(file)));
+  storage_.holding = false;
+  const std::vector<std::uint8_t> data(9);
+  (void)run(cache_.write(kRoot, FakeStorage::handle(file), 0, data, Stability::kUnstable));
+  storage_.let_go();
+  settle();
+  EXPECT_EQ(before.get()->size, 0U) << "it was asked before";
+  EXPECT_EQ(size_of(file), 9U);
+}
+
+TEST_F(CachingBackendTest, AnAnswerOfATokenThatIsGoneIsNotKept) {
+  known_file("a");
+  tokens_.give(kDirectoryKey, TokenMode::kRead);
+  storage_.holding = true;
+  auto before = begin(cache_.lookup(kRoot, kDirectory, "b"));
+  take(kDirectoryKey);
+  storage_.make(1, "b");
+  tokens_.give(kDirectoryKey, TokenMode::kRead);
+  storage_.let_go();
+  settle();
+  EXPECT_FALSE(before.get());
+  EXPECT_EQ(look_up("b"), 0);
+}
+
+TEST_F(CachingBackendTest, WhoMakesRemovesAndRenamesKnowsTheNames) {
+  EXPECT_TRUE(run(cache_.root()));
+  tokens_.give(kDirectoryKey, TokenMode::kExclusive);
+  const auto made = run(cache_.create(kRoot, kDirectory, "a", CreateMode::kExclusive, {}));
+  ASSERT_TRUE(made);
+  const FileKey file = key_of_entry(*made);
+  ASSERT_EQ(tokens_.told_created.size(), 1U);
+  EXPECT_EQ(tokens_.told_created[0], std::pair(kDirectoryKey, file));
+  tokens_.give(file, TokenMode::kExclusive);
+  EXPECT_TRUE(run(cache_.getattr(kRoot, made->handle)));
+  EXPECT_TRUE(run(cache_.rename(kRoot, kDirectory, "a", kDirectory, "b")));
+  storage_.calls.clear();
+  EXPECT_EQ(look_up("a"), ENOENT);
+  EXPECT_EQ(look_up("b"), 0);
+  EXPECT_EQ(calls("lookup"), 0);
+  EXPECT_TRUE(run(cache_.remove(kRoot, kDirectory, "b")));
+  EXPECT_EQ(look_up("b"), ENOENT);
+  EXPECT_EQ(calls("lookup"), 0);
+}
+
+TEST_F(CachingBackendTest, AfterAChangeThatFailedNobodyKnowsTheName) {
+  known_file("a");
+  tokens_.give(kDirectoryKey, TokenMode::kExclusive);
+  EXPECT_EQ(look_up("a"), 0);
+  storage_.next_error = EIO;  // it was executed all the same
+  EXPECT_FALSE(run(cache_.remove(kRoot, kDirectory, "a")));
+  EXPECT_EQ(look_up("a"), ENOENT);
+  storage_.next_error = EIO;
+  EXPECT_FALSE(run(cache_.create(kRoot, kDirectory, "a", CreateMode::kUnchecked, {})));
+  EXPECT_EQ(look_up("a"), 0);
+}
+
+TEST_F(CachingBackendTest, ARemovalTakesTheAttributesOfTheFilesOtherNames) {
+  const auto file = known_file("a");
+  tokens_.give(kDirectoryKey, TokenMode::kExclusive);
+  tokens_.give(FakeStorage::key(file), TokenMode::kExclusive);
+  EXPECT_TRUE(run(cache_.link(kRoot, FakeStorage::handle(file), kDirectory, "b")));
+  EXPECT_EQ(look_up("b"), 0);
+  EXPECT_TRUE(run(cache_.remove(kRoot, kDirectory, "a")));
+  storage_.calls.clear();
+  EXPECT_EQ(look_up("b"), 0);
+  EXPECT_EQ(calls("getattr"), 1) << "it has a name less";
+}
+
+TEST_F(CachingBackendTest, AListingIsANameForEachEntryAndAttributesUnderTheVolumesToken) {
+  const auto file = known_file("a");
+  tokens_.give(kDirectoryKey, TokenMode::kRead);
+  tokens_.give(FakeStorage::key(file), TokenMode::kRead);
+  EXPECT_TRUE(run(cache_.readdir(kRoot, kDirectory, 0, 0, 4096)));
+  EXPECT_EQ(look_up("a"), 0);
+  EXPECT_EQ(calls("lookup"), 0);
+  EXPECT_EQ(calls("getattr"), 1) << "somebody else may have changed it before the token came";
+  take(kDirectoryKey);
+  take(FakeStorage::key(file));
+  tokens_.give(kVolumeKey, TokenMode::kExclusive);
+  tokens_.give(kDirectoryKey, TokenMode::kExclusive);
+  tokens_.give(FakeStorage::key(file), TokenMode::kExclusive);
+  storage_.calls.clear();
+  EXPECT_TRUE(run(cache_.readdir(kRoot, kDirectory, 0, 0, 4096)));
+  EXPECT_EQ(look_up("a"), 0);
+  EXPECT_EQ(calls("getattr"), 0);
+}
+
+// ---- Pins
+
+TEST_F(CachingBackendTest, ARemovalHasTheFilesTokenToo) {
+  const auto file = known_file("a");
+  tokens_.pinned.clear();
+  EXPECT_TRUE(run(cache_.remove(kRoot, kDirectory, "a")));
+  std::map<FileKey, TokenUse> uses;
+  for (const auto& pin : tokens_.pinned)
+    uses[pin.file] = pin.use;
+  EXPECT_EQ(uses.at(kDirectoryKey), TokenUse::kWrite);
+  EXPECT_EQ(uses.at(FakeStorage::key(file)), TokenUse::kWrite);
+}
+
+// A change that has one token and waits for another can only have the smaller key's.
+TEST_F(CachingBackendTest, ARemovalThatWaitsHoldsNoTokenOutOfOrder) {
+  const auto file = known_file("a");
+  const FileKey key = FakeStorage::key(file);
+  ASSERT_LT(kDirectoryKey, key);
+  tokens_.withhold(kDirectoryKey);
+  auto waits = begin(cache_.remove(kRoot, kDirectory, "a"));
+  EXPECT_EQ(tokens_.pins[key], 0);
+  tokens_.give(kDirectoryKey, TokenMode::kShared);
+  tokens_.withhold(key);
+  tokens_.wake();
+  settle();
+  EXPECT_FALSE(ready(waits));
+  EXPECT_EQ(calls("remove"), 0) << "not without the file's token";
+  tokens_.give(key, TokenMode::kShared);
+  tokens_.wake();
+  settle();
+  EXPECT_TRUE(waits.get());
+  for (const auto& [pinned, count] : tokens_.pins)
+    EXPECT_EQ(count, 0) << pinned.fileid;
+}
+
+// Whoever removes the file may have its token, and wait for the directory's.
+TEST_F(CachingBackendTest, ALookupThatWaitsForTheFileDoesNotHoldTheDirectory) {
+  const auto file = known_file("a");
+  tokens_.give(kDirectoryKey, TokenMode::kRead);
+  EXPECT_EQ(look_up("a"), 0);
+  tokens_.withhold(FakeStorage::key(file));
+  auto waits = begin(cache_.lookup(kRoot, kDirectory, "a"));
+  EXPECT_FALSE(ready(waits));
+  EXPECT_EQ(tokens_.pins[kDirectoryKey], 0);
+  tokens_.give(FakeStorage::key(file), TokenMode::kRead);
+  tokens_.wake();
+  settle();
+  EXPECT_TRUE(waits.get());
+}
+
+// They are part of something that has the token, or of giving it up (T10).
+TEST_F(CachingBackendTest, WhatIsWrittenIsAdmittedAsLongAsTheTokenIsHeld) {
+  const auto file = known_file("a");
+  tokens_.pinned.clear();
+  const std::vector<std::uint8_t> data(9);
+  (void)run(cache_.write(kRoot, FakeStorage::handle(file), 0, data, Stability::kUnstable));
+  (void)run(cache_.commit(kRoot, FakeStorage::handle(file), 0, 0));
+  (void)run(cache_.setattr(kRoot, FakeStorage::handle(file), {}));
+  (void)run(cache_.getattr_within(kRoot, FakeStorage::handle(file)));
+  ASSERT_EQ(tokens_.pinned.size(), 4U);
+  for (const auto& pin : tokens_.pinned)
+    EXPECT_EQ(pin.urgency, Urgency::kWithin);
+}
+
+// Whoever finds it in the other directory asks lockd for the file, which must know that we have it.
+TEST_F(CachingBackendTest, AFileThatLeavesTheDirectoryWhereItWasMadeHasATokenOfItsOwnBefore) {
+  const auto file = known_file("a");
+  const auto other = storage_.make(1, "other", FileType::kDirectory);
+  tokens_.covers[FakeStorage::key(file)] = kDirectoryKey;
+  EXPECT_TRUE(run(cache_.rename(kRoot, kDirectory, "a", kDirectory, "b")));
+  EXPECT_TRUE(tokens_.given_up.empty()) << "it stays in it";
+  EXPECT_TRUE(run(cache_.rename(kRoot, kDirectory, "b", FakeStorage::handle(other), "c")));
+  EXPECT_EQ(tokens_.given_up, std::vector<FileKey>{kDirectoryKey});
+  tokens_.given_up.clear();
+  tokens_.covers[FakeStorage::key(file)] = FakeStorage::key(other);
+  EXPECT_TRUE(run(cache_.link(kRoot, FakeStorage::handle(file), kDirectory, "d")));
+  EXPECT_EQ(tokens_.given_up, std::vector<FileKey>{FakeStorage::key(other)});
+}
+
+// ---- Bounds
+
+TEST(KeptFilesBounds, TheFileUnusedForLongestGoes) {
+  KeptFiles files(2);
+  const auto keep = [&](std::uint64_t file) {
+    files.keep(files.begin_look(FakeStorage::key(file), 1), Attributes{});
+  };
+  keep(1);
+  keep(2);
+  EXPECT_TRUE(files.attributes(FakeStorage::key(1), 1));
+  keep(3);
+  EXPECT_EQ(files.size(), 2U);
+  EXPECT_FALSE(files.attributes(FakeStorage::key(2), 1));
+  EXPECT_TRUE(files.attributes(FakeStorage::key(1), 1));
+}
+
+TEST(KeptFilesBounds, TooManyNamesOfADirectoryBeginAnew) {
+  KeptFiles files;
+  const auto look = files.begin_look(kDirectoryKey, 1);
+  for (std::size_t i = 0; i <= KeptFiles::kNamesMax; ++i)
+    files.keep_absent(look, std::to_string(i));
+  using State = KeptFiles::Name::State;
+  EXPECT_EQ(files.name(kDirectoryKey, 1, "0").state, State::kUnknown);
+  const auto last = std::to_string(KeptFiles::kNamesMax);
+  EXPECT_EQ(files.name(kDirectoryKey, 1, last).state, State::kAbsent);
+}
+
+}  // namespace
+}  // namespace holdfast::fs::testing
