@@ -129,7 +129,7 @@ TEST_F(Loss, AProgramThatLostALockChangesNothingUntilItHasClosedTheFile) {
     CHECK_OR_EXIT(22, in_child([] { return ::unlink(a("else").c_str()) == 0 ? 0 : errno; }) == EIO);
     CHECK_OR_EXIT(23, get(a("else")) == "kept");  // reading goes on
     (void)::close(database);
-    CHECK_OR_EXIT(30, ::pwrite(other, "x", 1, 0) == 1);
+    CHECK_OR_EXIT(30, ::pwrite(other, "x", 1, 0) == 1 && ::fsync(other) == 0);
     CHECK_OR_EXIT(31, ::unlink(a("bank.db-journal").c_str()) == 0);
     return 0;
   });
