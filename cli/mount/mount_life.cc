@@ -52,6 +52,7 @@ fs::MountOptions filesystem_options(const MountSettings& settings) {
   out.kernel_options = settings.options.kernel_options;
   out.keep = true;
   out.linger = settings.options.linger;
+  out.dirty_max = settings.options.dirty_max.value_or(out.dirty_max);
   return out;
 }
 

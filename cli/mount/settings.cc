@@ -111,6 +111,8 @@ Done parse_valued(std::string_view name, std::string_view value, MountOptions& o
                   bool& known) {
   constexpr std::uint32_t kTransferMin = 4096;
   constexpr std::uint32_t kTransferMax = 1U << 20;
+  constexpr std::uint64_t kDirtyMin = 1ULL << 20;
+  constexpr std::uint64_t kDirtyMax = 16ULL << 30;
   if (name == "lockd") return parse_lockd(value, options);
   if (name == "port") return number<std::uint16_t>(name, value, 0, 65535, options.port);
   if (name == "mountport") return number<std::uint16_t>(name, value, 0, 65535, options.mountport);
@@ -132,6 +134,7 @@ Done parse_valued(std::string_view name, std::string_view value, MountOptions& o
   if (name == "log") return parse_log(value, options);
   if (name == "cache") return parse_cache(value, options);
   if (name == "linger") return parse_linger(value, options);
+  if (name == "dirty_max") return number(name, value, kDirtyMin, kDirtyMax, options.dirty_max);
   if (name == "vers" || name == "nfsvers") {
     if (value != "3") return bad_value(name, value, "3: it is the only version so far");
     return {};

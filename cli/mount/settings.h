@@ -46,6 +46,7 @@ struct MountOptions {
   bool soft = false;
   CacheChoice cache = CacheChoice::kNone;
   std::chrono::milliseconds linger{0};
+  std::optional<std::uint64_t> dirty_max;  ///< bytes
   std::optional<std::chrono::milliseconds> timeo;
   std::optional<VolumeId> volume_id;
   std::chrono::milliseconds lockd_wait{0};  ///< keep trying this long while lockd is unreachable

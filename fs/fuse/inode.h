@@ -73,8 +73,8 @@ struct Inode {
   /// Made at the first write. Shared with the operations that use it: one that lost its session is
   /// replaced while they end.
   std::shared_ptr<InodeWriter> writer;
-  pid_t last_writer = 0;       ///< the thread; 0 = the kernel
-  bool written_alone = false;  ///< the last write was under a token that nobody else has
+  pid_t last_writer = 0;                 ///< the thread; 0 = the kernel
+  bool written_alone = false;            ///< the last write was under a token that nobody else has
   std::optional<timespec> kernel_mtime;  ///< as the kernel was told last
   std::uint32_t opens = 0;               ///< open handles, and OPENs being answered
   std::uint32_t poisoned = 0;            ///< open handles that are poisoned

@@ -167,12 +167,13 @@ class Cluster:
         return any(line.split()[1] == str(self.at(node)) for line in open("/proc/self/mounts"))
 
     def mount(self, node):
-        """Tries until it works: servers may be away."""
+        """Tries until it works: servers may be away. HOLDFAST_TEST_CACHE: -o cache="""
+        cache = os.environ.get("HOLDFAST_TEST_CACHE", "none")
         until = now() + MOUNT_PATIENCE_S
         while True:
             process = self.spawn(node, node, [
                 self.bin / "holdfast", "mount", "-f", "10.77.0.1:/export", self.at(node),
-                "-o", f"lockd={self.lockd_option()},lockd_wait=60,log={self.log}/{node}.log"])
+                "-o", f"lockd={self.lockd_option()},lockd_wait=60,cache={cache},log={self.log}/{node}.log"])
             self.mounts[node] = process
             while process.poll() is None and not self.mounted(node) and now() < until:
                 time.sleep(0.02)
