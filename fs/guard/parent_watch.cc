@@ -18,7 +18,7 @@ int parent_ended() {
   return SIGRTMIN;
 }
 
-/// Its main thread, in any process state: a zombie while other threads live (proc(5), "stat").
+/// A zombie while other threads of it live (proc(5), "stat").
 bool main_thread_ended(pid_t process) {
   std::array<char, 32> path{};
   std::snprintf(path.data(), path.size(), "/proc/%d/stat", process);
@@ -40,7 +40,7 @@ ParentWatch::ParentWatch() : parent_(::getppid()) {
   ::sigaddset(&watched, parent_ended());
   ::sigprocmask(SIG_BLOCK, &watched, nullptr);
   ::prctl(PR_SET_PDEATHSIG, parent_ended());
-  // It may have ended before that, or have been gone when we asked for its number.
+  // It may have ended before that. (Dead as a whole it has closed the channel, too.)
   ended_ = main_thread_ended(parent_) || ::getppid() != parent_;
   signals_ = ::signalfd(-1, &watched, SFD_NONBLOCK | SFD_CLOEXEC);
 }

@@ -254,14 +254,6 @@ TEST_F(FrozenMount, KilledWithAThreadStuckInTheKernelItLetsItsProgramsGo) {
   };
   std::vector<Child> programs;
   programs.push_back(program([&](int file) {
-    void* const page = ::mmap(nullptr, kBlock, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
-    if (page == MAP_FAILED) return false;
-    *static_cast<volatile char*>(page) = 'L';
-    ready.open();
-    late_.pass();
-    return ::fsync(file) == 0;
-  }));
-  programs.push_back(program([&](int file) {
     ready.open();
     late_.pass();
     return ::pwrite(file, "L", 1, kBlock) == 1 && ::fsync(file) == 0;
@@ -271,8 +263,18 @@ TEST_F(FrozenMount, KilledWithAThreadStuckInTheKernelItLetsItsProgramsGo) {
     lock.pass();
     return lock_file(file, F_SETLK);
   }));
-  for (std::size_t i = 0; i < programs.size(); ++i)
-    ready.pass();
+  ready.pass();
+  ready.pass();
+  // The last to open the file: whoever does makes A drop its pages.
+  programs.push_back(program([&](int file) {
+    void* const page = ::mmap(nullptr, kBlock, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (page == MAP_FAILED) return false;
+    *static_cast<volatile char*>(page) = 'L';
+    ready.open();
+    late_.pass();
+    return ::fsync(file) == 0;
+  }));
+  ready.pass();
   proxy_.black_hole(true);
   // With tokens, B's writing makes A drop its pages; without, the grant of a lock on A does.
   Child elsewhere([this] {
