@@ -10,8 +10,11 @@
 #include "fs/guard/socket_guard.h"
 #include "fs/lock/lock_client.h"
 #include "holdfast/base/log.h"
+#include "holdfast/base/result.h"
+#include "holdfast/base/unique_fd.h"
 #include "holdfast/task/group.h"
 
+#include <cerrno>
 #include <csignal>
 #include <filesystem>
 #include <memory>
@@ -21,6 +24,7 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -122,6 +126,7 @@ class Life {
     auto mounted = co_await filesystem_->mount(settings_.mountpoint);
     if (mounted) {
       publish_counters();
+      if (guard_) guard_connection();
       co_return boost::system::in_place_value;
     }
     filesystem_.reset();
@@ -143,6 +148,18 @@ class Life {
         kExitSystem,
         fmt::format("the guardian of this mount does not start: {}", started.error().message()),
         "it is this program itself, started through /proc/self/exe"};
+  }
+
+  /// Without fusectl a mount that dies with a thread stuck in the kernel leaves its programs stuck,
+  /// too; that is as rare as it is bad, and no reason not to mount.
+  void guard_connection() {
+    const std::string path =
+        fmt::format("/sys/fs/fuse/connections/{}/abort", filesystem_->connection());
+    UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (file) return guard_->mounted(std::move(file));
+    log::warn("guard.no_fusectl",
+              "path={} error=\"{}\" note=\"killed, this mount may leave programs hanging\"", path,
+              errno_code(errno).message());
   }
 
   asio::awaitable<Done> begin_locks(VolumeId volume) {

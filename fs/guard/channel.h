@@ -20,9 +20,10 @@ inline constexpr std::size_t kSocketsMax = 64;
 /// Of the mount. Order counts.
 struct Command {
   enum class Kind : std::uint32_t {
-    kAdd,   ///< carries the socket itself (SCM_RIGHTS)
-    kDrop,  ///< the mount has closed it
-    kLook,  ///< the deadline in the page is the first one, or earlier than it was
+    kAdd,      ///< carries the socket itself (SCM_RIGHTS)
+    kDrop,     ///< the mount has closed it
+    kLook,     ///< the deadline in the page is the first one, or earlier than it was
+    kMounted,  ///< carries the file whose writing aborts the connection to the kernel (fusectl)
   } kind = Kind::kAdd;
   std::uint64_t watch = 0;
 };
@@ -40,7 +41,11 @@ struct Notice {
 struct Page {
   /// CLOCK_BOOTTIME in nanoseconds; 0 = there is no lease yet.
   std::atomic<std::int64_t> deadline{0};
+  /// The channel closes because the mount wants no guardian, or another one: it lives.
+  std::atomic<bool> dismissed{false};
 };
-static_assert(std::atomic<std::int64_t>::is_always_lock_free, "shared between processes");
+static_assert(std::atomic<std::int64_t>::is_always_lock_free &&
+                  std::atomic<bool>::is_always_lock_free,
+              "shared between processes");
 
 }  // namespace holdfast::fs::guard

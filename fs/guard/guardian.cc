@@ -2,6 +2,7 @@
 
 #include "fs/guard/abort_connection.h"
 #include "fs/guard/channel.h"
+#include "fs/guard/parent_watch.h"
 
 #include <array>
 #include <cerrno>
@@ -32,18 +33,24 @@ std::int64_t now() {
 
 class Guardian {
  public:
-  Guardian(const Page& page, int timer) : page_(page), timer_(timer) {}
+  Guardian(const Page& page, int timer, ParentWatch& mount)
+      : page_(page), timer_(timer), mount_(mount) {}
 
   int run() {
     tell({Notice::Kind::kReady, 0});
     for (;;) {
       set_timer();
-      std::array<pollfd, 2> sources{{{.fd = kChannelFd, .events = POLLIN, .revents = 0},
-                                     {.fd = timer_, .events = POLLIN, .revents = 0}}};
-      if (::poll(sources.data(), sources.size(), -1) < 0 && errno != EINTR)
+      std::array<pollfd, 3> sources{{{.fd = kChannelFd, .events = POLLIN, .revents = 0},
+                                     {.fd = timer_, .events = POLLIN, .revents = 0},
+                                     {.fd = mount_.descriptor(), .events = POLLIN, .revents = 0}}};
+      const int patience = mount_.has_ended() ? 0 : -1;  // it can have ended before we watched
+      if (::poll(sources.data(), sources.size(), patience) < 0 && errno != EINTR)
         return end(kExitStrange);
-      // The channel first: a socket that was connected before the deadline is in it.
+      const bool dead = mount_.has_ended();
+      // The channel before anything else: what was sent before the deadline, or before the mount
+      // died, is in it.
       const int ended = take_commands();
+      if (dead || ended == kExitMountGone) return end_of_mount();
       if (ended >= 0) return end(ended);
       if (is_over()) fire();
     }
@@ -101,6 +108,15 @@ class Guardian {
     return code;
   }
 
+  /// Whoever waits for an answer of a dead mount would wait for as long as a thread of it is stuck,
+  /// and that may wait for them. First its sockets: whoever goes on must not be overtaken by what
+  /// the mount had sent.
+  int end_of_mount() {
+    abort_all();
+    if (kernel_ >= 0 && !page_.dismissed.load()) (void)!::write(kernel_, "1\n", 2);
+    return kExitMountGone;
+  }
+
   /// -1 = go on, else the exit code.
   int take_commands() {
     for (;;) {
@@ -115,27 +131,32 @@ class Guardian {
       const ssize_t size = ::recvmsg(kChannelFd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
       if (size < 0 && (errno == EAGAIN || errno == EINTR)) return -1;
       if (size <= 0) return kExitMountGone;
-      const int socket = carried_socket(message);
+      const int carried = carried_descriptor(message);
       if (size != sizeof command || (message.msg_flags & MSG_CTRUNC) != 0) return kExitStrange;
-      if (!perform(command, socket)) return kExitStrange;
+      if (!perform(command, carried)) return kExitStrange;
     }
   }
 
-  static int carried_socket(msghdr& message) {
+  static int carried_descriptor(msghdr& message) {
     const cmsghdr* header = CMSG_FIRSTHDR(&message);
     if (header == nullptr || header->cmsg_type != SCM_RIGHTS) return -1;
-    int socket = -1;
-    std::memcpy(&socket, CMSG_DATA(header), sizeof socket);
-    return socket;
+    int descriptor = -1;
+    std::memcpy(&descriptor, CMSG_DATA(header), sizeof descriptor);
+    return descriptor;
   }
 
-  bool perform(const Command& command, int socket) {
+  bool perform(const Command& command, int carried) {
     if (command.kind == Command::Kind::kLook) return true;  // run() does
+    if (command.kind == Command::Kind::kMounted) {
+      if (kernel_ >= 0) ::close(kernel_);
+      kernel_ = carried;
+      return kernel_ >= 0;
+    }
     for (Guarded& one : guarded_) {
       if (command.kind == Command::Kind::kAdd && one.socket < 0) {
-        one = {command.watch, socket};
+        one = {command.watch, carried};
         ++count_;
-        return socket >= 0;
+        return carried >= 0;
       }
       if (command.kind == Command::Kind::kDrop && one.socket >= 0 && one.watch == command.watch) {
         drop(one);
@@ -154,6 +175,8 @@ class Guardian {
 
   const Page& page_;
   int timer_;
+  ParentWatch& mount_;
+  int kernel_ = -1;  // of the mount, once it is mounted: writing aborts it
   std::size_t count_ = 0;
   std::array<Guarded, kSocketsMax> guarded_{};
 };
@@ -162,16 +185,17 @@ class Guardian {
 
 int be_guardian() {
   ::prctl(PR_SET_NAME, kProgramName);
-  ::setsid();  // already leads one if spawned as it should be
+  ::close_range(kPageFd + 1, ~0U, 0);
+  ParentWatch mount;  // first: whatever is told later comes from a living mount
+  ::setsid();         // already leads one if spawned as it should be
   for (const int polite : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2, SIGTSTP})
     ::signal(polite, SIG_IGN);
   if (::chdir("/") != 0) return kExitBadStart;
-  ::close_range(kPageFd + 1, ~0U, 0);
   void* const memory = ::mmap(nullptr, sizeof(Page), PROT_READ, MAP_SHARED, kPageFd, 0);
   const int timer = ::timerfd_create(CLOCK_BOOTTIME, TFD_NONBLOCK | TFD_CLOEXEC);
-  if (memory == MAP_FAILED || timer < 0) return kExitBadStart;
+  if (memory == MAP_FAILED || timer < 0 || mount.descriptor() < 0) return kExitBadStart;
   ::close(kPageFd);
-  return Guardian(*static_cast<const Page*>(memory), timer).run();
+  return Guardian(*static_cast<const Page*>(memory), timer, mount).run();
 }
 
 }  // namespace holdfast::fs::guard

@@ -2,13 +2,13 @@
 
 #include "fs/guard/abort_connection.h"
 #include "holdfast/base/log.h"
-#include "holdfast/base/unique_fd.h"
 
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <fcntl.h>
@@ -79,7 +79,11 @@ Result<void> SocketGuard::start() {
     return errno_code(errno);
   channel_ = std::make_shared<Channel>(executor_, ends[0]);
   UniqueFd theirs(ends[1]);
-  auto started = spawn(theirs.get(), page_fd_);
+  page_->dismissed = false;
+  Result<void> started;
+  // It finds that in its channel, even if we are dead before it has begun.
+  if (abort_file_) started = send({Command::Kind::kMounted, 0}, abort_file_.get());
+  if (started) started = spawn(theirs.get(), page_fd_);
   theirs.reset();  // so that its end is the channel's
   if (started) started = await_ready();
   if (!started) {
@@ -161,6 +165,7 @@ void SocketGuard::died(const ErrorCode& why) {
 
 void SocketGuard::end_process() {
   if (channel_) {
+    if (page_ != nullptr) page_->dismissed = true;  // before it sees the channel closed
     boost::system::error_code ignored;
     channel_->descriptor.close(ignored);
     channel_.reset();
@@ -184,6 +189,13 @@ void SocketGuard::stop() {
   for (const auto& [id, socket] : watched_)
     (void)abort_connection(socket);
   watched_.clear();
+}
+
+void SocketGuard::mounted(UniqueFd abort_file) {
+  abort_file_ = std::move(abort_file);
+  if (!channel_) return;  // the next guardian is told
+  const auto sent = send({Command::Kind::kMounted, 0}, abort_file_.get());
+  if (!sent) died(sent.error());
 }
 
 void SocketGuard::deadline(Instant at) {
@@ -221,21 +233,21 @@ void SocketGuard::unwatch(WatchId id) {
   if (const auto sent = send({Command::Kind::kDrop, id.value}, -1); !sent) died(sent.error());
 }
 
-Result<void> SocketGuard::send(const Command& command, int socket) {
+Result<void> SocketGuard::send(const Command& command, int carried) {
   Command copy = command;
   iovec part{&copy, sizeof copy};
   alignas(cmsghdr) std::array<char, CMSG_SPACE(sizeof(int))> rights{};
   msghdr message{};
   message.msg_iov = &part;
   message.msg_iovlen = 1;
-  if (socket >= 0) {
+  if (carried >= 0) {
     message.msg_control = rights.data();
     message.msg_controllen = rights.size();
     cmsghdr* const header = CMSG_FIRSTHDR(&message);
     header->cmsg_level = SOL_SOCKET;
     header->cmsg_type = SCM_RIGHTS;
-    header->cmsg_len = CMSG_LEN(sizeof socket);
-    std::memcpy(CMSG_DATA(header), &socket, sizeof socket);
+    header->cmsg_len = CMSG_LEN(sizeof carried);
+    std::memcpy(CMSG_DATA(header), &carried, sizeof carried);
   }
   // Never waits: a guardian that reads nothing is none.
   if (::sendmsg(channel_->fd(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)

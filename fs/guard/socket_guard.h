@@ -11,13 +11,15 @@
 /// carries nothing of the mount and can be replaced at any time. If it dies, all guarded
 /// connections are aborted, and the next watch() starts another one: no guardian, no connection.
 ///
-/// Thread: the loop's. start(), and the watch() after a guardian's death, block for the time of an
-/// exec. Lifetime: outlives the sockets it guards; stop() before the executor ends.
+/// Thread: the loop's, and that is the process's main thread: when the thread that called start()
+/// ends, the mount counts as dead. start(), and the watch() after a guardian's death, block for the
+/// time of an exec. Lifetime: outlives the sockets it guards; stop() before the executor ends.
 
 #include "fs/guard/channel.h"
 #include "holdfast/base/clock.h"
 #include "holdfast/base/id.h"
 #include "holdfast/base/result.h"
+#include "holdfast/base/unique_fd.h"
 
 #include <chrono>
 #include <cstdint>
@@ -52,6 +54,10 @@ class SocketGuard {
   /// The guardian ends; what is still guarded is aborted.
   void stop();
 
+  /// `abort_file`: what is written there aborts the mount's connection to the kernel. The guardian
+  /// does so when the mount dies; never after stop().
+  void mounted(UniqueFd abort_file);
+
   /// The lease now ends at `at`. Called before anything relies on it.
   void deadline(Instant at);
   /// The lease has not ended, or there was none yet.
@@ -69,7 +75,7 @@ class SocketGuard {
   struct Channel;
   [[nodiscard]] Result<void> spawn(int channel, int page);
   [[nodiscard]] Result<void> await_ready();
-  [[nodiscard]] Result<void> send(const Command& command, int socket);
+  [[nodiscard]] Result<void> send(const Command& command, int carried);
   void listen();
   void read_notices();
   void died(const ErrorCode& why);
@@ -80,6 +86,7 @@ class SocketGuard {
   int page_fd_ = -1;
   Page* page_ = nullptr;
   std::shared_ptr<Channel> channel_;  // shared with the wait on it
+  UniqueFd abort_file_;               // for the next guardian
   pid_t pid_ = -1;
   std::uint64_t last_watch_ = 0;
   std::map<WatchId, int> watched_;

@@ -16,10 +16,14 @@
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 namespace holdfast::fs::guard {
 namespace {
@@ -190,7 +194,7 @@ TEST_F(LiveGuard, HasASessionOfItsOwnANameAndNoDescriptorOfOurs) {
   std::getline(file, name);
   EXPECT_EQ(name, "holdfast-guard");
   const Pair unrelated;
-  EXPECT_EQ(descriptors(), 5U);  // /dev/null three times, the channel, the timer
+  EXPECT_EQ(descriptors(), 6U);  // /dev/null three times, the channel, the timer, signals
 }
 
 TEST_F(LiveGuard, IgnoresPoliteSignals) {
@@ -265,6 +269,84 @@ TEST_F(LiveGuard, ItsDeathEndsTheConnectionsAndTheNextOneHasANewGuardian) {
   EXPECT_NE(guard_.pid(), first);
   guard_.deadline(boot_time_now() + 50ms);
   EXPECT_TRUE(eventually([&] { return reset(next); }));
+}
+
+/// A mount, and how it ends. The descriptors it was guarded with are gone with it, but for those of
+/// a thread that stays.
+enum class MountEnd { kKilled, kMainThreadOnly, kStopped };
+enum class Guardian { kFirst, kSecond };
+
+/// Whether the guardian aborted its connection to the kernel (here the write end of a pipe).
+bool aborted_after(MountEnd end, Guardian which = Guardian::kFirst) {
+  std::array<int, 2> kernel{};
+  EXPECT_EQ(::pipe2(kernel.data(), O_CLOEXEC), 0);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    boost::asio::io_context io;
+    SocketGuard guard(io.get_executor(), options());
+    if (!guard.start()) ::_exit(100);
+    guard.mounted(UniqueFd(::dup(kernel[1])));
+    if (which == Guardian::kSecond) {
+      const Pair pair;
+      ::kill(guard.pid(), SIGKILL);
+      while (guard.pid() >= 0) {
+        io.restart();
+        io.poll();
+      }
+      if (!guard.watch(pair.client.get())) ::_exit(101);
+    }
+    if (end == MountEnd::kKilled) ::raise(SIGKILL);
+    if (end == MountEnd::kStopped) guard.stop();
+    if (end == MountEnd::kMainThreadOnly) {
+      std::thread([] { ::pause(); }).detach();
+      ::syscall(SYS_exit, 0);  // this thread's end, without the process's
+    }
+    ::_exit(0);
+  }
+  ::close(kernel[1]);
+  char byte = 0;
+  // Readable after the write, or when all who could write are gone. A thread that stays is one.
+  pollfd source{.fd = kernel[0], .events = POLLIN, .revents = 0};
+  const bool aborted = ::poll(&source, 1, 15'000) == 1 && ::read(kernel[0], &byte, 1) == 1;
+  ::close(kernel[0]);
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
+  return aborted;
+}
+
+TEST(GuardOfADeadMount, AbortsItsConnectionToTheKernel) {
+  EXPECT_TRUE(aborted_after(MountEnd::kKilled));
+}
+
+TEST(GuardOfADeadMount, AbortsItWhenOnlyTheMainThreadIsDead) {
+  EXPECT_TRUE(aborted_after(MountEnd::kMainThreadOnly));
+}
+
+TEST(GuardOfADeadMount, AbortsItAlsoAsTheSecondGuardian) {
+  EXPECT_TRUE(aborted_after(MountEnd::kMainThreadOnly, Guardian::kSecond));
+}
+
+TEST(GuardOfADeadMount, LeavesItAloneWhenTheMountEndsAsItShould) {
+  EXPECT_FALSE(aborted_after(MountEnd::kStopped));
+}
+
+TEST_F(LiveGuard, TakesTheSignalOfADeadMountFromNobodyElse) {
+  std::array<int, 2> kernel{};
+  ASSERT_EQ(::pipe2(kernel.data(), O_CLOEXEC | O_NONBLOCK), 0);
+  const UniqueFd reader(kernel[0]);
+  guard_.mounted(UniqueFd(kernel[1]));
+  const pid_t stranger = ::fork();
+  if (stranger == 0) ::_exit(::kill(guard_.pid(), SIGRTMIN) == 0 ? 0 : 1);
+  int status = 0;
+  ::waitpid(stranger, &status, 0);
+  EXPECT_EQ(status, 0);
+  // It goes on guarding.
+  const Pair pair;
+  ASSERT_TRUE(guard_.watch(pair.client.get()));
+  guard_.deadline(boot_time_now() + 50ms);
+  EXPECT_TRUE(eventually([&] { return reset(pair); }));
+  char byte = 0;
+  EXPECT_LT(::read(reader.get(), &byte, 1), 0);
 }
 
 TEST(SocketGuardStart, FailsWhereTheProgramIsNotAGuardian) {

@@ -23,7 +23,9 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 namespace holdfast {
@@ -75,6 +77,25 @@ bool rewrite(const std::string& path, std::string_view text) {
   const UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
   return file && ::pwrite(file.get(), text.data(), text.size(), 0) == std::ssize(text) &&
          ::fsync(file.get()) == 0;
+}
+
+/// Some thread of the process waits for the kernel and cannot be killed.
+bool has_stuck_thread(pid_t process) {
+  const std::string tasks = "/proc/" + std::to_string(process) + "/task";
+  for (const auto& task : std::filesystem::directory_iterator(tasks)) {
+    std::ifstream file(task.path() / "stat");
+    std::string text;
+    std::getline(file, text);
+    if (text.find(") D ") != std::string::npos) return true;
+  }
+  return false;
+}
+
+/// Of the connection to the kernel of the mount that `path` is on.
+std::string abort_file(const std::string& path) {
+  struct stat status {};
+  if (::stat(path.c_str(), &status) != 0) return {};
+  return "/sys/fs/fuse/connections/" + std::to_string(minor(status.st_dev)) + "/abort";
 }
 
 class FrozenMount : public ::testing::Test {
@@ -215,6 +236,64 @@ TEST_F(FrozenMount, KilledWithWritesInItsKernelNoneOfThemArrives) {
   std::this_thread::sleep_for(500ms);
   EXPECT_EQ(changes_of_a_after(granted), 0U);
   EXPECT_EQ(stored(), 'B');
+}
+
+// One of its threads waits in the kernel for a page whose WRITE is not answered: it does not die
+// before that, and nobody will answer any more.
+TEST_F(FrozenMount, KilledWithAThreadStuckInTheKernelItLetsItsProgramsGo) {
+  ASSERT_TRUE(rewrite(b_->at("file"), std::string(2 * kBlock, 'b')));
+  const std::string abort = abort_file(a_->at(""));
+  if (!std::filesystem::exists(abort)) GTEST_SKIP() << "fusectl is not mounted";
+  Gate ready;
+  Gate lock;
+  const auto program = [&](auto work) {
+    return Child([&, work] {
+      const UniqueFd file(::open(a_->at("file").c_str(), O_RDWR | O_CLOEXEC));
+      return work(file.get()) ? 0 : errno;
+    });
+  };
+  std::vector<Child> programs;
+  programs.push_back(program([&](int file) {
+    ready.open();
+    late_.pass();
+    return ::pwrite(file, "L", 1, kBlock) == 1 && ::fsync(file) == 0;
+  }));
+  programs.push_back(program([&](int file) {
+    ready.open();
+    lock.pass();
+    return lock_file(file, F_SETLK);
+  }));
+  ready.pass();
+  ready.pass();
+  // The last to open the file: whoever does makes A drop its pages.
+  programs.push_back(program([&](int file) {
+    void* const page = ::mmap(nullptr, kBlock, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (page == MAP_FAILED) return false;
+    *static_cast<volatile char*>(page) = 'L';
+    ready.open();
+    late_.pass();
+    return ::fsync(file) == 0;
+  }));
+  ready.pass();
+  proxy_.black_hole(true);
+  // With tokens, B's writing makes A drop its pages; without, the grant of a lock on A does.
+  Child elsewhere([this] {
+    const UniqueFd file(::open(b_->at("file").c_str(), O_WRONLY | O_CLOEXEC));
+    return ::pwrite(file.get(), "B", 1, 0) == 1 ? 0 : errno;
+  });
+  std::this_thread::sleep_for(300ms);
+  lock.open();
+  EXPECT_TRUE(eventually([&] { return has_stuck_thread(a_->pid()); })) << "tests nothing";
+  late_.open();
+  late_.open();
+  std::this_thread::sleep_for(300ms);
+  signal_process(a_->pid(), SIGKILL);
+  for (Child& one : programs)
+    EXPECT_TRUE(one.ends_within(15s));
+  if (HasFailure()) std::ofstream(abort) << "1";  // else this test would not end either
+  for (Child& one : programs)
+    EXPECT_NE(one.wait(), 0);
+  EXPECT_EQ(elsewhere.wait(), 0);
 }
 
 // SQLite in mid-commit: A's journal is rolled back by B, which is now in a commit of its own. A's
