@@ -319,7 +319,8 @@ TEST_F(FrozenMount, ItsProgramDoesNotDeleteTheJournalOfTheNextHolder) {
     if (::unlink(b_->at("file-journal").c_str()) != 0) return 101;
     const UniqueFd journal(
         ::open(b_->at("file-journal").c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-    if (!journal || ::pwrite(journal.get(), "B", 1, 0) != 1) return 102;
+    if (!journal || ::pwrite(journal.get(), "B", 1, 0) != 1 || ::fsync(journal.get()) != 0)
+      return 102;
     done.open();
     end.pass();
     return 0;
@@ -332,7 +333,9 @@ TEST_F(FrozenMount, ItsProgramDoesNotDeleteTheJournalOfTheNextHolder) {
   end.open();
   EXPECT_EQ(next.wait(), 0);
   // Nothing of this outlasts the program.
-  std::ofstream(a_->at("file-journal")) << "C";
+  const UniqueFd journal(::open(a_->at("file-journal").c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC));
+  EXPECT_EQ(::pwrite(journal.get(), "C", 1, 0), 1);
+  EXPECT_EQ(::fsync(journal.get()), 0);
   EXPECT_EQ(stored("file-journal"), 'C');
 }
 

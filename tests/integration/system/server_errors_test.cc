@@ -8,6 +8,7 @@
 #include "tests/support/nfs/fault_proxy.h"
 #include "tests/support/nfs/ganesha_server.h"
 
+#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -142,7 +143,9 @@ TEST_P(ServerErrors, AtAnyCallOfATransactionAreAnErrorOrASuccessNeverBoth) {
         << "call " << call << " was refused, the program was told " << code;
   }
   EXPECT_LT(call, kCallsMax) << "a transaction without a refused call at last";
-  EXPECT_GT(call, 10U) << "many calls were refused, one in each transaction";
+  // With tokens a transaction costs about ten.
+  const bool tokens = std::getenv("HOLDFAST_TEST_CACHE") != nullptr;
+  EXPECT_GT(call, tokens ? 4U : 10U) << "many calls were refused, one in each transaction";
   if (one.status != NFS3ERR_JUKEBOX) {
     EXPECT_GT(refused, 0U) << "programs are told";
   }
