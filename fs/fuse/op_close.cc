@@ -66,10 +66,15 @@ Operations::Task Operations::release_owner(InodePointer inode, HandlePointer han
   const JobEnd end(job);
   co_await turn.wait(loop_, nullptr);
   Result<void> committed;
-  if (generation(*inode) == 0) committed = co_await commit(inode, handle->who);
+  const bool exclusive = inode->book.holds_exclusive({LockSpace::kRange, owner});
+  if (generation(*inode) == 0) {
+    committed = co_await commit(inode, handle->who);
+  } else if (exclusive) {
+    co_await send_locked(inode);
+  }
   if (inode->writer) job->error = inode->writer->take_error(handle->errors);
   if (!committed) job->error = committed.error();
-  if (inode->book.holds_exclusive({LockSpace::kRange, owner})) co_await publish_program(tid);
+  if (exclusive) co_await publish_program(tid);
   if (inode->book.may_hold({LockSpace::kRange, owner})) {
     inode->book.drop_owner(owner);
     review_wal(*inode);
@@ -86,12 +91,17 @@ Operations::Task Operations::release_handle(InodePointer inode, HandlePointer ha
                                             LockOrder::Turn turn) {
   co_await turn.wait(loop_, nullptr);
   Result<void> committed;
-  if (generation(*inode) == 0) committed = co_await commit(inode, handle->who);
+  const bool exclusive = inode->book.exclusive_through(handle->id);
+  if (generation(*inode) == 0) {
+    committed = co_await commit(inode, handle->who);
+  } else if (exclusive) {
+    co_await send_locked(inode);
+  }
   if (!committed && !handle->poisoned) {
     log::error("close.not_stable", "node={} error=\"{}\"", inode->node.value,
                committed.error().message());
   }
-  if (inode->book.exclusive_through(handle->id)) co_await publish_program(handle->locked_by);
+  if (exclusive) co_await publish_program(handle->locked_by);
   if (!inode->book.holds_through(handle->id)) co_return;
   inode->book.drop_handle(handle->id);
   review_wal(*inode);
@@ -104,12 +114,21 @@ Operations::Task Operations::release_handle(InodePointer inode, HandlePointer ha
 
 Operations::Task Operations::publish(InodePointer inode, pid_t tid) {
   if (inode->wal_index) co_return;
-  // Under a token that nobody else has this is done when somebody asks for it.
   if (generation(*inode) == 0) {
     if (notifier_ != nullptr) co_await inode->pages.drop(*notifier_, inode->node);
     co_await stable_or_lost(inode);
+  } else {
+    co_await send_locked(inode);
   }
   co_await publish_program(tid);
+}
+
+// Nobody else can see it yet, but a node that dies takes with it what it has not sent: programs
+// that rely on locks alone, without fsync, would go on from an older state than they were told. An
+// error is kept for the handles.
+Operations::Task Operations::send_locked(InodePointer inode) {
+  if (const auto writer = inode->writer; writer && writer->dirty())
+    (void)co_await commit(inode, writer->last_writer());
 }
 
 // What is not stable is sent again if the server restarts. A lock protects other files than its

@@ -275,6 +275,7 @@ class Operations {
   /// Dirty mapped pages written, everything written made stable, also what the program of `tid` (0:
   /// any) has written elsewhere, or lost (stable_or_lost): before an exclusive lock is given up.
   Task publish(InodePointer inode, pid_t tid);
+  Task send_locked(InodePointer inode);
   Task publish_program(pid_t tid);
 
   // unstable.cc
