@@ -44,23 +44,19 @@ CachingBackend::Awaitable<Entry> CachingBackend::root() {
 }
 
 CachingBackend::Awaitable<Attributes> CachingBackend::getattr(Credentials who, FileHandle file) {
-  auto used = co_await use(file, TokenUse::kRead);
-  if (!used) co_return used.error();
-  auto attributes = co_await attributes_under(std::move(*used), std::move(who), file);
-  co_return attributes;
+  return attributes(std::move(who), file, Urgency::kKernelWaits);
 }
 
 CachingBackend::Awaitable<Attributes> CachingBackend::getattr_within(Credentials who,
                                                                      FileHandle file) {
-  auto used = co_await use(file, TokenUse::kRead, Urgency::kWithin);
-  if (!used) co_return used.error();
-  auto attributes = co_await attributes_under(std::move(*used), std::move(who), file);
-  co_return attributes;
+  return attributes(std::move(who), file, Urgency::kWithin);
 }
 
-CachingBackend::Awaitable<Attributes> CachingBackend::attributes_under(InUse used, Credentials who,
-                                                                       FileHandle file) {
-  const FileKey key = used.file;
+CachingBackend::Awaitable<Attributes> CachingBackend::attributes(Credentials who, FileHandle file,
+                                                                 Urgency urgency) {
+  const auto used = co_await use(file, TokenUse::kRead, urgency);
+  if (!used) co_return used.error();
+  const FileKey key = used->file;
   if (const auto kept = files_.attributes(key, generation(key))) co_return *kept;
   const auto look = files_.begin_look(key, generation(key));
   const auto attributes = co_await storage_.getattr(std::move(who), file);

@@ -110,7 +110,7 @@ class CachingBackend final : public Backend {
     FileKey file;
     TokenPin pin;
   };
-  Awaitable<Attributes> attributes_under(InUse used, Credentials who, FileHandle file);
+  Awaitable<Attributes> attributes(Credentials who, FileHandle file, Urgency urgency);
   Awaitable<InUse> use(FileHandle file, TokenUse use, Urgency urgency = Urgency::kKernelWaits);
 
   struct Resolved {
