@@ -6,12 +6,12 @@
 #include "cli/mount/storage.h"
 #include "fs/backend/nfs3/options.h"
 #include "fs/counters/counters.h"
+#include "fs/fuse/abort_file.h"
 #include "fs/fuse/filesystem.h"
 #include "fs/guard/socket_guard.h"
 #include "fs/lock/lock_client.h"
 #include "holdfast/base/log.h"
 #include "holdfast/base/result.h"
-#include "holdfast/base/unique_fd.h"
 #include "holdfast/task/group.h"
 
 #include <cerrno>
@@ -24,7 +24,6 @@
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -150,16 +149,14 @@ class Life {
         "it is this program itself, started through /proc/self/exe"};
   }
 
-  /// Without fusectl a mount that dies with a thread stuck in the kernel leaves its programs stuck,
-  /// too; that is as rare as it is bad, and no reason not to mount.
+  /// Without it a mount that dies with a thread stuck in the kernel leaves its programs stuck, too;
+  /// that is as rare as it is bad, and no reason not to mount.
   void guard_connection() {
-    const std::string path =
-        fmt::format("/sys/fs/fuse/connections/{}/abort", filesystem_->connection());
-    UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
-    if (file) return guard_->mounted(std::move(file));
+    auto file = fs::open_abort_file(filesystem_->connection());
+    if (file) return guard_->mounted(std::move(*file));
     log::warn("guard.no_fusectl",
-              "path={} error=\"{}\" note=\"killed, this mount may leave programs hanging\"", path,
-              errno_code(errno).message());
+              "connection={} error=\"{}\" note=\"killed, this mount may leave programs hanging\"",
+              filesystem_->connection(), file.error().message());
   }
 
   asio::awaitable<Done> begin_locks(VolumeId volume) {

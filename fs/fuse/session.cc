@@ -1,5 +1,6 @@
 #include "fs/fuse/session.h"
 
+#include "fs/fuse/abort_file.h"
 #include "fs/fuse/adopt_size.h"
 #include "holdfast/base/log.h"
 
@@ -201,10 +202,8 @@ void Session::detach() {
 
 bool Session::abort() {
   if (connection_.empty()) return false;
-  std::ofstream file("/sys/fs/fuse/connections/" + connection_ + "/abort");
-  file << "1\n";
-  file.flush();
-  return file.good();
+  const auto file = open_abort_file(connection_);
+  return file && ::write(file->get(), "1\n", 2) == 2;
 }
 
 void Session::close() {

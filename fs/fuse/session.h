@@ -72,7 +72,7 @@ class Session {
   /// umount2(MNT_DETACH) from a helper thread, since it may send requests. Harmless if repeated.
   void detach();
   /// Ends the connection by force (fusectl): serve() returns, whatever the kernel waits for ends
-  /// with ENOTCONN. False where fusectl is not mounted.
+  /// with ENOTCONN. False where fusectl is not to be had.
   [[nodiscard]] bool abort();
   /// Its number: the minor device number of the mount (major 0).
   [[nodiscard]] const std::string& connection() const { return connection_; }

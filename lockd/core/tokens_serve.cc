@@ -226,8 +226,10 @@ std::set<Locks::Wanted> Tokens::tick(Instant now) {
 }
 
 void Tokens::end_grace(Instant now) {
-  for (const auto& [when, token] : recalls_)
+  for (const auto& [when, token] : recalls_) {
     token->attention->since = now;
+    token->attention->overdue = false;
+  }
 }
 
 Instant Tokens::next_due() const {
