@@ -49,6 +49,7 @@ class Cluster:
         self.top = pathlib.Path(top)
         self.name, self.nodes, self.ttl = name, list(nodes), ttl
         self.title, self.index = name, 0
+        self.cache = os.environ.get("HOLDFAST_TEST_CACHE", "none")  # of the mounts: -o cache=
         self.log = self.top / "log"
         self.export = self.top / "export"
         self.socket = str(self.top / "lockd.sock")
@@ -167,13 +168,12 @@ class Cluster:
         return any(line.split()[1] == str(self.at(node)) for line in open("/proc/self/mounts"))
 
     def mount(self, node):
-        """Tries until it works: servers may be away. HOLDFAST_TEST_CACHE: -o cache="""
-        cache = os.environ.get("HOLDFAST_TEST_CACHE", "none")
+        """Tries until it works: servers may be away."""
         until = now() + MOUNT_PATIENCE_S
         while True:
             process = self.spawn(node, node, [
                 self.bin / "holdfast", "mount", "-f", "10.77.0.1:/export", self.at(node),
-                "-o", f"lockd={self.lockd_option()},lockd_wait=60,cache={cache},log={self.log}/{node}.log"])
+                "-o", f"lockd={self.lockd_option()},lockd_wait=60,cache={self.cache},log={self.log}/{node}.log"])
             self.mounts[node] = process
             while process.poll() is None and not self.mounted(node) and now() < until:
                 time.sleep(0.02)

@@ -53,7 +53,7 @@ def history(*holds):
 class Planted(unittest.TestCase):
     """Worker 1 of node b holds one resource from 1000 to 2000 ns."""
 
-    def run_judge(self, mode, resource, name, changes_of):
+    def run_judge(self, mode, resource, name, changes_of, tokens=False):
         with tempfile.TemporaryDirectory() as top:
             top = pathlib.Path(top)
             (top / mode).mkdir()
@@ -63,7 +63,7 @@ class Planted(unittest.TestCase):
             file.parent.mkdir()
             file.write_bytes(b"")
             seen = oracles.Changes(changes_of(b"prefix" + oracles.storage_handle(file)))
-            violations, judged, beside = oracles.late_writes(seen, top, top, mode, ["a", "b"])
+            violations, judged, beside = oracles.late_writes(seen, top, top, mode, ["a", "b"], tokens)
             return len(violations), judged, beside
 
 
@@ -116,6 +116,19 @@ class LateWritesBesideADatabase(Planted):
 
     def test_another_file(self):
         self.assertEqual(self.judge(1500, "a", "WRITE", late=b"OTHER"), (0, 1, 1))
+
+    def test_with_tokens_what_was_left_unwritten_comes_before_the_holder_changes_it(self):
+        def judge(at, procedure, holder_at, file=b"JOURNAL"):
+            def changes(handle):
+                return [(900, "a", "NAMED", b"JOURNAL", 0, 0, b"bank-DELETE.db-journal"),
+                        (at, "a", procedure, handle if file is None else file, 0, 512, b""),
+                        (holder_at, "b", "WRITE", b"JOURNAL", 0, 512, b"")]
+            return self.run_judge("bank", 0, "bank-DELETE.db", changes, tokens=True)[0]
+        self.assertEqual(judge(1500, "WRITE", 1600), 0)
+        self.assertEqual(judge(1500, "WRITE", 900), 0)
+        self.assertEqual(judge(1500, "WRITE", 1400), 1)
+        self.assertEqual(judge(1500, "SETATTR", 1600), 1)
+        self.assertEqual(judge(1500, "WRITE", 1600, file=None), 1)  # the database itself
 
 
 class TapFlow(unittest.TestCase):

@@ -142,7 +142,8 @@ class Rounds:
         cluster, seen = self.cluster, oracles.Changes(changes)
         violations, judged, journals = [], 0, 0
         for mode, nodes in (("exclusion", cluster.nodes), ("bank", cluster.nodes), ("wal", self.wal_nodes)):
-            found, n, beside = oracles.late_writes(seen, cluster.top / "keep" / mode, cluster.export, mode, nodes)
+            found, n, beside = oracles.late_writes(seen, cluster.top / "keep" / mode, cluster.export, mode, nodes,
+                                                   tokens=cluster.cache == "tokens")
             violations += found
             judged += n
             journals += beside
