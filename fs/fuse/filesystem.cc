@@ -4,6 +4,7 @@
 #include "fs/fuse/dispatch.h"
 #include "fs/fuse/notifier.h"
 #include "fs/fuse/operations.h"
+#include "fs/fuse/readahead.h"
 #include "fs/fuse/session.h"
 #include "holdfast/base/log.h"
 
@@ -102,6 +103,7 @@ asio::awaitable<Result<void>> Filesystem::mount(std::string path) {
     ready = co_await state.session.negotiated();
     if (ready) {
       state.notifier.start();
+      set_readahead(state.session.connection(), state.options.readahead_kib);
       state.operations.use_device("0:" + state.session.connection());
       log::info("fuse.mounted", "path={} source={}", path, state.options.fsname);
       co_return ready;
