@@ -260,15 +260,13 @@ int make_directories(const Arena& arena) {
 }  // namespace
 
 ModeResult run_coherence(Arena& arena, std::chrono::milliseconds time) {
-  arena.begin_mode("coherence");
-  ModeResult result{.mode = "coherence"};
+  ModeResult result;
   if (arena.run_bounded("making directories", [&] { return make_directories(arena); })) {
     Pairs pairs(arena);
     pairs.run(time);
     arena.shared().ops += pairs.done();
     result.notes.push_back(fmt::format("{} pairs, {} stale", pairs.done(), pairs.stale()));
   }
-  arena.finish_mode(result);
   return result;
 }
 
