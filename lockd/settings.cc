@@ -24,6 +24,7 @@ struct Texts {
   double lease_ttl = 10;
   double storage_delay = 2;
   double courtesy_max = 24 * 3600;
+  double ask_again_max = 4;
   std::string fence;
   std::vector<std::string> fence_command;
   double fence_timeout = 30;
@@ -98,6 +99,11 @@ void describe_options(CLI::App& app, Texts& texts) {
                  "etcd://HOST:PORT[,HOST:PORT...][/PREFIX], shared by several lockds of which one "
                  "is active. memory: = none, for trials: a restart takes all locks from their "
                  "holders")
+      ->capture_default_str();
+  app.add_option("--ask-again-max", texts.ask_again_max,
+                 "Seconds for which a mount that shares a file is told at most to wait until it "
+                 "asks for it alone again")
+      ->check(CLI::Range(0.001, 3600.0))
       ->capture_default_str();
   app.add_flag("--new-volume", texts.new_volume,
                "Create the store and exit. States that no mount has used any lockd with these "
@@ -229,6 +235,9 @@ Parsed parse_command_line(int argc, const char* const* argv) {
   server.coordinator.lease_ttl = seconds(texts.lease_ttl);
   server.coordinator.storage_delay = seconds(texts.storage_delay);
   server.coordinator.courtesy_max = seconds(texts.courtesy_max);
+  ContentionOptions& contention = server.coordinator.tokens.contention;
+  contention.ask_again_max = seconds(texts.ask_again_max);
+  contention.ask_again_first = std::min(contention.ask_again_first, contention.ask_again_max);
   if (const std::string wrong = take_fencing(texts, server); !wrong.empty()) {
     std::cerr << "holdfast-lockd: " << wrong << '\n';
     return {.settings = std::nullopt, .exit_code = kExitUsage};

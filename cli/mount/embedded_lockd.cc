@@ -1,11 +1,11 @@
 #include "cli/mount/embedded_lockd.h"
 
+#include "cli/runtime_directory.h"
 #include "lockd/server/identity.h"
 #include "lockd/server/server.h"
 #include "lockd/store/memory_store.h"
 
 #include <cerrno>
-#include <cstdlib>
 #include <cstring>
 #include <filesystem>
 
@@ -25,13 +25,6 @@ Failure system_failure(const std::string& path) {
 }
 
 }  // namespace
-
-std::string runtime_directory() {
-  if (::geteuid() == 0) return "/run/holdfast";
-  const char* own = std::getenv("XDG_RUNTIME_DIR");
-  const stdfs::path base = own != nullptr ? own : stdfs::temp_directory_path();
-  return base / fmt::format("holdfast-{}", ::geteuid());
-}
 
 boost::asio::awaitable<EmbeddedServer::Opened> EmbeddedServer::open(
     boost::asio::any_io_executor executor, VolumeId volume) {

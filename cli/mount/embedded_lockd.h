@@ -54,7 +54,4 @@ class EmbeddedServer {
   bool waits_ = false;
 };
 
-/// /run/holdfast, or the user's own.
-[[nodiscard]] std::string runtime_directory();
-
 }  // namespace holdfast::cli

@@ -4,6 +4,7 @@
 #include "cli/mount/embedded_lockd.h"
 #include "cli/mount/presence.h"
 #include "cli/mount/storage.h"
+#include "cli/runtime_directory.h"
 #include "fs/backend/nfs3/options.h"
 #include "fs/counters/counters.h"
 #include "fs/fuse/abort_file.h"

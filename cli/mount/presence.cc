@@ -1,6 +1,6 @@
 #include "cli/mount/presence.h"
 
-#include "cli/mount/embedded_lockd.h"
+#include "cli/runtime_directory.h"
 
 #include <filesystem>
 #include <thread>

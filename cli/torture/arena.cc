@@ -173,6 +173,16 @@ void Arena::begin_mode(const std::string& mode) {
     value = 0;
 }
 
+bool Arena::has_turn(std::size_t dir) const {
+  const std::uint32_t turn = shared_->turn;
+  return turn == 0 || turn == dir + 1;
+}
+
+void Arena::await_turn(std::size_t dir) const {
+  while (!shared_->stop && !has_turn(dir))
+    std::this_thread::sleep_for(1ms);
+}
+
 void Arena::report(const Violation& violation) {
   // One record per write(2), fields end with \x1f, the record with \x1e: texts hold newlines.
   const auto text =

@@ -30,6 +30,10 @@ struct Shared {
   std::atomic<std::uint64_t> tolerated;
   std::atomic<std::uint64_t> violations;
   std::atomic<bool> stop;
+  std::atomic<bool> storm_over;
+  std::atomic<std::uint64_t> storm_ops;
+  std::atomic<std::uint64_t> storm_gust;  ///< the number of the last one
+  std::atomic<std::uint32_t> turn;  ///< whose workers go on: 0 all, else those of directory + 1
   std::atomic<std::uint64_t> reports_by_kind[64];  ///< slot = hash of the violation's kind
   std::atomic<std::uint64_t> scratch[64];          ///< meaning is each mode's own
 };
@@ -55,6 +59,11 @@ class Arena {
   [[nodiscard]] Shared& shared() { return *shared_; }
   [[nodiscard]] Herd& herd() { return herd_; }
   void keep_evidence() { keep_local_ = true; }
+
+  /// Workers, between two operations: whether those of `dir` may go on (Storm), and the wait for
+  /// it, which ends with Shared::stop.
+  [[nodiscard]] bool has_turn(std::size_t dir) const;
+  void await_turn(std::size_t dir) const;
 
   /// Unique number for the next worker process of this run.
   [[nodiscard]] std::uint32_t next_worker() { return ++workers_started_; }

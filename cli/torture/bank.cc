@@ -32,6 +32,11 @@ class Teller {
 
   int run() {
     while (!arena_.shared().stop) {
+      if (!arena_.has_turn(id_.dir)) {
+        if (rng_.one_in(2)) db_.close();
+        arena_.await_turn(id_.dir);
+        continue;
+      }
       if (!db_.is_open() && !open()) continue;
       if (rng_.one_in(4))
         check_snapshot();
@@ -220,8 +225,7 @@ int audit_bank(Arena& arena, const Bank& bank, std::size_t dir) {
 }
 
 ModeResult run_bank(Arena& arena, std::chrono::milliseconds time) {
-  arena.begin_mode("bank");
-  ModeResult result{.mode = "bank"};
+  ModeResult result;
   const auto workers =
       std::max<unsigned>(arena.options().workers, static_cast<unsigned>(arena.dir_count()));
   std::vector<std::string> names;
@@ -246,7 +250,6 @@ ModeResult run_bank(Arena& arena, std::chrono::milliseconds time) {
   // BEGIN IMMEDIATE takes SQLite's RESERVED lock, so its holders may not overlap either.
   for (const auto& violation : find_overlaps(arena.load_history(), names))
     arena.report(violation);
-  arena.finish_mode(result);
   return result;
 }
 

@@ -8,7 +8,7 @@
 namespace holdfast::torture {
 
 /// Files that are changed and looked at, of which an agent may keep one descriptor each.
-inline constexpr std::size_t kSlots = 8;
+inline constexpr std::size_t kSlots = 264;
 
 /// Sent over a socket as it is.
 struct Order {
@@ -26,7 +26,7 @@ struct Order {
     kLookup,  ///< and `other`
     kList,    ///< the directory
   } what = What::kStat;
-  std::uint8_t slot = 0;
+  std::uint16_t slot = 0;
   std::uint32_t mode = 0;
   std::uint64_t stamp = 0;
   std::uint64_t size = 0;

@@ -64,6 +64,11 @@ class Worker {
 
   int run() {
     while (!arena_.shared().stop) {
+      if (!arena_.has_turn(id_.dir)) {
+        if (rng_.one_in(2)) reopen();
+        arena_.await_turn(id_.dir);
+        continue;
+      }
       const auto pick = static_cast<std::uint16_t>(rng_.below(kCounters.size() + 1));
       if (pick == kSqlite)
         sqlite_increment();
@@ -317,8 +322,7 @@ int judge_from(Arena& arena, std::size_t dir) {
 }  // namespace
 
 ModeResult run_exclusion(Arena& arena, std::chrono::milliseconds time) {
-  arena.begin_mode("exclusion");
-  ModeResult result{.mode = "exclusion"};
+  ModeResult result;
   if (arena.run_bounded("preparing the counters", [&] { return prepare(arena); })) {
     const auto workers =
         std::max<unsigned>(arena.options().workers, static_cast<unsigned>(arena.dir_count()));
@@ -330,7 +334,6 @@ ModeResult run_exclusion(Arena& arena, std::chrono::milliseconds time) {
     for (std::size_t dir = 0; dir < arena.dir_count(); ++dir)
       (void)arena.run_bounded("the final check", [&] { return judge_from(arena, dir); });
   }
-  arena.finish_mode(result);
   return result;
 }
 

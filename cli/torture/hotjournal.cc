@@ -298,8 +298,7 @@ class Rounds {
 }  // namespace
 
 ModeResult run_hotjournal(Arena& arena, std::chrono::milliseconds time) {
-  arena.begin_mode("hotjournal");
-  ModeResult result{.mode = "hotjournal"};
+  ModeResult result;
   std::uint64_t part = 0;
   for (const auto* journal_mode : kJournalModes) {
     const Stage stage{arena, fmt::format("hot-{}.db", journal_mode), journal_mode};
@@ -308,7 +307,6 @@ ModeResult run_hotjournal(Arena& arena, std::chrono::milliseconds time) {
     Rounds(stage, arena.options().seed + 1000 + part++)
         .run(time / std::size(kJournalModes), result);
   }
-  arena.finish_mode(result);
   return result;
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-/// The modes of the suite. Each runs for about `time`, finds what it finds, and cleans up its
-/// processes.
+/// The modes of the suite. Each runs for about `time`, between Arena::begin_mode and finish_mode,
+/// finds what it finds, and cleans up its processes.
 
 #include "cli/torture/arena.h"
 #include "cli/torture/report.h"

@@ -20,6 +20,8 @@ struct Options {
   unsigned kill_every_ms = 700;
   /// How long one worker or one final check may hang before that counts as a violation.
   unsigned patience_s = 120;
+  /// Processes that keep tokens moving meanwhile; 0 = none.
+  unsigned storm = 0;
   /// A local directory the semantics mode compares with; empty = a fresh one under TMPDIR.
   std::string reference;
   /// Histories go here and stay, and the files in the directories stay too; empty = temporary.
@@ -42,6 +44,7 @@ inline constexpr const char* kModes[] = {"semantics", "exclusion", "bank", "hotj
 inline constexpr const char* kModesOnRequest[] = {"coherence"};
 inline constexpr const char* kJournalModes[] = {"DELETE", "TRUNCATE", "PERSIST"};
 inline constexpr unsigned kWorkersMax = 256;
+inline constexpr unsigned kStormMax = 64;
 inline constexpr unsigned kDirsMax = 16;
 
 }  // namespace holdfast::torture

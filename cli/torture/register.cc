@@ -61,6 +61,11 @@ void register_torture(CLI::App& app, int& exit_code) {
                    "Seconds after which something that hangs is a violation")
       ->check(CLI::Range(1U, 24U * 3600))
       ->capture_default_str();
+  command
+      ->add_option("--storm", options->storm,
+                   "Processes that keep taking away what mounts keep (give several directories)")
+      ->check(CLI::Range(0U, kStormMax))
+      ->capture_default_str();
   command->add_option("--reference", options->reference,
                       "Local directory to compare with (mode semantics)");
   command->add_option("--keep", options->keep,

@@ -189,8 +189,7 @@ std::string make_reference(const Arena& arena) {
 }  // namespace
 
 ModeResult run_semantics(Arena& arena, std::chrono::milliseconds time) {
-  arena.begin_mode("semantics");
-  ModeResult result{.mode = "semantics"};
+  ModeResult result;
   const auto reference = make_reference(arena);
   Load load{.title = "semantics",
             .time = time,
@@ -208,7 +207,6 @@ ModeResult run_semantics(Arena& arena, std::chrono::milliseconds time) {
   if (const auto count = shared.scratch[kLeftOut].load(); count > 0)
     result.notes.push_back(fmt::format(
         "{} programs left out: the reference did not behave as Linux filesystems do", count));
-  arena.finish_mode(result);
   return result;
 }
 

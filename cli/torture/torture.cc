@@ -2,26 +2,54 @@
 
 #include "cli/torture/load.h"
 #include "cli/torture/modes.h"
+#include "cli/torture/storm.h"
 
 #include <algorithm>
 #include <chrono>
 #include <iterator>
+#include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
 namespace holdfast::torture {
 namespace {
 
-using Run = ModeResult (*)(Arena&, std::chrono::milliseconds);
+struct Mode {
+  std::string_view name;
+  ModeResult (*run)(Arena&, std::chrono::milliseconds);
+  StormLimits storm;
+};
 
-Run mode_named(const std::string& name) {
-  if (name == "semantics") return run_semantics;
-  if (name == "exclusion") return run_exclusion;
-  if (name == "bank") return run_bank;
-  if (name == "hotjournal") return run_hotjournal;
-  if (name == "wal") return run_wal;
-  if (name == "coherence") return run_coherence;
-  throw SetupError("no such mode: " + name);
+constexpr Mode kTable[] = {
+    // Locks whole files.
+    {"semantics", run_semantics, {.files = "lock-", .permissions = true}},
+    {"exclusion",
+     run_exclusion,
+     {.files = "counter", .locks = true, .permissions = true, .writable = "counter-"}},
+    {"bank", run_bank, {.files = "bank-", .locks = true, .permissions = true}},
+    {"hotjournal", run_hotjournal, {.files = "hot-", .locks = true, .permissions = true}},
+    {"wal", run_wal, {.files = "wal.", .locks = true, .permissions = true}},
+    // Looks at permissions.
+    {"coherence", run_coherence, {.files = "f", .locks = true}},
+};
+
+const Mode& mode_named(const std::string& name) {
+  const auto* const found = std::find_if(std::begin(kTable), std::end(kTable),
+                                         [&](const Mode& mode) { return mode.name == name; });
+  if (found == std::end(kTable)) throw SetupError("no such mode: " + name);
+  return *found;
+}
+
+ModeResult run_mode(const Mode& mode, Arena& arena, std::chrono::milliseconds time) {
+  arena.begin_mode(std::string(mode.name));
+  Storm storm(arena, mode.storm);
+  ModeResult result = mode.run(arena, time);
+  storm.stop();
+  if (auto note = storm.note()) result.notes.push_back(std::move(*note));
+  result.mode = mode.name;
+  arena.finish_mode(result);
+  return result;
 }
 
 std::vector<std::string> modes_of(const Options& options) {
@@ -39,6 +67,7 @@ std::string replay_command(const Options& options) {
     out += " --journal " + journal;
   if (options.tolerate_io_errors) out += " --tolerate-io-errors";
   if (options.tolerate_remounts) out += " --tolerate-remounts";
+  if (options.storm > 0) out += fmt::format(" --storm {}", options.storm);
   if (options.pairs > 0) out += fmt::format(" --pairs {}", options.pairs);
   if (options.held_reads) out += " --held-reads";
   if (!options.reference.empty()) out += " --reference " + options.reference;
@@ -59,8 +88,7 @@ RunReport run_torture(const Options& options) {
                        modes.size(), modes.size() == 1 ? "" : "s", options.dirs.size(),
                        options.dirs.size() == 1 ? "y" : "ies"));
   for (const auto& name : modes) {
-    const Run run = mode_named(name);
-    report.modes.push_back(run(arena, share));
+    report.modes.push_back(run_mode(mode_named(name), arena, share));
     const auto& result = report.modes.back();
     progress(fmt::format("{:<12} done: {} operations, {} faults, {} violations", name, result.ops,
                          result.faults, result.violations.size()));

@@ -25,13 +25,11 @@ int probe_wal(Arena& arena) {
 }  // namespace
 
 ModeResult run_wal(Arena& arena, std::chrono::milliseconds time) {
-  arena.begin_mode("wal");
-  ModeResult result{.mode = "wal"};
+  ModeResult result;
   (void)arena.run_bounded("trying WAL", [&] { return probe_wal(arena); });
   if (const auto code = static_cast<int>(arena.shared().scratch[kProbeScratch]); code != 0) {
     result.notes.push_back(fmt::format("WAL does not work in {} ({}): nothing to judge",
                                        arena.options().dirs[0], code_name(code)));
-    arena.finish_mode(result);
     return result;
   }
   const std::vector<std::string> names{"wal.db"};
@@ -61,7 +59,6 @@ ModeResult run_wal(Arena& arena, std::chrono::milliseconds time) {
   if (const auto times = arena.shared().scratch[kRefusedScratch].load(); times > 0)
     result.notes.push_back(
         fmt::format("through other directories {} refusals that were not SQLITE_BUSY", times));
-  arena.finish_mode(result);
   return result;
 }
 

@@ -1,7 +1,7 @@
 #include "cli/bench/fs/place.h"
 
 #include "cli/bench/own_lockd.h"
-#include "cli/mount/embedded_lockd.h"
+#include "cli/runtime_directory.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -53,8 +53,8 @@ Place::Place(PlaceName name) : name_(std::move(name)) {
           fmt::format("{} does not show what was made in {}. Name mounts of one file system", dir,
                       name_.dirs.front()));
     }
-    const std::vector<std::string> where{"/run/holdfast", cli::runtime_directory()};
-    if (auto reading = Reading::of(paths_.back(), where)) readings_.push_back(std::move(*reading));
+    auto reading = Reading::of(paths_.back(), cli::published_directories());
+    if (reading) readings_.push_back(std::move(*reading));
   }
   if (readings_.size() != name_.dirs.size()) readings_.clear();
 }

@@ -9,7 +9,7 @@ cluster_init "$1"
 cluster_up
 held=()
 [[ ${HOLDFAST_TEST_CACHE:-none} == none ]] || held=(--held-reads)
-"$bin/holdfast" torture --mode coherence --pairs "${PAIRS:-4000}" "${held[@]}" ${SEED:+--seed "$SEED"} "$CLUSTER/a" "$CLUSTER/b"
+"$bin/holdfast" torture --mode coherence --pairs "${PAIRS:-2000}" "${held[@]}" ${SEED:+--seed "$SEED"} "$CLUSTER/a" "$CLUSTER/b"
 node_unmount a
 node_unmount b
 echo PASS

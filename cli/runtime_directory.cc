@@ -1,0 +1,25 @@
+#include "cli/runtime_directory.h"
+
+#include <cstdlib>
+#include <filesystem>
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+namespace holdfast::cli {
+namespace {
+constexpr const char* kOfRoot = "/run/holdfast";
+}
+
+std::string runtime_directory() {
+  if (::geteuid() == 0) return kOfRoot;
+  const char* own = std::getenv("XDG_RUNTIME_DIR");
+  const std::filesystem::path base = own != nullptr ? own : std::filesystem::temp_directory_path();
+  return base / fmt::format("holdfast-{}", ::geteuid());
+}
+
+std::vector<std::string> published_directories() {
+  return {kOfRoot, runtime_directory()};
+}
+
+}  // namespace holdfast::cli

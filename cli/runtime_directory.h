@@ -1,0 +1,16 @@
+#pragma once
+/// Where programs of one machine find its mounts: sockets, pid files, counters.
+///
+/// Thread: any.
+
+#include <string>
+#include <vector>
+
+namespace holdfast::cli {
+
+/// Ours: /run/holdfast, or the user's own.
+[[nodiscard]] std::string runtime_directory();
+/// Ours, and root's: where mounts that we can use may have published their counters.
+[[nodiscard]] std::vector<std::string> published_directories();
+
+}  // namespace holdfast::cli
