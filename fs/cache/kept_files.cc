@@ -141,7 +141,8 @@ void KeptFiles::keep_absent(const Look& look, const std::string& name) {
 void KeptFiles::keep_as(const Look& look, const std::string& name,
                         std::optional<FileHandle> child) {
   Kept* kept = to_keep(look);
-  if (kept == nullptr) return;
+  // Before the directory was looked at last, the name may have been another file's.
+  if (kept == nullptr || look.asked < kept->names_asked) return;
   if (kept->names.empty()) kept->names_asked = look.asked;
   set_name(*kept, name, std::move(child));
 }
