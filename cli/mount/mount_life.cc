@@ -55,6 +55,7 @@ fs::MountOptions filesystem_options(const MountSettings& settings) {
   out.allow_other = settings.options.allow_other.value_or(::geteuid() == 0);
   out.kernel_options = settings.options.kernel_options;
   out.keep = true;
+  out.kept_ages = settings.options.kept_ages;
   out.linger = settings.options.linger;
   out.dirty_max = settings.options.dirty_max.value_or(out.dirty_max);
   return out;

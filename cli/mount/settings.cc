@@ -92,6 +92,22 @@ Done parse_cache(std::string_view value, MountOptions& options) {
   return {};
 }
 
+/// Seconds, as in nfs(5).
+Done parse_age(std::string_view name, std::string_view value,
+               std::initializer_list<Duration*> out) {
+  constexpr unsigned kAgeMax = 86'400;
+  std::optional<unsigned> count;
+  if (auto done = number<unsigned>(name, value, 0, kAgeMax, count); !done) return done;
+  for (Duration* age : out)
+    *age = std::chrono::seconds(*count);
+  return {};
+}
+
+Done parse_actimeo(std::string_view name, std::string_view value, MountOptions& options) {
+  fs::KeptAges& ages = options.kept_ages;
+  return parse_age(name, value, {&ages.at_open, &ages.attributes, &ages.names});
+}
+
 Done parse_linger(std::string_view value, MountOptions& options) {
   std::optional<unsigned> count;
   if (auto done = number<unsigned>("linger", value, 0, 1'000, count); !done) return done;
@@ -133,6 +149,11 @@ Done parse_valued(std::string_view name, std::string_view value, MountOptions& o
   }
   if (name == "log") return parse_log(value, options);
   if (name == "cache") return parse_cache(value, options);
+  fs::KeptAges& ages = options.kept_ages;
+  if (name == "acregmin") return parse_age(name, value, {&ages.at_open});
+  if (name == "acregmax") return parse_age(name, value, {&ages.attributes});
+  if (name == "acdirmin") return parse_age(name, value, {&ages.names});
+  if (name == "actimeo") return parse_actimeo(name, value, options);
   if (name == "linger") return parse_linger(value, options);
   if (name == "dirty_max") return number(name, value, kDirtyMin, kDirtyMax, options.dirty_max);
   if (name == "vers" || name == "nfsvers") {
@@ -154,6 +175,8 @@ Done parse_one(std::string_view option, UnknownOptions unknown, MountOptions& op
     options.read_only = true;
   } else if (option == "soft") {
     options.soft = true;
+  } else if (option == "noac") {
+    return parse_actimeo("actimeo", "0", options);
   } else if (option == "debug") {
     options.debug = true;
   } else if (option == "allow_other") {

@@ -3,6 +3,7 @@
 
 #include "cli/mount/failure.h"
 #include "cli/mount/source.h"
+#include "fs/cache/kept_ages.h"
 #include "holdfast/lock/types.h"
 #include "holdfast/wire/address.h"
 
@@ -45,6 +46,7 @@ struct MountOptions {
   std::optional<unsigned> nconnect;
   bool soft = false;
   CacheChoice cache = CacheChoice::kNone;
+  fs::KeptAges kept_ages{};
   std::chrono::milliseconds linger{0};
   std::optional<std::uint64_t> dirty_max;  ///< bytes
   std::optional<std::chrono::milliseconds> timeo;

@@ -2,6 +2,7 @@
 
 #include "fs/cache/change_of_file.h"
 
+#include <cerrno>
 #include <utility>
 
 namespace holdfast::fs {
@@ -26,12 +27,17 @@ CachingBackend::Awaitable<CachingBackend::InUse> CachingBackend::use(FileHandle 
   co_return InUse{*key, std::move(*pinned)};
 }
 
-void CachingBackend::learn(std::uint64_t search, const Entry& entry) {
+void CachingBackend::learn(const KeptFiles::Search& search, const Entry& entry) {
   const FileKey key = key_of_entry(entry);
   files_.identify(entry.handle, key);
-  if (generation(kVolumeKey) != 0) {
-    files_.keep_found(search, key, generation(key), entry.attributes);
-  }
+  if (generation(kVolumeKey) == 0) return;
+  const bool changed = files_.keep_found(search, key, generation(key), entry.attributes);
+  if (changed && changed_) changed_(key);
+}
+
+void CachingBackend::enter(const KeptFiles::Look& look, const Attributes& attributes) {
+  const bool changed = files_.keep(look, attributes);
+  if (changed && changed_) changed_(look.file);
 }
 
 // ---- One file
@@ -56,12 +62,32 @@ CachingBackend::Awaitable<Attributes> CachingBackend::attributes(Credentials who
                                                                  Urgency urgency) {
   const auto used = co_await use(file, TokenUse::kRead, urgency);
   if (!used) co_return used.error();
-  const FileKey key = used->file;
-  if (const auto kept = files_.attributes(key, generation(key))) co_return *kept;
-  const auto look = files_.begin_look(key, generation(key));
+  auto found = co_await attributes_not_older(std::move(who), file, used->file, ages_.attributes);
+  co_return found;
+}
+
+CachingBackend::Awaitable<Attributes> CachingBackend::attributes_not_older(Credentials who,
+                                                                           FileHandle file,
+                                                                           FileKey key,
+                                                                           Duration age) {
+  const auto kept = files_.attributes(key, generation(key), now_() - age);
+  if (kept) co_return *kept;
+  const auto look = begin_look(key);
   const auto attributes = co_await storage_.getattr(std::move(who), file);
-  if (attributes) files_.keep(look, *attributes);
+  if (attributes) enter(look, *attributes);
   co_return attributes;
+}
+
+CachingBackend::Awaitable<void> CachingBackend::look_before_open(Credentials who, FileHandle file) {
+  const auto used = co_await use(file, TokenUse::kRead);
+  if (!used) co_return used.error();
+  const FileKey key = used->file;
+  if (generation(key) == 0) co_return Result<void>{};  // nothing is kept
+  const auto found = co_await attributes_not_older(std::move(who), file, key, ages_.at_open);
+  if (found && found->nlink > 0) co_return Result<void>{};
+  if (found) co_return errno_code(ESTALE);
+  if (found.error() == errno_code(ESTALE)) files_.drop(key);  // the next lookup asks, too
+  co_return found.error();
 }
 
 CachingBackend::Awaitable<Attributes> CachingBackend::setattr(Credentials who, FileHandle file,
@@ -78,7 +104,7 @@ CachingBackend::Awaitable<std::uint32_t> CachingBackend::access(Credentials who,
   if (!used) co_return used.error();
   const FileKey key = used->file;
   if (const auto kept = files_.access(key, generation(key), who, wanted)) co_return *kept;
-  const auto look = files_.begin_look(key, generation(key));
+  const auto look = begin_look(key);
   const auto granted = co_await storage_.access(who, file, wanted);
   if (granted) files_.keep_access(look, who, wanted, *granted);
   co_return granted;
@@ -126,7 +152,7 @@ CachingBackend::Awaitable<Attributes> CachingBackend::UnderToken::setattr(Creden
                                                                           SetAttributes change) {
   const auto key = co_await of_.key_of(file);
   if (!key) co_return key.error();
-  ChangeOfFile changing(of_.files_, of_.locks_, *key);
+  ChangeOfFile changing(of_.files_, of_.locks_, *key, of_.now_());
   const auto attributes = co_await of_.storage_.setattr(std::move(who), file, change);
   if (attributes) changing.ended_with(*attributes);
   co_return attributes;
@@ -137,7 +163,7 @@ CachingBackend::Awaitable<WriteResult> CachingBackend::UnderToken::write(
     Stability stability) {
   const auto key = co_await of_.key_of(file);
   if (!key) co_return key.error();
-  ChangeOfFile changing(of_.files_, of_.locks_, *key);
+  ChangeOfFile changing(of_.files_, of_.locks_, *key, of_.now_());
   auto result = co_await of_.storage_.write(std::move(who), file, offset, data, stability);
   if (result && result->after) changing.ended_with(*result->after);
   co_return result;
@@ -150,9 +176,9 @@ CachingBackend::Awaitable<CommitResult> CachingBackend::UnderToken::commit(Crede
   const auto key = co_await of_.key_of(file);
   if (!key) co_return key.error();
   // WRITEs side by side do not tell whose attributes are newest: here all have been answered.
-  const auto look = of_.files_.begin_look(*key, of_.generation(*key));
+  const auto look = of_.begin_look(*key);
   auto committed = co_await of_.storage_.commit(std::move(who), file, offset, count);
-  if (committed && committed->after) of_.files_.keep(look, *committed->after);
+  if (committed && committed->after) of_.enter(look, *committed->after);
   co_return committed;
 }
 

@@ -6,6 +6,10 @@
 ///   permissions   what ACCESS said, per caller, for as long as the attributes are good
 ///   names         of directories with a token PR or EX: those that are there, those that are not
 ///
+/// Tokens tell what other mounts do. What is changed without one (on the server itself, or through
+/// another NFS client) is noticed when what is kept is too old (KeptAges): then the storage is
+/// asked whether it is still right.
+///
 /// Who writes or changes attributes has pinned the file itself: that is a part of something larger
 /// (an append, a queue of writes), and giving up a token writes too (Urgency::kWithin).
 ///
@@ -15,22 +19,30 @@
 /// Source of the rules: docs/tokens.md.
 
 #include "fs/backend/backend.h"
+#include "fs/cache/kept_ages.h"
 #include "fs/cache/kept_files.h"
 #include "fs/cache/token_pin.h"
 #include "fs/lock/lock_service.h"
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace holdfast::fs {
 
 class CachingBackend final : public Backend {
  public:
-  /// Both outlive this.
-  CachingBackend(Backend& storage, LockService& locks)
-      : storage_(storage), locks_(locks), under_token_(*this) {}
+  /// Both outlive this. `now`: boot_time_now, or a test's clock.
+  CachingBackend(Backend& storage, LockService& locks, KeptAges ages, std::function<Instant()> now)
+      : storage_(storage), locks_(locks), ages_(ages), now_(std::move(now)), under_token_(*this) {}
+
+  /// Called when a file turns out to be changed by somebody without a token: what was read of it
+  /// under ours is void. What we have written and not sent is not concerned.
+  void on_changed(std::function<void(const FileKey&)> call) { changed_ = std::move(call); }
+  [[nodiscard]] const KeptAges& ages() const { return ages_; }
 
   /// Of files whose token the caller sees to: pinned, or not given up before the call has ended.
   [[nodiscard]] FileWrites& writes_under_token() { return under_token_; }
@@ -46,6 +58,9 @@ class CachingBackend final : public Backend {
   Awaitable<Attributes> getattr(Credentials who, FileHandle file) override;
   /// For a caller that has pinned the file.
   Awaitable<Attributes> getattr_within(Credentials who, FileHandle file);
+  /// Before the file is opened: what is kept of it is not older than KeptAges::at_open. ESTALE:
+  /// nobody has a name of it any more; the next lookup asks the storage.
+  Awaitable<void> look_before_open(Credentials who, FileHandle file);
   Awaitable<Attributes> setattr(Credentials who, FileHandle file, SetAttributes change) override;
   Awaitable<Entry> lookup(Credentials who, FileHandle directory, std::string name) override;
   Awaitable<std::uint32_t> access(Credentials who, FileHandle file, std::uint32_t wanted) override;
@@ -111,6 +126,9 @@ class CachingBackend final : public Backend {
     TokenPin pin;
   };
   Awaitable<Attributes> attributes(Credentials who, FileHandle file, Urgency urgency);
+  /// Under its token.
+  Awaitable<Attributes> attributes_not_older(Credentials who, FileHandle file, FileKey key,
+                                             Duration age);
   Awaitable<InUse> use(FileHandle file, TokenUse use, Urgency urgency = Urgency::kKernelWaits);
 
   struct Resolved {
@@ -130,6 +148,9 @@ class CachingBackend final : public Backend {
   /// The storage's answer, kept. Under the directory's token, as the next.
   Awaitable<Entry> ask_for_name(Credentials who, FileHandle directory, FileKey directory_key,
                                 std::string name);
+  /// What is kept of it, if it is not too old. Under the directory's token, too.
+  boost::asio::awaitable<KeptFiles::Name> kept_name(Credentials who, FileHandle directory,
+                                                    FileKey directory_key, std::string name);
   Awaitable<std::optional<FileHandle>> find(Credentials who, FileHandle directory,
                                             FileKey directory_key, std::string name);
   /// `call` makes `name`.
@@ -139,13 +160,21 @@ class CachingBackend final : public Backend {
     return locks_.token_generation(file);
   }
   /// Of what a search found: kept if the volume is ours, so that nobody else can have changed it.
-  void learn(std::uint64_t search, const Entry& entry);
+  void learn(const KeptFiles::Search& search, const Entry& entry);
+  /// The storage's answer to `look`.
+  void enter(const KeptFiles::Look& look, const Attributes& attributes);
+  [[nodiscard]] KeptFiles::Look begin_look(const FileKey& file) {
+    return files_.begin_look(file, generation(file), now_());
+  }
   /// The attributes in `found` may be believed. `volume_before`: the generation of the volume's
   /// token before the storage was asked.
   [[nodiscard]] bool is_good(std::uint64_t volume_before, const Entry& found) const;
 
   Backend& storage_;
   LockService& locks_;
+  KeptAges ages_;
+  std::function<Instant()> now_;
+  std::function<void(const FileKey&)> changed_;
   KeptFiles files_;
   UnderToken under_token_;
 };

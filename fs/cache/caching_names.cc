@@ -24,15 +24,15 @@ CachingBackend::Awaitable<Entry> CachingBackend::lookup(Credentials who, FileHan
   auto used = co_await use(directory, TokenUse::kRead);
   if (!used) co_return used.error();
   const FileKey key = used->file;
-  const auto kept = files_.name(key, generation(key), name);
+  const auto kept = co_await kept_name(who, directory, key, name);
   if (kept.state == KeptFiles::Name::State::kAbsent) co_return errno_code(ENOENT);
   if (kept.state == KeptFiles::Name::State::kPresent) {
     // Whoever removes the file has its token and waits for the directory's, perhaps: never wait for
     // the one with the other.
     used->pin = TokenPin();
     const auto attributes = co_await getattr(who, kept.child);
-    if (attributes) co_return Entry{kept.child, *attributes};
-    if (!is_gone(attributes.error())) co_return attributes.error();
+    if (attributes && attributes->nlink > 0) co_return Entry{kept.child, *attributes};
+    if (!attributes && !is_gone(attributes.error())) co_return attributes.error();
     used = co_await use(directory, TokenUse::kRead);
     if (!used) co_return used.error();
     files_.name_is_unknown(key, name);  // removed meanwhile, or changed behind our back
@@ -56,8 +56,8 @@ bool CachingBackend::is_good(std::uint64_t volume_before, const Entry& found) co
 CachingBackend::Awaitable<Entry> CachingBackend::ask_for_name(Credentials who, FileHandle directory,
                                                               FileKey directory_key,
                                                               std::string name) {
-  const auto look = files_.begin_look(directory_key, generation(directory_key));
-  const std::uint64_t search = files_.begin_search();
+  const auto look = begin_look(directory_key);
+  const auto search = files_.begin_search(look.asked);
   const auto entry = co_await storage_.lookup(std::move(who), directory, name);
   if (entry) {
     learn(search, *entry);
@@ -68,12 +68,26 @@ CachingBackend::Awaitable<Entry> CachingBackend::ask_for_name(Credentials who, F
   co_return entry;
 }
 
+boost::asio::awaitable<KeptFiles::Name> CachingBackend::kept_name(Credentials who,
+                                                                  FileHandle directory,
+                                                                  FileKey directory_key,
+                                                                  std::string name) {
+  const Instant now = now_();
+  const Instant oldest = now - ages_.names;
+  if (files_.names_need_a_look(directory_key, generation(directory_key), oldest, now)) {
+    const auto look = begin_look(directory_key);
+    const auto attributes = co_await storage_.getattr(std::move(who), directory);
+    if (attributes) enter(look, *attributes);  // else they stay too old, and the storage is asked
+  }
+  co_return files_.name(directory_key, generation(directory_key), name, oldest);
+}
+
 CachingBackend::Awaitable<std::optional<FileHandle>> CachingBackend::find(Credentials who,
                                                                           FileHandle directory,
                                                                           FileKey directory_key,
                                                                           std::string name) {
   using Found = std::optional<FileHandle>;
-  const auto kept = files_.name(directory_key, generation(directory_key), name);
+  const auto kept = co_await kept_name(who, directory, directory_key, name);
   if (kept.state == KeptFiles::Name::State::kAbsent) co_return Found{};
   if (kept.state == KeptFiles::Name::State::kPresent) co_return Found(kept.child);
   const auto entry = co_await ask_for_name(std::move(who), directory, directory_key, name);
@@ -148,9 +162,9 @@ CachingBackend::Awaitable<Entry> CachingBackend::make(Credentials who, FileHandl
   const auto used = co_await use_names(std::move(who), one_place(directory, name));
   if (!used) co_return used.error();
   const Resolved& place = used->places.front();
-  ChangeOfFile in_directory(files_, locks_, place.directory);
+  ChangeOfFile in_directory(files_, locks_, place.directory, now_());
   std::optional<ChangeOfFile> existing;
-  if (place.file) existing.emplace(files_, locks_, *place.file);
+  if (place.file) existing.emplace(files_, locks_, *place.file, now_());
   files_.name_is_unknown(place.directory, name);
   const auto entry = co_await call();
   if (!entry) co_return entry;
@@ -159,7 +173,7 @@ CachingBackend::Awaitable<Entry> CachingBackend::make(Credentials who, FileHandl
   if (place.file != file) {
     locks_.created(place.directory, file);
     existing.reset();
-    existing.emplace(files_, locks_, file);
+    existing.emplace(files_, locks_, file, now_());
   }
   existing->ended_with(entry->attributes);
   if (entry->directory_after) in_directory.ended_with(*entry->directory_after);
@@ -214,8 +228,8 @@ CachingBackend::Awaitable<Attributes> CachingBackend::link(Credentials who, File
   wanted.insert(*directory_key);
   const auto pins = co_await pin_all(locks_, std::move(wanted));
   if (!pins) co_return pins.error();
-  ChangeOfFile of_file(files_, locks_, *key);
-  const ChangeOfFile in_directory(files_, locks_, *directory_key);
+  ChangeOfFile of_file(files_, locks_, *key, now_());
+  const ChangeOfFile in_directory(files_, locks_, *directory_key, now_());
   files_.name_is_unknown(*directory_key, name);
   const auto attributes = co_await storage_.link(std::move(who), file, directory, name);
   if (!attributes) co_return attributes;
@@ -229,9 +243,9 @@ CachingBackend::Awaitable<Removed> CachingBackend::remove(Credentials who, FileH
   const auto used = co_await use_names(who, one_place(directory, name));
   if (!used) co_return used.error();
   const Resolved& place = used->places.front();
-  ChangeOfFile in_directory(files_, locks_, place.directory);
+  ChangeOfFile in_directory(files_, locks_, place.directory, now_());
   std::optional<ChangeOfFile> of_file;
-  if (place.file) of_file.emplace(files_, locks_, *place.file);
+  if (place.file) of_file.emplace(files_, locks_, *place.file, now_());
   files_.name_is_unknown(place.directory, name);
   const auto removed = co_await storage_.remove(std::move(who), directory, name);
   if (!removed) co_return removed;
@@ -245,7 +259,7 @@ CachingBackend::Awaitable<void> CachingBackend::rmdir(Credentials who, FileHandl
   const auto used = co_await use_names(who, one_place(directory, name));
   if (!used) co_return used.error();
   const Resolved& place = used->places.front();
-  const ChangeOfFile in_directory(files_, locks_, place.directory);
+  const ChangeOfFile in_directory(files_, locks_, place.directory, now_());
   files_.name_is_unknown(place.directory, name);
   const auto removed = co_await storage_.rmdir(std::move(who), directory, name);
   if (!removed) co_return removed;
@@ -274,11 +288,11 @@ CachingBackend::Awaitable<void> CachingBackend::rename(Credentials who, FileHand
   }
   const Resolved& from = used->places[0];
   const Resolved& to = used->places[1];
-  const ChangeOfFile in_source(files_, locks_, from.directory);
-  const ChangeOfFile in_target(files_, locks_, to.directory);
+  const ChangeOfFile in_source(files_, locks_, from.directory, now_());
+  const ChangeOfFile in_target(files_, locks_, to.directory, now_());
   std::optional<ChangeOfFile> moved, replaced;
-  if (from.file) moved.emplace(files_, locks_, *from.file);
-  if (to.file) replaced.emplace(files_, locks_, *to.file);
+  if (from.file) moved.emplace(files_, locks_, *from.file, now_());
+  if (to.file) replaced.emplace(files_, locks_, *to.file, now_());
   files_.name_is_unknown(from.directory, from_name);
   files_.name_is_unknown(to.directory, to_name);
   const auto renamed =
@@ -300,8 +314,8 @@ CachingBackend::Awaitable<DirectoryPage> CachingBackend::readdir(Credentials who
   const auto used = co_await use(directory, TokenUse::kRead);
   if (!used) co_return used.error();
   const FileKey key = used->file;
-  const auto look = files_.begin_look(key, generation(key));
-  const std::uint64_t search = files_.begin_search();
+  const auto look = begin_look(key);
+  const auto search = files_.begin_search(look.asked);
   const std::uint64_t volume = generation(kVolumeKey);
   auto page = co_await storage_.readdir(std::move(who), directory, cookie, verifier, bytes_max);
   if (!page) co_return page;
@@ -311,7 +325,8 @@ CachingBackend::Awaitable<DirectoryPage> CachingBackend::readdir(Credentials who
     files_.keep_name(look, entry.name, entry.entry->handle);
     if (is_good(volume, *entry.entry)) continue;
     const FileKey child = key_of_entry(*entry.entry);
-    if (const auto kept = files_.attributes(child, generation(child))) {
+    if (const auto kept =
+            files_.attributes(child, generation(child), look.asked - ages_.attributes)) {
       entry.entry->attributes = *kept;
     } else {
       entry.entry.reset();  // to be looked up

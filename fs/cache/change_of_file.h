@@ -6,7 +6,6 @@
 #include "fs/cache/kept_files.h"
 #include "fs/lock/lock_service.h"
 
-#include <cstdint>
 #include <optional>
 
 namespace holdfast::fs {
@@ -14,18 +13,17 @@ namespace holdfast::fs {
 /// A change of ours that is under way, also if its coroutine is given up.
 class ChangeOfFile {
  public:
-  ChangeOfFile(KeptFiles& files, const LockService& locks, const FileKey& file)
-      : files_(files), locks_(locks), file_(file), begun_(files.begin_change(file)) {}
+  ChangeOfFile(KeptFiles& files, const LockService& locks, const FileKey& file, Instant now)
+      : files_(files), locks_(locks), change_(files.begin_change(file, now)) {}
   ChangeOfFile(const ChangeOfFile&) = delete;
   ChangeOfFile& operator=(const ChangeOfFile&) = delete;
-  ~ChangeOfFile() { files_.end_change(file_, begun_, locks_.token_generation(file_), after_); }
+  ~ChangeOfFile() { files_.end_change(change_, locks_.token_generation(change_.file), after_); }
   void ended_with(const Attributes& after) { after_ = after; }
 
  private:
   KeptFiles& files_;
   const LockService& locks_;
-  FileKey file_;
-  std::uint64_t begun_;
+  KeptFiles::Change change_;
   std::optional<Attributes> after_;
 };
 

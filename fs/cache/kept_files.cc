@@ -4,6 +4,18 @@
 #include <utility>
 
 namespace holdfast::fs {
+namespace {
+
+bool same_time(const timespec& a, const timespec& b) {
+  return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+/// What any change of data, names or permissions changes (not what looking changes: atime).
+bool same_version(const Attributes& a, const Attributes& b) {
+  return a.size == b.size && same_time(a.mtime, b.mtime) && same_time(a.ctime, b.ctime);
+}
+
+}  // namespace
 
 void KeptFiles::identify(const FileHandle& handle, const FileKey& file) {
   if (keys_.size() >= 2 * files_max_) keys_.clear();  // they are found out again
@@ -30,6 +42,7 @@ KeptFiles::Kept& KeptFiles::at(const FileKey& file) {
     const auto oldest = files_.find(*last);
     const auto before = std::prev(last);
     if (oldest->second.changing == 0) {
+      forgot_some_ = true;
       files_.erase(oldest);
       used_.erase(last);
     }
@@ -49,13 +62,18 @@ KeptFiles::Kept* KeptFiles::good(const FileKey& file, std::uint64_t generation) 
 void KeptFiles::forget(Kept& kept) {
   kept.attributes.reset();
   kept.access.clear();
+  forget_names(kept);
+}
+
+void KeptFiles::forget_names(Kept& kept) {
   kept.names.clear();
+  kept.names_mixed = false;
 }
 
 // ---- Looking
 
-KeptFiles::Look KeptFiles::begin_look(const FileKey& file, std::uint64_t generation) {
-  return {file, generation, at(file).changes};
+KeptFiles::Look KeptFiles::begin_look(const FileKey& file, std::uint64_t generation, Instant now) {
+  return {file, generation, at(file).changes, now};
 }
 
 KeptFiles::Kept* KeptFiles::to_keep(const Look& look) {
@@ -66,15 +84,30 @@ KeptFiles::Kept* KeptFiles::to_keep(const Look& look) {
   return &kept;
 }
 
-void KeptFiles::keep(const Look& look, const Attributes& attributes) {
-  if (Kept* kept = to_keep(look)) kept->attributes = attributes;
+bool KeptFiles::keep(const Look& look, const Attributes& attributes) {
+  Kept* kept = to_keep(look);
+  // Answers may overtake each other: the one that was asked for last is not older than the others.
+  if (kept == nullptr || (kept->attributes && look.asked < kept->asked)) return false;
+  const bool known = kept->attributes.has_value();
+  const bool same = known && same_version(*kept->attributes, attributes);
+  // Who is not known may have been, before it had to make room.
+  const bool by_others = known ? !same && !kept->void_by_us : forgot_some_;
+  if (!same) kept->access.clear();
+  if (!kept->names_mixed) {
+    if (!same) forget_names(*kept);
+    kept->names_asked = look.asked;
+  }
+  kept->attributes = attributes;
+  kept->void_by_us = false;
+  kept->asked = look.asked;
+  return by_others;
 }
 
-void KeptFiles::keep_found(std::uint64_t search, const FileKey& file, std::uint64_t generation,
+bool KeptFiles::keep_found(const Search& search, const FileKey& file, std::uint64_t generation,
                            const Attributes& attributes) {
   const auto found = files_.find(file);
-  if (found != files_.end() && found->second.changes > search) return;
-  keep(begin_look(file, generation), attributes);
+  if (found != files_.end() && found->second.changes > search.changes) return false;
+  return keep(begin_look(file, generation, search.asked), attributes);
 }
 
 void KeptFiles::keep_access(const Look& look, const Credentials& who, std::uint32_t asked,
@@ -98,33 +131,48 @@ void KeptFiles::set_name(Kept& kept, const std::string& name, std::optional<File
 }
 
 void KeptFiles::keep_name(const Look& look, const std::string& name, const FileHandle& child) {
-  if (Kept* kept = to_keep(look)) set_name(*kept, name, child);
+  keep_as(look, name, child);
 }
 
 void KeptFiles::keep_absent(const Look& look, const std::string& name) {
-  if (Kept* kept = to_keep(look)) set_name(*kept, name, std::nullopt);
+  keep_as(look, name, std::nullopt);
+}
+
+void KeptFiles::keep_as(const Look& look, const std::string& name,
+                        std::optional<FileHandle> child) {
+  Kept* kept = to_keep(look);
+  // Before the directory was looked at last, the name may have been another file's.
+  if (kept == nullptr || look.asked < kept->names_asked) return;
+  if (kept->names.empty()) kept->names_asked = look.asked;
+  set_name(*kept, name, std::move(child));
 }
 
 // ---- Changing
 
-std::uint64_t KeptFiles::begin_change(const FileKey& file) {
+KeptFiles::Change KeptFiles::begin_change(const FileKey& file, Instant now) {
   Kept& kept = at(file);
   kept.changes = ++changes_;
   ++kept.changing;
-  kept.attributes.reset();
+  kept.void_by_us = true;
   kept.access.clear();
-  return kept.changes;
+  if (kept.names.empty()) kept.names_asked = now;
+  kept.names_mixed = true;
+  return {file, kept.changes, now};
 }
 
-void KeptFiles::end_change(const FileKey& file, std::uint64_t begun, std::uint64_t generation,
+void KeptFiles::end_change(const Change& change, std::uint64_t generation,
                            const std::optional<Attributes>& after) {
-  Kept& kept = at(file);
-  const bool alone = kept.changing == 1 && kept.changes == begun;
+  Kept& kept = at(change.file);
+  const bool alone = kept.changing == 1 && kept.changes == change.changes;
   if (kept.changing > 0) --kept.changing;
   kept.changes = ++changes_;
+  kept.void_by_us = true;
+  kept.names_mixed = true;
   if (!alone || !after || generation == 0) return;
   if (std::exchange(kept.generation, generation) != generation) forget(kept);
   kept.attributes = *after;
+  kept.void_by_us = false;
+  kept.asked = change.asked;
 }
 
 KeptFiles::Kept* KeptFiles::changed_directory(const FileKey& directory, std::uint64_t generation) {
@@ -154,9 +202,11 @@ void KeptFiles::name_is_unknown(const FileKey& directory, const std::string& nam
 
 // ---- What is kept
 
-std::optional<Attributes> KeptFiles::attributes(const FileKey& file, std::uint64_t generation) {
+std::optional<Attributes> KeptFiles::attributes(const FileKey& file, std::uint64_t generation,
+                                                Instant oldest) {
   const Kept* kept = good(file, generation);
-  return kept == nullptr || kept->changing > 0 ? std::nullopt : kept->attributes;
+  if (kept == nullptr || kept->changing > 0 || kept->void_by_us) return std::nullopt;
+  return kept->asked < oldest ? std::nullopt : kept->attributes;
 }
 
 std::optional<std::uint32_t> KeptFiles::access(const FileKey& file, std::uint64_t generation,
@@ -170,13 +220,23 @@ std::optional<std::uint32_t> KeptFiles::access(const FileKey& file, std::uint64_
 }
 
 KeptFiles::Name KeptFiles::name(const FileKey& directory, std::uint64_t generation,
-                                const std::string& name) {
+                                const std::string& name, Instant oldest) {
   const Kept* kept = good(directory, generation);
-  if (kept == nullptr || kept->changing > 0) return {};
+  if (kept == nullptr || kept->changing > 0 || kept->names_asked < oldest) return {};
   const auto found = kept->names.find(name);
   if (found == kept->names.end()) return {};
   if (!found->second) return {Name::State::kAbsent, {}};
   return {Name::State::kPresent, *found->second};
+}
+
+bool KeptFiles::names_need_a_look(const FileKey& directory, std::uint64_t generation,
+                                  Instant oldest, Instant now) {
+  Kept* kept = good(directory, generation);
+  if (kept == nullptr || kept->changing > 0 || kept->names_asked >= oldest) return false;
+  if (kept->names_mixed) forget_names(*kept);
+  if (!kept->names.empty()) return true;
+  kept->names_asked = now;  // none is right
+  return false;
 }
 
 // ---- Giving up

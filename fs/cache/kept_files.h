@@ -7,10 +7,18 @@
 /// changed the file between question and answer: looks and changes are announced before the storage
 /// is asked.
 ///
+/// Tokens say what other mounts do; whoever changes files without one (on the server itself, or
+/// through another NFS client) is noticed by *age*: all that is kept is known to have been right
+/// at some moment, and whoever asks says how long ago that may be. After that the storage is asked
+/// for attributes, and if the times or the size are others than those known, what was kept is void.
+///  - A file whose attributes differ after a change of ours is taken to differ for that.
+///  - Names of a directory that we have changed ourselves are forgotten when they are too old.
+///
 /// Thread: the loop. Memory: kFilesMax files, the one unused for longest goes first; kNamesMax
 /// names of a directory, then they begin anew.
 
 #include "fs/backend/types.h"
+#include "holdfast/base/clock.h"
 #include "holdfast/lock/types.h"
 
 #include <cstdint>
@@ -43,13 +51,21 @@ class KeptFiles {
     FileKey file;
     std::uint64_t generation = 0;
     std::uint64_t changes = 0;
+    Instant asked{};
   };
-  [[nodiscard]] Look begin_look(const FileKey& file, std::uint64_t generation);
-  void keep(const Look& look, const Attributes& attributes);
+  [[nodiscard]] Look begin_look(const FileKey& file, std::uint64_t generation, Instant now);
+  /// True: somebody without a token has changed the file, or nobody knows whether: what was read
+  /// of it before is not to be used any more.
+  [[nodiscard]] bool keep(const Look& look, const Attributes& attributes);
   /// For answers about files that are not known yet: a name is looked up, a directory listed.
-  [[nodiscard]] std::uint64_t begin_search() const { return changes_; }
-  void keep_found(std::uint64_t search, const FileKey& file, std::uint64_t generation,
-                  const Attributes& attributes);
+  struct Search {
+    std::uint64_t changes = 0;
+    Instant asked{};
+  };
+  [[nodiscard]] Search begin_search(Instant now) const { return {changes_, now}; }
+  /// As keep().
+  [[nodiscard]] bool keep_found(const Search& search, const FileKey& file, std::uint64_t generation,
+                                const Attributes& attributes);
   /// What ACCESS answered; `asked`: the bits it was asked for.
   void keep_access(const Look& look, const Credentials& who, std::uint32_t asked,
                    std::uint32_t granted);
@@ -58,10 +74,14 @@ class KeptFiles {
   void keep_absent(const Look& look, const std::string& name);
 
   // ---- Changing the storage. What was kept of the file's attributes is void.
-  /// Returns what end_change() is to be told.
-  [[nodiscard]] std::uint64_t begin_change(const FileKey& file);
+  struct Change {
+    FileKey file;
+    std::uint64_t changes = 0;
+    Instant asked{};
+  };
+  [[nodiscard]] Change begin_change(const FileKey& file, Instant now);
   /// `after`: what the storage said with its answer. Kept if no other change was under way.
-  void end_change(const FileKey& file, std::uint64_t begun, std::uint64_t generation,
+  void end_change(const Change& change, std::uint64_t generation,
                   const std::optional<Attributes>& after = std::nullopt);
   /// Names of a directory, between begin_change() and end_change() of it. Nothing is kept of a name
   /// whose change failed in a way that leaves it unknown.
@@ -70,8 +90,9 @@ class KeptFiles {
   void name_is_absent(const FileKey& directory, std::uint64_t generation, const std::string& name);
   void name_is_unknown(const FileKey& directory, const std::string& name);
 
-  // ---- What is kept
-  [[nodiscard]] std::optional<Attributes> attributes(const FileKey& file, std::uint64_t generation);
+  // ---- What is kept. `oldest`: nothing that was last known to be right before
+  [[nodiscard]] std::optional<Attributes> attributes(const FileKey& file, std::uint64_t generation,
+                                                     Instant oldest);
   [[nodiscard]] std::optional<std::uint32_t> access(const FileKey& file, std::uint64_t generation,
                                                     const Credentials& who, std::uint32_t wanted);
   struct Name {
@@ -79,7 +100,11 @@ class KeptFiles {
     FileHandle child;
   };
   [[nodiscard]] Name name(const FileKey& directory, std::uint64_t generation,
-                          const std::string& name);
+                          const std::string& name, Instant oldest);
+  /// Names are kept that are too old to be told: they are good again once keep() is told that the
+  /// directory has not changed. Those that cannot be judged so are forgotten.
+  [[nodiscard]] bool names_need_a_look(const FileKey& directory, std::uint64_t generation,
+                                       Instant oldest, Instant now);
 
   // ---- Giving up
   void drop(const FileKey& file);
@@ -97,22 +122,29 @@ class KeptFiles {
     std::uint64_t generation = 0;
     std::uint64_t changes = 0;  // begun and ended ones
     unsigned changing = 0;
-    std::optional<Attributes> attributes;
+    std::optional<Attributes> attributes;  // as the storage told them last
+    bool void_by_us = false;               // we have changed the file since
+    Instant asked{};                       // when they were right
     std::vector<Access> access;
     std::unordered_map<std::string, std::optional<FileHandle>> names;  // nothing: absent
+    Instant names_asked{};
+    bool names_mixed = false;  // with changes of ours, which hide those of others
     std::list<FileKey>::iterator used;
   };
   Kept& at(const FileKey& file);
   Kept* good(const FileKey& file, std::uint64_t generation);
   Kept* to_keep(const Look& look);
   Kept* changed_directory(const FileKey& directory, std::uint64_t generation);
+  void keep_as(const Look& look, const std::string& name, std::optional<FileHandle> child);
   static void forget(Kept& kept);
+  static void forget_names(Kept& kept);
   static void set_name(Kept& kept, const std::string& name, std::optional<FileHandle> child);
 
   std::size_t files_max_;
   std::unordered_map<FileKey, Kept> files_;
   std::list<FileKey> used_;  // the one used last first
   std::unordered_map<FileHandle, FileKey> keys_;
+  bool forgot_some_ = false;
   std::uint64_t changes_ = 0;  // of all files, so that one that was forgotten does not count anew
 };
 

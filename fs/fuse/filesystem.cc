@@ -6,6 +6,7 @@
 #include "fs/fuse/operations.h"
 #include "fs/fuse/readahead.h"
 #include "fs/fuse/session.h"
+#include "holdfast/base/clock.h"
 #include "holdfast/base/log.h"
 
 #include <utility>
@@ -22,7 +23,9 @@ struct Filesystem::State {
       : options(std::move(mount_options)),
         loop(context.get_executor()),
         locks(lock_service),
-        cache(options.keep ? std::make_unique<CachingBackend>(storage, lock_service) : nullptr),
+        cache(options.keep ? std::make_unique<CachingBackend>(storage, lock_service,
+                                                              options.kept_ages, boot_time_now)
+                           : nullptr),
         operations(loop, cache ? *cache : storage, cache.get(), lock_service, options),
         session(loop, options.background_max, options.counters),
         notifier(loop, {.drop_pages = [this](NodeId node) { session.drop_pages(node); },

@@ -17,6 +17,7 @@
 /// kernel (docs/filesystem.md, "Threads"). `backend`, `locks` and `loop` outlive it.
 
 #include "fs/backend/backend.h"
+#include "fs/cache/kept_ages.h"
 #include "fs/counters/counters.h"
 #include "fs/lock/lock_service.h"
 #include "holdfast/base/result.h"
@@ -39,6 +40,8 @@ struct MountOptions {
   /// Keeps what the tokens of `locks` allow (docs/tokens.md). False: everything is used as under
   /// CW.
   bool keep = false;
+  /// How old that may be, for what is changed without a token.
+  KeptAges kept_ages{};
   /// Further options passed to the kernel or libfuse as they are: "nosuid", "nodev", "noexec".
   std::vector<std::string> kernel_options;
   /// Requests the kernel may send ahead in the background (readahead, RELEASE); libfuse's 12 is too

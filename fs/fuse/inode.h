@@ -67,6 +67,7 @@ struct Inode {
   KernelPages pages;
   std::uint64_t pages_of = 0;  ///< all pages that the kernel has were read under this generation
                                ///< of the token (Operations::generation); 0 = of any
+  std::uint64_t changes_elsewhere = 0;  ///< that were noticed under a token of ours
   KernelSize kernel_size;
   LockBook book;
   LockOrder order;

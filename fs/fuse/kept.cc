@@ -22,10 +22,12 @@ std::uint64_t Operations::generation(const Inode& inode) const {
 // No longer than the lease as it is now: a mount that is frozen cannot take them back, and others
 // go on when its lease is over (T11). A renewal lengthens it for later answers; the kernel asks
 // again then, and is answered from memory. Pages go with them: read(2) asks for attributes first.
+// Nor longer than the mount itself believes them (KeptAges).
 double Operations::attributes_last(Inode& inode) const {
   if (generation(inode) == 0 || inode.poisoned > 0) return 0;
   inode.pages.may_exist();  // a drop takes the attributes back, too
-  const std::chrono::duration<double> left = locks_.entitled_for();
+  const std::chrono::duration<double> left =
+      std::min(locks_.entitled_for(), cache_->ages().attributes);
   return std::max(left.count(), 0.0);
 }
 
@@ -46,8 +48,23 @@ Operations::Awaitable<Result<TokenPin>> Operations::pin_for_change(InodePointer 
 Operations::Awaitable<void> Operations::renew_pages(InodePointer inode) {
   if (notifier_ == nullptr || pages_are_kept(*inode)) co_return;
   const std::uint64_t now = generation(*inode);
+  const std::uint64_t changes = inode->changes_elsewhere;
   co_await inode->pages.drop(*notifier_, inode->node);
-  inode->pages_of = now;
+  if (inode->changes_elsewhere == changes) inode->pages_of = now;
+}
+
+// Nobody waits here (it may be a LOOKUP): whoever reads on the strength of a page does
+// (KernelPages:: dropped). What we have written ourselves is the writer's, and stays.
+void Operations::changed_elsewhere(const FileKey& file) {
+  const InodePointer inode = find_key(file);
+  if (!inode) return;
+  log::debug("fuse.changed_elsewhere", "node={} fileid={}", inode->node.value, file.fileid);
+  ++inode->changes_elsewhere;
+  // Nobody locks it, so somebody else may have switched its journal mode, too.
+  if (std::exchange(inode->wal.kept_under, 0) != 0) forget_header(*inode);
+  if (!pages_are_kept(*inode)) return;
+  inode->pages_of = 0;
+  if (notifier_ != nullptr) inode->pages.begin_drop(*notifier_, inode->node);
 }
 
 void Operations::drain(const Drain& drain) {

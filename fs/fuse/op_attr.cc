@@ -38,6 +38,7 @@ Operations::Task Operations::getattr(AttrReply reply, Credentials who, NodeId no
   co_await locks_.wait_entitled();
   const auto attributes = co_await attributes_now(inode, who);
   if (!attributes) co_return reply.error(attributes.error());
+  if (through && !asks_for_us) co_await inode->pages.dropped();  // the answer may have begun one
   if (handle && handle->poisoned) co_return reply.error(kReadAfterLoss);
   const bool new_to_kernel = !inode->kernel_size.is(attributes->size);
   if (new_to_kernel && notifier_ != nullptr && !asks_for_us) {

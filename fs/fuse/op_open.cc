@@ -45,6 +45,10 @@ Operations::Task Operations::open(OpenReply reply, Credentials who, NodeId node,
   Opening opening(inode);
   if (!inode->wal_index) {
     co_await locks_.wait_entitled();
+    if (cache_ != nullptr) {  // close-to-open, for what is changed without a token
+      const auto current = co_await cache_->look_before_open(who, inode->handle);
+      if (!current) co_return reply.error(current.error());
+    }
     // The kernel judged by mode bits; the server knows better (root_squash, ACLs).
     const std::uint32_t wanted = wanted_access(file.flags);
     const auto granted = co_await backend_.access(who, inode->handle, wanted);

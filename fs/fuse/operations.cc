@@ -27,6 +27,7 @@ Operations::Operations(asio::any_io_executor loop, Backend& backend, CachingBack
       write_behind_(loop, budget_, [this]() -> Task { co_await locks_.wait_entitled(); }, {}),
       group_(loop_) {
   budget_.uncommitted_bytes_max = options.dirty_max;
+  if (cache != nullptr) cache->on_changed([this](const FileKey& file) { changed_elsewhere(file); });
 }
 
 Operations::~Operations() = default;

@@ -211,6 +211,8 @@ class Operations {
   [[nodiscard]] bool pages_are_kept(const Inode& inode) const;
   /// Returns when the kernel has only pages that are as good as our token.
   Awaitable<void> renew_pages(InodePointer inode);
+  /// Changed by somebody without a token: what the kernel has read of it under ours is void.
+  void changed_elsewhere(const FileKey& file);
   /// Of these files, whose tokens are lost; empty: of all. Changes under way of those that were
   /// ours alone end.
   void drop_kept(const std::vector<FileKey>& files);

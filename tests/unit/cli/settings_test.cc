@@ -16,7 +16,8 @@ TEST(MountSettings, ReadsEveryOption) {
   const auto options = parsed(
       "lockd=nas:7000,port=2050,mountport=0,rsize=65536,wsize=32768,nconnect=4,soft,timeo=50,"
       "volume_id=f81d4fae-7dec-4d0d-a765-00a0c91e6bf6,lockd_wait=30,log=/var/log/x,debug,ro,"
-      "cache=tokens,linger=25,dirty_max=1048576,allow_other,nosuid,nodev,noexec,vers=3");
+      "cache=tokens,acregmin=1,acregmax=2,acdirmin=0,linger=25,dirty_max=1048576,allow_other,"
+      "nosuid,nodev,noexec,vers=3");
   ASSERT_TRUE(options.lockd);
   EXPECT_EQ(std::get<SharedLockd>(*options.lockd), SharedLockd{(wire::TcpAddress{"nas", 7000})});
   EXPECT_EQ(options.port, 2050);
@@ -31,6 +32,9 @@ TEST(MountSettings, ReadsEveryOption) {
   EXPECT_EQ(options.log.kind, LogTarget::Kind::kFile);
   EXPECT_TRUE(options.debug);
   EXPECT_EQ(options.cache, CacheChoice::kTokens);
+  EXPECT_EQ(options.kept_ages.at_open, std::chrono::seconds(1));
+  EXPECT_EQ(options.kept_ages.attributes, std::chrono::seconds(2));
+  EXPECT_EQ(options.kept_ages.names, std::chrono::seconds(0));
   EXPECT_EQ(options.linger, std::chrono::milliseconds(25));
   EXPECT_EQ(options.dirty_max, 1U << 20);
   EXPECT_TRUE(options.read_only);
@@ -64,6 +68,16 @@ TEST(MountSettings, IgnoresWhatIsMeantForMountAndSystemd) {
 TEST(MountSettings, TheLastOneCounts) {
   EXPECT_FALSE(parsed("ro,rw").read_only);
   EXPECT_FALSE(parsed("soft,hard").soft);
+  EXPECT_EQ(parsed("noac,acregmax=5").kept_ages.attributes, std::chrono::seconds(5));
+}
+
+TEST(MountSettings, OneAgeForAllThatIsKept) {
+  for (const auto& [text, age] : {std::pair("actimeo=7", 7), std::pair("acregmin=9,noac", 0)}) {
+    const auto ages = parsed(text).kept_ages;
+    EXPECT_EQ(ages.at_open, std::chrono::seconds(age)) << text;
+    EXPECT_EQ(ages.attributes, std::chrono::seconds(age)) << text;
+    EXPECT_EQ(ages.names, std::chrono::seconds(age)) << text;
+  }
 }
 
 TEST(MountSettings, RefusesUnknownAndMalformedOptions) {
@@ -72,7 +86,8 @@ TEST(MountSettings, RefusesUnknownAndMalformedOptions) {
         "lockd=/a",    "lockd=a//b",     "lockd=a/a:7680", "lockd=a/embedded", "lockd=a/unix:/x",
         "port=x",      "port=70000",     "rsize=1",        "rsize=99999999",   "nconnect=9",
         "timeo=0",     "volume_id=1234", "log=relative",   "cache=yes",        "linger=1001",
-        "dirty_max=1", "vers=4",         "remount",        "remount,ro"}) {
+        "dirty_max=1", "acregmin=",      "actimeo=86401",  "acdirmax=1",       "noac=1",
+        "vers=4",      "remount",        "remount,ro"}) {
     MountOptions options;
     const auto done = parse_options(text, UnknownOptions::kRefuse, options);
     ASSERT_FALSE(done) << text;

@@ -2,73 +2,13 @@
 
 #include "fs/cache/caching_backend.h"
 
-#include "tests/unit/fuse/caching_fakes.h"
+#include "tests/unit/fuse/caching_fixture.h"
 
-#include <chrono>
-#include <future>
-
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_future.hpp>
 #include <gtest/gtest.h>
 #include <unistd.h>
 
 namespace holdfast::fs::testing {
 namespace {
-
-const Credentials kRoot{};
-const FileHandle kDirectory = FakeStorage::handle(1);
-const FileKey kDirectoryKey = FakeStorage::key(1);
-
-class CachingBackendTest : public ::testing::Test {
- protected:
-  template <class T>
-  std::future<Result<T>> begin(Backend::Awaitable<T> call) {
-    auto done = boost::asio::co_spawn(loop_, std::move(call), boost::asio::use_future);
-    settle();
-    return done;
-  }
-  template <class T>
-  Result<T> run(Backend::Awaitable<T> call) {
-    auto done = begin(std::move(call));
-    if (!ready(done)) throw std::runtime_error("it waits");
-    return done.get();
-  }
-  template <class T>
-  static bool ready(const std::future<T>& done) {
-    return done.wait_for(std::chrono::seconds(0)) == std::future_status::ready;
-  }
-  void settle() {
-    loop_.restart();
-    loop_.poll();
-  }
-  int calls(const std::string& name) { return storage_.calls[name]; }
-  /// Given up, as Operations does it.
-  void take(const FileKey& file) {
-    tokens_.give(file, TokenMode::kShared);
-    cache_.drop(file);
-  }
-  /// A file in the root, whose key the cache knows.
-  std::uint64_t known_file(const std::string& name) {
-    const std::uint64_t file = storage_.make(1, name);
-    EXPECT_TRUE(run(cache_.root()));
-    EXPECT_TRUE(run(cache_.lookup(kRoot, kDirectory, name)));
-    storage_.calls.clear();
-    return file;
-  }
-  std::uint64_t size_of(std::uint64_t file) {
-    return run(cache_.getattr(kRoot, FakeStorage::handle(file)))->size;
-  }
-  /// 0 or the errno.
-  int look_up(const std::string& name) {
-    const auto found = run(cache_.lookup(kRoot, kDirectory, name));
-    return found ? 0 : found.error().value();
-  }
-
-  boost::asio::io_context loop_;
-  FakeStorage storage_{loop_};
-  FakeTokens tokens_{loop_};
-  CachingBackend cache_{storage_, tokens_};
-};
 
 class UnderEachKeepingMode : public CachingBackendTest,
                              public ::testing::WithParamInterface<TokenMode> {};
@@ -345,26 +285,26 @@ TEST_F(CachingBackendTest, AFileThatLeavesTheDirectoryWhereItWasMadeHasATokenOfI
 TEST(KeptFilesBounds, TheFileUnusedForLongestGoes) {
   KeptFiles files(2);
   const auto keep = [&](std::uint64_t file) {
-    files.keep(files.begin_look(FakeStorage::key(file), 1), Attributes{});
+    (void)files.keep(files.begin_look(FakeStorage::key(file), 1, Instant{}), Attributes{});
   };
   keep(1);
   keep(2);
-  EXPECT_TRUE(files.attributes(FakeStorage::key(1), 1));
+  EXPECT_TRUE(files.attributes(FakeStorage::key(1), 1, Instant{}));
   keep(3);
   EXPECT_EQ(files.size(), 2U);
-  EXPECT_FALSE(files.attributes(FakeStorage::key(2), 1));
-  EXPECT_TRUE(files.attributes(FakeStorage::key(1), 1));
+  EXPECT_FALSE(files.attributes(FakeStorage::key(2), 1, Instant{}));
+  EXPECT_TRUE(files.attributes(FakeStorage::key(1), 1, Instant{}));
 }
 
 TEST(KeptFilesBounds, TooManyNamesOfADirectoryBeginAnew) {
   KeptFiles files;
-  const auto look = files.begin_look(kDirectoryKey, 1);
+  const auto look = files.begin_look(kDirectoryKey, 1, Instant{});
   for (std::size_t i = 0; i <= KeptFiles::kNamesMax; ++i)
     files.keep_absent(look, std::to_string(i));
   using State = KeptFiles::Name::State;
-  EXPECT_EQ(files.name(kDirectoryKey, 1, "0").state, State::kUnknown);
+  EXPECT_EQ(files.name(kDirectoryKey, 1, "0", Instant{}).state, State::kUnknown);
   const auto last = std::to_string(KeptFiles::kNamesMax);
-  EXPECT_EQ(files.name(kDirectoryKey, 1, last).state, State::kAbsent);
+  EXPECT_EQ(files.name(kDirectoryKey, 1, last, Instant{}).state, State::kAbsent);
 }
 
 }  // namespace

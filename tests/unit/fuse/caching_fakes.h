@@ -19,7 +19,8 @@
 
 namespace holdfast::fs::testing {
 
-/// Calls are executed when they are made; while `holding`, answers come at let_go().
+/// Calls are executed when they are made; while `holding`, answers come at let_go(). Each change of
+/// a file gives it another ctime.
 class FakeStorage final : public Backend {
  public:
   explicit FakeStorage(boost::asio::io_context& loop) : loop_(loop) {
@@ -51,9 +52,20 @@ class FakeStorage final : public Backend {
     files_[fileid].attributes.fileid = fileid;
     files_[fileid].attributes.nlink = 1;
     files_[directory].names[name] = fileid;
+    touch(files_[fileid]);
+    touch(files_[directory]);
     return fileid;
   }
-  void resize(std::uint64_t fileid, std::uint64_t size) { files_[fileid].attributes.size = size; }
+  void resize(std::uint64_t fileid, std::uint64_t size) {
+    files_[fileid].attributes.size = size;
+    touch(files_[fileid]);
+  }
+  void unlink(std::uint64_t directory, const std::string& name) {
+    const auto removed = files_[directory].names.extract(name);
+    --files_[removed.mapped()].attributes.nlink;
+    touch(files_[removed.mapped()]);
+    touch(files_[directory]);
+  }
 
   [[nodiscard]] const FilesystemLimits& limits() const override { return limits_; }
   [[nodiscard]] std::string describe() const override { return "fake"; }
@@ -64,6 +76,7 @@ class FakeStorage final : public Backend {
   Awaitable<Attributes> setattr(Credentials, FileHandle file, SetAttributes change) override {
     if (change.size) at(file).attributes.size = *change.size;
     if (change.mode) at(file).attributes.mode = *change.mode;
+    touch(at(file));
     return answer<Attributes>("setattr", at(file).attributes);
   }
   Awaitable<Entry> lookup(Credentials, FileHandle directory, std::string name) override {
@@ -84,6 +97,7 @@ class FakeStorage final : public Backend {
     result.count = static_cast<std::uint32_t>(data.size());
     auto& size = at(file).attributes.size;
     size = std::max(size, offset + data.size());
+    touch(at(file));
     return answer<WriteResult>("write", result);
   }
   Awaitable<CommitResult> commit(Credentials, FileHandle, std::uint64_t, std::uint32_t) override {
@@ -109,20 +123,26 @@ class FakeStorage final : public Backend {
                              std::string name) override {
     at(directory).names[name] = at(file).attributes.fileid;
     ++at(file).attributes.nlink;
+    touch(at(file));
+    touch(at(directory));
     return answer<Attributes>("link", changed<Attributes>(at(file).attributes));
   }
   Awaitable<Removed> remove(Credentials, FileHandle directory, std::string name) override {
     at(directory).names.erase(name);
+    touch(at(directory));
     return answer<Removed>("remove", changed<Removed>({}));
   }
   Awaitable<void> rmdir(Credentials, FileHandle directory, std::string name) override {
     at(directory).names.erase(name);
+    touch(at(directory));
     return answer<void>("rmdir", changed());
   }
   Awaitable<void> rename(Credentials, FileHandle from, std::string from_name, FileHandle to,
                          std::string to_name) override {
     const auto moved = at(from).names.extract(from_name);
     if (!moved.empty()) at(to).names[to_name] = moved.mapped();
+    touch(at(from));
+    touch(at(to));
     return answer<void>("rename", changed());
   }
   Awaitable<DirectoryPage> readdir(Credentials, FileHandle directory, std::uint64_t, std::uint64_t,
@@ -145,6 +165,7 @@ class FakeStorage final : public Backend {
     Attributes attributes;
     std::map<std::string, std::uint64_t> names;
   };
+  void touch(File& file) { file.attributes.ctime.tv_sec = ++changes_; }
   File& at(const FileHandle& handle) {
     std::uint64_t fileid = 0;
     for (int i = 7; i >= 0; --i)
@@ -191,6 +212,7 @@ class FakeStorage final : public Backend {
   FilesystemLimits limits_;
   std::map<std::uint64_t, File> files_;
   std::uint64_t last_ = 1;
+  time_t changes_ = 0;
   std::vector<std::shared_ptr<task::Event>> held_;
 };
 
