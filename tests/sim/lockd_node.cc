@@ -190,8 +190,7 @@ void LockdNode::received(const ConnectionPtr& connection, ClientMessage message)
   }
   std::visit([&](const auto& one) { handle(connection, one); }, message);
   const bool all_told = core_ != nullptr && !effects_.has_next() && !writing_ && !deposed();
-  if (all_told && queue_.anybody_gives_way())
-    queue_.check_ways(core_->list_locks(now(), kListMax));
+  if (all_told && queue_.anybody_gives_way()) queue_.check_ways(core_->list_locks(now(), kListMax));
   schedule_tick();
 }
 

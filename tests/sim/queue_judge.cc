@@ -77,9 +77,8 @@ void QueueJudge::granted(SessionId session, RequestNumber number, bool holder, I
 
 bool QueueJudge::anybody_gives_way() const {
   bool any = false;
-  each_lock([&](SessionId, const LockRequest& lock) {
-    any = any || lock.kind == OwnerKind::kGivesWay;
-  });
+  each_lock(
+      [&](SessionId, const LockRequest& lock) { any = any || lock.kind == OwnerKind::kGivesWay; });
   return any;
 }
 

@@ -138,9 +138,9 @@ void add_storm(Scenario& scenario) {
   if (own.chance(0.5)) scenario.faults.clear();
   Time at = own.between(milliseconds(500), scenario.chaos_until);
   for (std::uint64_t left = 3 + own.below(4); left > 0; --left) {
-    const auto kind = own.pick({FaultKind::kCrashLockd, FaultKind::kCrashLockd,
-                                FaultKind::kStopLockd, FaultKind::kFreezeLockd,
-                                FaultKind::kCutLeader});
+    const auto kind =
+        own.pick({FaultKind::kCrashLockd, FaultKind::kCrashLockd, FaultKind::kStopLockd,
+                  FaultKind::kFreezeLockd, FaultKind::kCutLeader});
     add_fault(scenario, own, at, kind, 0, own.between(milliseconds(300), scenario.leader_ttl * 3));
     at += own.chance(0.5) ? own.up_to(milliseconds(300)) : own.up_to(scenario.leader_ttl * 2);
   }
