@@ -62,6 +62,7 @@ void ClientCore::created(const FileKey& directory, const FileKey& file) {
 
 std::optional<FileKey> ClientCore::cover(const FileKey& file) const {
   const auto cover = agent_->cover(file);
+  if (mutated(Mutation::kCoverKept)) return std::nullopt;
   return cover == kVolumeKey ? std::nullopt : cover;
 }
 

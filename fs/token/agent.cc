@@ -2,6 +2,7 @@
 #include "fs/token/agent.h"
 
 #include "holdfast/base/assert.h"
+#include "holdfast/base/mutation.h"
 
 #include <algorithm>
 
@@ -103,9 +104,10 @@ void TokenAgent::tidy(const FileKey& key) {
 
 bool TokenAgent::admits(const File& file, TokenUse use, Urgency urgency) {
   if (!suffices(usable(file), use)) return false;
-  if (!file.down || urgency == Urgency::kWithin) return true;
+  const bool within = urgency == Urgency::kWithin && !mutated(Mutation::kWithinWaits);
+  if (!file.down || within) return true;
   const Descent& down = *file.down;
-  if (urgency == Urgency::kMayWait || down.last) return false;
+  if (urgency != Urgency::kKernelWaits || down.last) return false;
   const bool pages_awaited = down.round != 0 && !down.drained;
   return pages_awaited || down.urgent < kUrgentPinsMax;
 }

@@ -57,6 +57,7 @@ void TokenAgent::say_round(const FileKey& key, File& file, TokenEffects& effects
   // what has its page locked cannot be waited for, and under PR there is nothing to publish.
   down.last = kernel_waits(file) || (down.round != 0 && down.level == TokenMode::kNone &&
                                      (enough || down.rounds >= kDrainRoundsMax));
+  down.last = down.last && !mutated(Mutation::kNoLastRound);
   down.strict = down.strict || down.last || enough || down.rounds + 1 >= kDrainRoundsMax;
   down.round = ++last_round_;
   down.drained = mutated(Mutation::kReleaseBeforeFlush);

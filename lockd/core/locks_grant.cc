@@ -78,7 +78,7 @@ std::optional<Outcome> Locks::wait_for(const Ask& ask, RequestNumber number) {
 
   // Nobody waits for this owner: then no cycle leads through it, now.
   const bool may_close_a_cycle = wait_graph::waited_for(ask.agent);
-  if (may_close_a_cycle && waiter.kind == OwnerKind::kGivesWay)
+  if (may_close_a_cycle && waiter.kind == OwnerKind::kGivesWay && !mutated(Mutation::kTriesWaitOn))
     return refuse(LockErrc::kWouldBlock);
   if (may_close_a_cycle && wait_graph::posix_cycle(waiter) != nullptr)
     return refuse(LockErrc::kDeadlock);
@@ -268,7 +268,7 @@ void Locks::break_cycles_after_grant(Agent& agent) {
 /// Who holds what `waiter` waits for, and is to give way, waits no longer: SQLite gives its shared
 /// lock up then, and a writer that waits for its readers can commit.
 void Locks::let_give_way(Waiter& waiter) {
-  if (tries_waiting_ == 0) return;
+  if (tries_waiting_ == 0 || mutated(Mutation::kTriesWaitOn)) return;
   std::vector<Waiter*> refused;
   auto holder = [&](const HeldRange& held) {
     for (const auto& [seq, other] : held.holding->agent->waiters)

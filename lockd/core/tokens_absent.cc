@@ -1,6 +1,7 @@
 // Sessions that come and go, what is lost with them, and how a restarted lockd learns of tokens.
 
 #include "holdfast/base/assert.h"
+#include "holdfast/base/mutation.h"
 #include "lockd/core/tokens.h"
 
 #include <algorithm>
@@ -71,6 +72,7 @@ void Tokens::make_present(SessionTokens& session, Instant now) {
 }
 
 void Tokens::say_again(SessionTokens& session, Instant now) {
+  if (mutated(Mutation::kRecallSaidOnce)) return;
   for (const FileId& id : files_of(session, true))
     say(*find(session, find(id)), now);
 }

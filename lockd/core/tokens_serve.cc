@@ -221,6 +221,7 @@ std::set<Locks::Wanted> Tokens::tick(Instant now) {
         !std::exchange(token.attention->overdue, true))
       overdue.insert({token.session->id(), *token.file->id});
     say(token, now);
+    if (mutated(Mutation::kRecallSaidOnce)) news_.pop_back();
   }
   return overdue;
 }

@@ -62,6 +62,7 @@ Result Cluster::run() {
     mount->start();
   for (const Fault& fault : scenario_.faults)
     world_.at(fault.at, nullptr, [this, fault = &fault] { inject(*fault); });
+  look_at_waits();
   while (world_.step(scenario_.chaos_until)) {
   }
   if (!world_.violated()) come_to_rest();
@@ -105,6 +106,7 @@ void Cluster::thaw_mount(std::size_t mount) {
 
 void Cluster::inject(const Fault& fault) {
   ++injected_[static_cast<std::size_t>(fault.kind)];
+  world_.disturbed(fault.duration);
   world_.note("FAULT {} target {} for {} ms", name(fault.kind), fault.target,
               std::chrono::duration_cast<milliseconds>(fault.duration).count());
   if (fault.kind <= FaultKind::kInterrupt || fault.kind == FaultKind::kMachinePause)
@@ -230,6 +232,33 @@ void Cluster::restart_storage(Duration down) {
   freshness_.storage_restarted();
 }
 
+// ---- Answers
+
+// What is lost with a connection must be said again, by whoever is there next: whoever waits while
+// nothing is out of order gets an answer, at the latest when the dead are fenced.
+Duration Cluster::answered_within() const {
+  const auto& options = scenario_.options;
+  const bool by_command_only =
+      options.fence.size() == 1 && options.fence.front() == lockd::FenceStep::kCommand;
+  const Duration fence = by_command_only  // it fails now and then, and is tried again
+                             ? options.fence_retry * 20
+                             : Duration(scenario_.write_life + options.storage_delay);
+  return 2 * Duration(options.lease_ttl) + fence + seconds(20);
+}
+
+void Cluster::look_at_waits() {
+  if (resting_) return;
+  const auto serves = [](const auto& lockd) { return lockd->serving() && !lockd->frozen(); };
+  if (std::none_of(lockds_.begin(), lockds_.end(), serves)) world_.disturbed({});
+  for (const auto& mount : mounts_) {
+    if (!mount->alive()) continue;
+    const Time since = std::max(mount->waits_since(), world_.calm_from());
+    if (world_.now() - since > answered_within())
+      world_.violation("liveness", "waits for too long: " + mount->stuck());
+  }
+  world_.in(milliseconds(500), nullptr, [this] { look_at_waits(); });
+}
+
 // ---- The end
 
 bool Cluster::wait_for(Duration at_most, const std::function<bool()>& done) {
@@ -292,7 +321,9 @@ void Cluster::come_to_rest() {
         world_.violation("liveness", "after all faults ended: " + mount->stuck());
     return;
   }
-  if (!all_finish(&MountNode::finish, bound) || !all_finish(&MountNode::hold, bound)) return;
+  if (!all_finish(&MountNode::finish, bound)) return;
+  resting_ = true;  // locks that are kept from here on let others wait
+  if (!all_finish(&MountNode::hold, bound)) return;
   // Sessions of the dead run out.
   const Time rest = world_.now() + ttl * 3 + seconds(10);
   while (world_.step(rest)) {

@@ -46,6 +46,8 @@ class Cluster {
   void start_lockd(std::size_t lockd) { lockds_[lockd]->start(); }
   [[nodiscard]] std::size_t leader() const;
   void heal();
+  [[nodiscard]] Duration answered_within() const;
+  void look_at_waits();
   [[nodiscard]] bool wait_for(Duration at_most, const std::function<bool()>& done);
   [[nodiscard]] bool all_finish(void (MountNode::*what)(), Duration bound);
   void come_to_rest();
@@ -62,6 +64,7 @@ class Cluster {
   std::vector<std::unique_ptr<LockdNode>> lockds_;
   std::vector<std::unique_ptr<MountNode>> mounts_;
   std::array<std::uint64_t, kFaultKinds> injected_{};
+  bool resting_ = false;
 };
 
 }  // namespace holdfast::sim

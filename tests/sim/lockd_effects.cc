@@ -42,6 +42,7 @@ void LockdNode::drain() {
     if (freeze_in_ > 0 && --freeze_in_ == 0) {
       world_.note("lockd {}: stands still in the middle of it", index_);
       world_.freeze(*this);
+      world_.disturbed(freeze_for_);
       world_.in(freeze_for_, nullptr, [this] { world_.thaw(*this); });
       world_.in({}, this, [this] { drain(); });
       break;
@@ -179,6 +180,17 @@ bool LockdNode::absent(SessionId session) {
   if (judge_.was_broken(session)) return true;
   const auto at = heard_.find(session);
   return at == heard_.end() || now() - at->second.last >= Duration(scenario_.options.lease_ttl);
+}
+
+// T9 is for mounts that are ill. One that is well answers, or what it said was lost for good.
+void LockdNode::judge_recalls() {
+  if (core_ == nullptr || core_->probe().recalls_unmet == recalls_unmet_) return;
+  recalls_unmet_ = core_->probe().recalls_unmet;
+  const Duration calm = world_.now() - world_.calm_from();
+  const bool storage_is_slow = scenario_.late_write > 0;
+  const auto& options = scenario_.options;  // sessions of the dead are over by then
+  if (!storage_is_slow && calm >= Duration(options.tokens.recall_max + options.lease_ttl))
+    world_.violation("T9 answers", "a mount that is well does not answer a recall");
 }
 
 // Judged as it is decided: by the time it is written, more may have been heard.

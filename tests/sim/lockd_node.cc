@@ -7,6 +7,7 @@ namespace holdfast::sim {
 namespace {
 
 constexpr Duration kOpenRetry = milliseconds(200);
+constexpr std::size_t kListMax = 100'000;
 constexpr std::uint64_t kWallStart = 1'700'000'000;
 
 /// What it said did not count: it must say Hello first.
@@ -81,6 +82,12 @@ void LockdNode::open() {
 }
 
 void LockdNode::opened(StoreModel::Opened opened) {
+  // A store that knows nobody gives those who may be out there time to come back.
+  const auto& options = scenario_.options;
+  const bool knows_nobody = opened.recovered.empty;
+  world_.disturbed(knows_nobody
+                       ? options.lease_ttl + options.write_life_default + options.storage_delay
+                       : milliseconds(0));
   last_look_ = clock_.local(world_.now());
   paused_ = Duration::zero();
   started_ = now();
@@ -90,7 +97,7 @@ void LockdNode::opened(StoreModel::Opened opened) {
   for (const auto& record : opened.recovered.sessions)
     judge_.recorded(record.session, record.quiet);
   core_ = std::make_unique<lockd::Coordinator>(scenario_.options, opened.recovered, started_);
-  overtakes_ = 0;
+  overtakes_ = recalls_unmet_ = 0;
   queue_.clear();
   if (store_.replicated()) {
     authority_ += store_.leader_ttl() - store_.leader_ttl() / 50 - milliseconds(100);
@@ -118,6 +125,7 @@ void LockdNode::lead() {
 }
 
 void LockdNode::step_down() {
+  world_.disturbed({});
   world_.note("lockd {}: leads no more", index_);
   for (const auto& [session, connection] : by_session_)
     network_.close_by_lockd(connection, Network::How::kAtOnce);
@@ -141,6 +149,7 @@ void LockdNode::end_process() {
 
 void LockdNode::crash() {
   if (!alive()) return;
+  world_.disturbed({});
   world_.note("lockd {}: crashes", index_);
   store_.crashed(index_);
   network_.lockd_died(index_);
@@ -180,6 +189,8 @@ void LockdNode::received(const ConnectionPtr& connection, ClientMessage message)
     return network_.close_by_lockd(connection, Network::How::kAfterQueue);
   }
   std::visit([&](const auto& one) { handle(connection, one); }, message);
+  const bool all_told = core_ != nullptr && !effects_.has_next() && !writing_ && !deposed();
+  if (all_told && queue_.anybody_gives_way()) queue_.check_ways(core_->list_locks(now(), kListMax));
   schedule_tick();
 }
 
@@ -294,6 +305,7 @@ void LockdNode::break_session(std::uint64_t choice, bool one_file) {
 void LockdNode::tick() {
   tick_at_ = Time::max();
   perform(core_->tick(now()));
+  judge_recalls();
   if (core_ != nullptr) schedule_tick();
 }
 

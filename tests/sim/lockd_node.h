@@ -78,6 +78,7 @@ class LockdNode final : public Process, public Listener {
   void perform_one(const lockd::Record& effect);
   void perform_one(const lockd::RunFence& effect);
   [[nodiscard]] bool deposed() const;
+  void judge_recalls();
   void judge_decision(const lockd::StoreChanges& changes);
   void judge_record(const lockd::StoreChanges& changes);
   void write_next();
@@ -125,6 +126,7 @@ class LockdNode final : public Process, public Listener {
   std::map<SessionId, Heard> heard_;
   QueueJudge queue_;
   std::uint64_t overtakes_ = 0;
+  std::uint64_t recalls_unmet_ = 0;
 };
 
 }  // namespace holdfast::sim

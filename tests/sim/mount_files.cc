@@ -46,9 +46,39 @@ void MountFiles::leave(Turns& turns) {
 
 // ---- Pages
 
-void MountFiles::read_over(const Shelf& shelf) {
-  const auto waits = shelf.when_read;  // it may replace itself
+std::uint64_t MountFiles::lock_page(std::size_t file) {
+  const std::uint64_t id = ++last_page_;
+  shelves_[file].locked.emplace(id, Locked{});
+  return id;
+}
+
+bool MountFiles::unlock_page(std::size_t file, std::uint64_t id) {
+  Shelf& shelf = shelves_[file];
+  const auto page = shelf.locked.extract(id);
+  const auto waits = shelf.when_unlocked;  // it may replace itself
   if (waits) waits();
+  if (shelf.dropping.erase(id) > 0) look_at_drop(file);
+  return page.mapped().leaves_page;
+}
+
+// Whoever has a page locked goes on under the next token; until then nobody else reads.
+void MountFiles::begin_drop(std::size_t file) {
+  Shelf& shelf = shelves_[file];
+  for (auto& [id, page] : shelf.locked) {
+    page.leaves_page = false;
+    shelf.dropping.insert(id);
+  }
+  if (std::exchange(shelf.drop_begun, true)) return;
+  later(kDropMax, [this, file] { look_at_drop(file); });
+}
+
+void MountFiles::look_at_drop(std::size_t file) {
+  Shelf& shelf = shelves_[file];
+  if (!shelf.drop_begun || !shelf.dropping.empty()) return;
+  shelf.drop_begun = false;
+  shelf.pages.clear();
+  for (const auto& then : std::exchange(shelf.after_drop, {}))
+    then();
 }
 
 void MountFiles::renew(std::size_t file) {
@@ -57,13 +87,19 @@ void MountFiles::renew(std::size_t file) {
   std::erase_if(shelf.pages, [&](const auto& entry) {
     return generation == 0 || entry.second.generation != generation;
   });
-  for (auto& [id, reading] : shelf.reading)
-    if (generation == 0 || reading.generation != generation) reading.leaves_page = false;
+  for (auto& [id, page] : shelf.locked)
+    if (generation == 0 || page.generation != generation) page.leaves_page = false;
 }
 
 void MountFiles::read(Worker& worker, Lane lane, std::size_t cell, bool opened, Done done) {
   Shelf& shelf = shelves_[lane.file];
   if (worker.poisoned(lane.file)) return done({.failed = true});
+  if (shelf.drop_begun && !mutated(Mutation::kReadBeforeDropped)) {
+    shelf.after_drop.push_back([this, &worker, lane, cell, opened, done = std::move(done)] {
+      read(worker, lane, cell, opened, done);
+    });
+    return;
+  }
   const auto page = shelf.pages.find(cell);
   if (page != shelf.pages.end() && mount_.entitled()) {
     Result result;
@@ -73,27 +109,24 @@ void MountFiles::read(Worker& worker, Lane lane, std::size_t cell, bool opened, 
     result.judged = opened || page->second.generation != 0;
     return later(microseconds(5), [done = std::move(done), result] { done(result); });
   }
+  const std::uint64_t id = lock_page(lane.file);
   mount_.pin(lane.file, TokenUse::kRead, fs::Urgency::kKernelWaits,
-             [this, &worker, lane, cell, done = std::move(done)](std::optional<TokenMode>) {
-               read_pinned(worker, lane, cell, done);
+             [this, &worker, lane, cell, id, done = std::move(done)](std::optional<TokenMode>) {
+               read_pinned(worker, lane, cell, id, done);
              });
 }
 
-void MountFiles::read_pinned(Worker& worker, Lane lane, std::size_t cell, const Done& done) {
+void MountFiles::read_pinned(Worker& worker, Lane lane, std::size_t cell, std::uint64_t id,
+                             const Done& done) {
   const std::size_t file = lane.file;
   Shelf& shelf = shelves_[file];
-  const std::uint64_t id = ++last_read_;
-  shelf.reading[id] = {mount_.generation(file), true};
+  shelf.locked.at(id).generation = mount_.generation(file);
   const std::uint64_t changes = shelf.changes;
   const auto finish = [this, file, cell, id, done](Result result) {
-    Shelf& its = shelves_[file];
-    const auto at = its.reading.find(id);
-    const std::uint64_t generation = at->second.generation;
-    if (at->second.leaves_page)
-      its.pages[cell] = {{result.value, result.serial},
-                         generation == mount_.generation(file) ? generation : 0};
-    its.reading.erase(at);
-    read_over(its);
+    const std::uint64_t generation = shelves_[file].locked.at(id).generation;
+    if (unlock_page(file, id))
+      shelves_[file].pages[cell] = {{result.value, result.serial},
+                                    generation == mount_.generation(file) ? generation : 0};
     mount_.unpin(file);
     done(result);
   };
@@ -111,8 +144,7 @@ void MountFiles::read_pinned(Worker& worker, Lane lane, std::size_t cell, const 
               Shelf& its = shelves_[lane.file];
               if (!result.failed && its.changes == changes) return finish(result);
               // Lost, or written to meanwhile: once more.
-              its.reading.erase(id);
-              read_over(its);
+              unlock_page(lane.file, id);
               mount_.unpin(lane.file);
               read(worker, lane, cell, true, done);
             });
@@ -126,9 +158,10 @@ void MountFiles::write(Worker& worker, Lane lane, std::size_t cell, std::uint64_
   WriteStamp stamp{.owner = worker.owner(), .lane = lane, .counter = cell, .value = value};
   stamp.serial = serial;
   enter(shelf.inode, [this, &worker, stamp, done = std::move(done)] {
+    const std::uint64_t id = lock_page(stamp.lane.file);
     mount_.pin(stamp.lane.file, TokenUse::kWrite, fs::Urgency::kKernelWaits,
-               [this, &worker, stamp, done](std::optional<TokenMode> mode) {
-                 write_pinned(worker, *mode, stamp, done);
+               [this, &worker, stamp, id, done](std::optional<TokenMode> mode) {
+                 write_pinned(worker, *mode, stamp, id, done);
                });
   });
 }
@@ -152,9 +185,10 @@ void MountFiles::put_dirty(std::size_t file, std::size_t cell, Dirty dirty) {
 }
 
 void MountFiles::write_pinned(Worker& worker, TokenMode mode, const WriteStamp& stamp,
-                              const Done& done) {
+                              std::uint64_t id, const Done& done) {
   const std::size_t file = stamp.lane.file;
-  const auto finish = [this, file, done](const Result& result) {
+  const auto finish = [this, file, id, cell = stamp.counter, done](const Result& result) {
+    if (!unlock_page(file, id)) shelves_[file].pages.erase(cell);
     mount_.unpin(file);
     leave(shelves_[file].inode);
     done(result);
@@ -178,19 +212,30 @@ void MountFiles::write_pinned(Worker& worker, TokenMode mode, const WriteStamp& 
     landed(false, 0);
     return finish({.value = stamp.value});
   }
-  enter(shelves_[file].storage, [this, &worker, stamp, file, landed, finish,
-                                 life = shelves_[file].life] {
-    if (shelves_[file].life != life) {  // the token is lost, though it is pinned still
-      leave(shelves_[file].storage);
-      return finish({.failed = true});
-    }
-    ++shelves_[file].changes;
-    mount_.io(MountNode::Io::kWrite, &worker, stamp, [this, file, landed, finish](Result result) {
-      if (!result.failed) landed(true, result.verifier);
+  write_through(worker, stamp, [landed, finish](const Result& result) {
+    if (!result.failed) landed(true, result.verifier);
+    finish(result);
+  });
+}
+
+// As fs/cache does it: within, under a pin of its own.
+void MountFiles::write_through(Worker& worker, const WriteStamp& stamp,
+                               const std::function<void(const Result&)>& then) {
+  const std::size_t file = stamp.lane.file;
+  enter(shelves_[file].storage, [this, &worker, stamp, file, then, life = shelves_[file].life] {
+    const auto write = [this, &worker, stamp, file, then, life](std::optional<TokenMode>) {
+      const auto end = [this, file, then](const Result& result) {
+        ++shelves_[file].changes;
+        mount_.unpin(file);
+        leave(shelves_[file].storage);
+        then(result);
+      };
+      // The token was lost, though it is pinned still.
+      if (shelves_[file].life != life) return end({.failed = true});
       ++shelves_[file].changes;
-      leave(shelves_[file].storage);
-      finish(result);
-    });
+      mount_.io(MountNode::Io::kWrite, &worker, stamp, end);
+    };
+    mount_.pin(file, TokenUse::kWrite, fs::Urgency::kWithin, write);
   });
 }
 
@@ -307,39 +352,89 @@ void MountFiles::change(Worker& worker, WriteStamp stamp, Done done) {
       leave(shelves_[first].inode);
       done(result);
     };
-    const auto pin_first = [this, &worker, stamp, first, second,
-                            end](std::optional<TokenMode> one) {
-      if (!one) return end({.failed = true});
-      if (second == first)
-        return change_pinned(worker, stamp, *one == TokenMode::kExclusive,
-                             [this, first, end](const Result& result) {
-                               mount_.unpin(first);
-                               end(result);
-                             });
-      mount_.pin(second, TokenUse::kWrite, fs::Urgency::kMayWait,
-                 [this, &worker, stamp, first, second, end, one,
-                  life = shelves_[first].life](std::optional<TokenMode> other) {
-                   if (!other || shelves_[first].life != life) {
-                     if (other) mount_.unpin(second);
-                     mount_.unpin(first);
-                     return end({.failed = true});
-                   }
-                   const bool exclusive =
-                       *one == TokenMode::kExclusive && *other == TokenMode::kExclusive;
-                   change_pinned(worker, stamp, exclusive,
-                                 [this, first, second, end](const Result& result) {
-                                   mount_.unpin(second);
-                                   mount_.unpin(first);
-                                   end(result);
-                                 });
-                 });
+    if (second != first) return change_of_two(worker, stamp, first, second, end);
+    const auto pinned = [this, &worker, stamp, first, end](std::optional<TokenMode> mode) {
+      if (!mode) return end({.failed = true});
+      change_pinned(worker, stamp, *mode == TokenMode::kExclusive,
+                    [this, first, end](const Result& result) {
+                      mount_.unpin(first);
+                      end(result);
+                    });
     };
-    mount_.pin(first, TokenUse::kWrite, fs::Urgency::kMayWait, pin_first);
+    mount_.pin(first, TokenUse::kWrite, fs::Urgency::kMayWait, pinned);
   };
   enter(shelves_[first].inode, [this, first, second, locked] {
     if (second == first) return locked();
     enter(shelves_[second].inode, locked);
   });
+}
+
+// Tokens in the order of their keys.
+void MountFiles::change_of_two(Worker& worker, const WriteStamp& stamp, std::size_t first,
+                               std::size_t second, const Done& done) {
+  const auto unpin = [this, first, second] {
+    mount_.unpin(second);
+    mount_.unpin(first);
+  };
+  const auto both = [this, &worker, stamp, first, second, unpin, done](bool exclusive) {
+    const auto change = [this, &worker, stamp, exclusive, unpin, done] {
+      change_pinned(worker, stamp, exclusive, [unpin, done](const Result& result) {
+        unpin();
+        done(result);
+      });
+    };
+    which_file(worker, stamp, [=, this, &worker](std::optional<std::size_t> file) {
+      const auto cover = file ? mount_.cover(*file) : std::nullopt;
+      if (!cover || *cover == stamp.to_file) return change();
+      unpin();
+      leave_cover(*file, stamp.to_file, [=, this, &worker](bool left) {
+        if (!left) return done({.failed = true});
+        change_of_two(worker, stamp, first, second, done);
+      });
+    });
+  };
+  mount_.pin(first, TokenUse::kWrite, fs::Urgency::kMayWait,
+             [this, first, second, both, unpin, done](std::optional<TokenMode> one) {
+               if (!one) return done({.failed = true});
+               const auto pinned = [this, first, both, unpin, done, one,
+                                    life = shelves_[first].life](std::optional<TokenMode> other) {
+                 if (!other) mount_.unpin(first);
+                 if (!other) return done({.failed = true});
+                 if (shelves_[first].life == life)
+                   return both(*one == TokenMode::kExclusive && *other == TokenMode::kExclusive);
+                 unpin();
+                 done({.failed = true});
+               };
+               mount_.pin(second, TokenUse::kWrite, fs::Urgency::kMayWait, pinned);
+             });
+}
+
+void MountFiles::which_file(Worker& worker, const WriteStamp& stamp,
+                            std::function<void(std::optional<std::size_t>)> then) {
+  const auto file = [](std::uint64_t value) {
+    return value == 0 ? std::nullopt : std::optional(static_cast<std::size_t>(value - 1));
+  };
+  check_generation(shelves_[stamp.lane.file], stamp.lane.file);
+  const auto& kept = shelves_[stamp.lane.file].kept;
+  const auto at = kept.find(stamp.counter);
+  if (at != kept.end()) return then(file(at->second.value));
+  WriteStamp look{.owner = stamp.owner, .lane = stamp.lane, .counter = stamp.counter};
+  mount_.io(MountNode::Io::kRead, &worker, look,
+            [file, then = std::move(then)](const Result& result) {
+              then(result.failed ? std::nullopt : file(result.value));
+            });
+}
+
+void MountFiles::leave_cover(std::size_t file, std::size_t target, std::function<void(bool)> then) {
+  const auto cover = mount_.cover(file);
+  if (!cover || *cover == target) return then(true);
+  mount_.give_up(*cover);
+  mount_.pin(*cover, TokenUse::kRead, fs::Urgency::kMayWait,
+             [this, file, target, cover, then = std::move(then)](std::optional<TokenMode> mode) {
+               if (!mode) return then(false);
+               mount_.unpin(*cover);
+               leave_cover(file, target, then);
+             });
 }
 
 void MountFiles::change_pinned(Worker& worker, const WriteStamp& stamp, bool exclusive,
@@ -391,46 +486,52 @@ void MountFiles::keep_names(const WriteStamp& stamp, bool done, bool exclusive) 
 
 // ---- Coming down
 
-void MountFiles::drain(std::size_t file, TokenMode keep, std::uint64_t round) {
-  world_.note("mount {}: is to give up file {} (round {})", mount_.index(), file, round);
+void MountFiles::drain(std::size_t file, const fs::Drain& drain) {
+  const std::uint64_t round = drain.round;
+  world_.note("mount {}: is to give up file {} (round {}{})", mount_.index(), file, round,
+              drain.pages == fs::DropPages::kBegun ? ", the last" : "");
   shelves_[file].drain_round = round;
-  sync(file, [this, file, keep, round] {
-    if (shelves_[file].drain_round != round) return;
-    if (keep == TokenMode::kRead) return mount_.drained(file, round);
-    drop(file, round);
+  sync(file, [this, file, drain] {
+    if (shelves_[file].drain_round != drain.round) return;
+    if (drain.keep == TokenMode::kRead) return mount_.drained(file, drain.round);
+    drop(file, drain.round, drain.pages);
   });
 }
 
-void MountFiles::drop(std::size_t file, std::uint64_t round) {
+void MountFiles::drop(std::size_t file, std::uint64_t round, fs::DropPages pages) {
   Shelf& shelf = shelves_[file];
   if (mutated(Mutation::kNegativeNamesKept)) {
     for (const auto& [name, cell] : shelf.kept)
       if (scenario_.is_directory(file) && cell.value == 0) shelf.absent_for_ever[name] = cell;
   }
-  if (!mutated(Mutation::kInvalidateSkipped)) {
-    shelf.pages.clear();
-    for (auto& [id, reading] : shelf.reading)
-      reading.leaves_page = false;
-  }
   shelf.kept.clear();
   shelf.complete = false;
-  std::set<std::uint64_t> reads;
-  for (const auto& [id, reading] : shelf.reading)
-    reads.insert(id);
-  drop_when_read(file, round, reads);
+  std::set<std::uint64_t> locked;
+  if (pages == fs::DropPages::kBegun) {
+    begin_drop(file);
+  } else {
+    for (const auto& [id, page] : shelf.locked)
+      locked.insert(id);
+  }
+  if (pages == fs::DropPages::kEnded && !mutated(Mutation::kInvalidateSkipped)) {
+    shelf.pages.clear();
+    for (auto& [id, page] : shelf.locked)
+      page.leaves_page = false;
+  }
+  drop_when_unlocked(file, round, locked);
 }
 
-// Dropping a page waits for the READ that has it locked.
-void MountFiles::drop_when_read(std::size_t file, std::uint64_t round,
-                                const std::set<std::uint64_t>& reads) {
+// Dropping a page waits for the READ or WRITE that has it locked.
+void MountFiles::drop_when_unlocked(std::size_t file, std::uint64_t round,
+                                    const std::set<std::uint64_t>& locked) {
   Shelf& shelf = shelves_[file];
-  const bool waits = std::any_of(reads.begin(), reads.end(),
-                                 [&](std::uint64_t id) { return shelf.reading.contains(id); });
+  const bool waits = std::any_of(locked.begin(), locked.end(),
+                                 [&](std::uint64_t id) { return shelf.locked.contains(id); });
   if (waits) {
-    shelf.when_read = [this, file, round, reads] { drop_when_read(file, round, reads); };
+    shelf.when_unlocked = [this, file, round, locked] { drop_when_unlocked(file, round, locked); };
     return;
   }
-  shelf.when_read = nullptr;
+  shelf.when_unlocked = nullptr;
   later(kDropMax, [this, file, round] {
     if (shelves_[file].drain_round == round) mount_.drained(file, round);
   });
@@ -438,7 +539,7 @@ void MountFiles::drop_when_read(std::size_t file, std::uint64_t round,
 
 void MountFiles::forget(std::size_t file) {
   Shelf& shelf = shelves_[file];
-  if (!shelf.dirty.empty() || !shelf.reading.empty() || shelf.inode.busy || shelf.flushing) return;
+  if (!shelf.dirty.empty() || !shelf.locked.empty() || shelf.inode.busy || shelf.flushing) return;
   shelf.pages.clear();
   shelf.kept.clear();
   shelf.complete = false;
@@ -450,14 +551,14 @@ void MountFiles::lost(std::size_t file) {
   ++shelf.life;
   ++shelf.changes;
   shelf.pages.clear();
-  for (auto& [id, reading] : shelf.reading)
-    reading.leaves_page = false;
+  for (auto& [id, page] : shelf.locked)
+    page.leaves_page = false;
   shelf.kept.clear();
   shelf.complete = false;
   shelf.kept_generation = 0;
   shelf.dirty.clear();
   shelf.drain_round = 0;
-  shelf.when_read = nullptr;
+  shelf.when_unlocked = nullptr;
 }
 
 }  // namespace holdfast::sim

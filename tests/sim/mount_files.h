@@ -52,7 +52,7 @@ class MountFiles {
   [[nodiscard]] bool has_unwritten(std::size_t file, OwnerId owner) const;
 
   // ---- Tokens
-  void drain(std::size_t file, TokenMode keep, std::uint64_t round);
+  void drain(std::size_t file, const fs::Drain& drain);
   /// Lost, with what was not on stable storage.
   void lost(std::size_t file);
 
@@ -61,7 +61,8 @@ class MountFiles {
     Cell cell;
     std::uint64_t generation = 0;
   };
-  struct Reading {
+  /// Of a READ or a WRITE, from before it waits for its token until it has ended.
+  struct Locked {
     std::uint64_t generation = 0;
     bool leaves_page = true;
   };
@@ -92,8 +93,11 @@ class MountFiles {
   };
   struct Shelf {
     std::map<std::size_t, Page> pages;
-    std::map<std::uint64_t, Reading> reading;  // READs under way
-    std::function<void()> when_read;           // one of them is over
+    std::map<std::uint64_t, Locked> locked;
+    std::function<void()> when_unlocked;  // one of them is over: of the round that is drained
+    std::set<std::uint64_t> dropping;     // what a drop waits for that has only begun
+    bool drop_begun = false;
+    std::vector<std::function<void()>> after_drop;
     std::uint64_t kept_generation = 0;
     std::map<std::size_t, Cell> kept;
     bool complete = false;
@@ -113,9 +117,22 @@ class MountFiles {
 
   void enter(Turns& turns, std::function<void()> then);
   void leave(Turns& turns);
-  static void read_over(const Shelf& shelf);
-  void read_pinned(Worker& worker, Lane lane, std::size_t cell, const Done& done);
-  void write_pinned(Worker& worker, TokenMode mode, const WriteStamp& stamp, const Done& done);
+  [[nodiscard]] std::uint64_t lock_page(std::size_t file);
+  /// Does it leave a page?
+  bool unlock_page(std::size_t file, std::uint64_t id);
+  void begin_drop(std::size_t file);
+  void look_at_drop(std::size_t file);
+  void read_pinned(Worker& worker, Lane lane, std::size_t cell, std::uint64_t id, const Done& done);
+  void write_pinned(Worker& worker, TokenMode mode, const WriteStamp& stamp, std::uint64_t id,
+                    const Done& done);
+  void write_through(Worker& worker, const WriteStamp& stamp,
+                     const std::function<void(const Result&)>& then);
+  void change_of_two(Worker& worker, const WriteStamp& stamp, std::size_t first, std::size_t second,
+                     const Done& done);
+  /// T8: `file` is to get a name in `target`.
+  void leave_cover(std::size_t file, std::size_t target, std::function<void(bool)> then);
+  void which_file(Worker& worker, const WriteStamp& stamp,
+                  std::function<void(std::optional<std::size_t>)> then);
   void change_pinned(Worker& worker, const WriteStamp& stamp, bool exclusive, const Done& done);
   void look_pinned(Worker& worker, std::size_t file, const Done& done);
   void keep_names(const WriteStamp& stamp, bool done, bool exclusive);
@@ -127,8 +144,9 @@ class MountFiles {
   void write_out(std::size_t file);
   void commit(std::size_t file, const std::vector<Sent>& sent);
   void flushed(std::size_t file);
-  void drop(std::size_t file, std::uint64_t round);
-  void drop_when_read(std::size_t file, std::uint64_t round, const std::set<std::uint64_t>& reads);
+  void drop(std::size_t file, std::uint64_t round, fs::DropPages pages);
+  void drop_when_unlocked(std::size_t file, std::uint64_t round,
+                          const std::set<std::uint64_t>& locked);
   void later(Duration at_most, std::function<void()> then);
 
   World& world_;
@@ -136,7 +154,7 @@ class MountFiles {
   MountNode& mount_;
   Freshness& freshness_;
   std::vector<Shelf> shelves_;
-  std::uint64_t last_read_ = 0;
+  std::uint64_t last_page_ = 0;
 };
 
 }  // namespace holdfast::sim

@@ -36,6 +36,7 @@ MountNode::~MountNode() = default;
 void MountNode::start() {
   if (alive()) return;
   born();
+  world_.disturbed({});
   world_.note("mount {}: starts", index_);
   Hello hello;
   hello.volume_name = "nas:/export";
@@ -269,7 +270,7 @@ CallId MountNode::call(Command command, Worker& worker, Completed completed) {
   fs::ClientEffects effects;
   const CallId id = scenario_.tokens ? core_->submit(std::move(command), now(), effects)
                                      : core_->submit(std::move(command), effects);
-  calls_.emplace(id, Waiting{&worker, std::move(completed)});
+  calls_.emplace(id, Waiting{&worker, world_.now(), std::move(completed)});
   perform(std::move(effects));
   if (scenario_.tokens) schedule_tick();
   return id;
@@ -424,6 +425,15 @@ std::uint64_t MountNode::fewest_done() const {
 void MountNode::count_from_here() {
   for (auto& worker : workers_)
     worker->count_from_here();
+}
+
+Time MountNode::waits_since() const {
+  Time since = world_.now();
+  for (const auto& [call, pinning] : pins_)
+    since = std::min(since, pinning.since);
+  for (const auto& [call, waiting] : calls_)
+    since = std::min(since, waiting.since);
+  return since;
 }
 
 std::string MountNode::stuck() const {

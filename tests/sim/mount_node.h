@@ -46,6 +46,8 @@ class MountNode final : public Process, public Dialler {
   [[nodiscard]] std::uint64_t fewest_done() const;
   void count_from_here();
   [[nodiscard]] std::string stuck() const;
+  /// Since when whoever waits longest for a token, or for an answer about locks, has waited.
+  [[nodiscard]] Time waits_since() const;
 
   [[nodiscard]] std::size_t index() const { return index_; }
   [[nodiscard]] Instant now() const { return clock_.local(world_.now()); }
@@ -83,6 +85,9 @@ class MountNode final : public Process, public Dialler {
   void unpin(std::size_t file);
   void drained(std::size_t file, std::uint64_t round);
   void created(std::size_t directory, std::size_t file);
+  /// Which directory implies its token, if one does.
+  [[nodiscard]] std::optional<std::size_t> cover(std::size_t file) const;
+  void give_up(std::size_t file);
   void forgotten(std::size_t file);
   [[nodiscard]] std::uint64_t generation(std::size_t file) const {
     return core_->token_generation(key_of(file));
@@ -110,10 +115,12 @@ class MountNode final : public Process, public Dialler {
   };
   struct Pinning {
     bool interruptible = false;
+    Time since{};
     Pinned done;
   };
   struct Waiting {
     Worker* worker;
+    Time since{};
     Completed completed;
   };
 

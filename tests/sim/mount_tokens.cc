@@ -14,7 +14,7 @@ void MountNode::pin(std::size_t file, TokenUse use, fs::Urgency urgency, Pinned 
   perform(std::exchange(effects, {}));
   if (mode) return done(mode);
   const CallId call = core_->acquire(key_of(file), use, urgency, now(), effects);
-  pins_.emplace(call, Pinning{urgency == fs::Urgency::kMayWait, std::move(done)});
+  pins_.emplace(call, Pinning{urgency == fs::Urgency::kMayWait, world_.now(), std::move(done)});
   perform(std::move(effects));
   schedule_tick();
 }
@@ -35,6 +35,16 @@ void MountNode::created(std::size_t directory, std::size_t file) {
     tokens_.created(*session_, directory, file);
 }
 
+std::optional<std::size_t> MountNode::cover(std::size_t file) const {
+  const auto cover = core_->cover(key_of(file));
+  return cover ? std::optional(file_of(*cover)) : std::nullopt;
+}
+
+void MountNode::give_up(std::size_t file) {
+  perform(core_->give_up(key_of(file), now()));
+  schedule_tick();
+}
+
 void MountNode::forgotten(std::size_t file) {
   perform(core_->forgotten(key_of(file), now()));
   schedule_tick();
@@ -53,7 +63,7 @@ bool MountNode::is_in_use(std::size_t file) const {
 
 void MountNode::perform_one(const fs::Drain& effect) {
   const std::size_t file = file_of(effect.file);
-  if (file != kNoFile) return files_->drain(file, effect.keep, effect.round);
+  if (file != kNoFile) return files_->drain(file, effect);
   // Nothing is kept of the volume as such.
   world_.in(world_.rng.up_to(microseconds(50)), this, [this, round = effect.round] {
     perform(core_->drained(kVolumeKey, round, false, now()));

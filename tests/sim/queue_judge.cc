@@ -1,5 +1,7 @@
 #include "tests/sim/queue_judge.h"
 
+#include <algorithm>
+
 namespace holdfast::sim {
 
 bool QueueJudge::arrived(SessionId session, const Request& request, bool holder, bool grace,
@@ -71,6 +73,39 @@ void QueueJudge::granted(SessionId session, RequestNumber number, bool holder, I
       return;
     }
   }
+}
+
+bool QueueJudge::anybody_gives_way() const {
+  bool any = false;
+  each_lock(
+      [&](SessionId, const LockRequest& lock) { any = any || lock.kind == OwnerKind::kGivesWay; });
+  return any;
+}
+
+void QueueJudge::check_ways(const LockList& list) const {
+  const auto is_for = [](const LockInfo& waits, const LockInfo& held) {
+    const bool same = waits.session == held.session && waits.owner == held.owner;
+    return waits.state == LockState::kWaiting && held.state == LockState::kHeld && !same &&
+           waits.file == held.file && waits.space == held.space &&
+           (mask_of(waits.range) & mask_of(held.range)) != 0 &&
+           (waits.mode == LockMode::kExclusive || held.mode == LockMode::kExclusive);
+  };
+  each_lock([&](SessionId session, const LockRequest& lock) {
+    if (lock.kind != OwnerKind::kGivesWay) return;
+    const auto waits = [&](const LockInfo& one) {
+      return one.state == LockState::kWaiting && one.session == session && one.owner == lock.owner;
+    };
+    if (std::none_of(list.locks.begin(), list.locks.end(), waits)) return;
+    for (const LockInfo& held : list.locks) {
+      if (held.session != session || held.owner != lock.owner) continue;
+      for (const LockInfo& other : list.locks)
+        if (is_for(other, held))
+          return world_.violation(
+              "giving way", fmt::format("owner {} waits, and owner {} waits for what it holds of "
+                                        "file {}",
+                                        lock.owner.value, other.owner.value, file_of(held.file)));
+    }
+  });
 }
 
 void QueueJudge::each_lock(const std::function<void(SessionId, const LockRequest&)>& look) const {

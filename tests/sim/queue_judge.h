@@ -36,6 +36,10 @@ class QueueJudge {
   /// `absent`: sessions whose lease is over have no place.
   void granted(SessionId session, RequestNumber number, bool holder, Instant now,
                const std::function<bool(SessionId)>& absent);
+  /// Who is to give way must not wait while somebody waits for what it holds. `list`: what lockd
+  /// says of itself, with nothing decided that it has not told.
+  void check_ways(const LockList& list) const;
+  [[nodiscard]] bool anybody_gives_way() const;
   void each_lock(const std::function<void(SessionId, const LockRequest&)>& look) const;
 
  private:

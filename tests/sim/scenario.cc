@@ -130,6 +130,30 @@ void add_faults(Scenario& scenario, Rng& rng, const Choice& choice) {
             [](const Fault& a, const Fault& b) { return a.at < b.at; });
 }
 
+// One lockd after the other fails, before what the last failure left behind is over. Nobody else
+// does, in half of the cases: then nobody else is waited for.
+void add_storm(Scenario& scenario) {
+  Rng own(scenario.seed ^ 0x57042ULL);
+  if (!own.chance(scenario.lockds > 1 ? 0.4 : 0.05)) return;
+  if (own.chance(0.5)) scenario.faults.clear();
+  Time at = own.between(milliseconds(500), scenario.chaos_until);
+  for (std::uint64_t left = 3 + own.below(4); left > 0; --left) {
+    const auto kind =
+        own.pick({FaultKind::kCrashLockd, FaultKind::kCrashLockd, FaultKind::kStopLockd,
+                  FaultKind::kFreezeLockd, FaultKind::kCutLeader});
+    add_fault(scenario, own, at, kind, 0, own.between(milliseconds(300), scenario.leader_ttl * 3));
+    at += own.chance(0.5) ? own.up_to(milliseconds(300)) : own.up_to(scenario.leader_ttl * 2);
+  }
+  scenario.chaos_until = std::max(scenario.chaos_until, at);
+  std::sort(scenario.faults.begin(), scenario.faults.end(),
+            [](const Fault& a, const Fault& b) { return a.at < b.at; });
+}
+
+void add_linger(Scenario& scenario) {
+  Rng own(scenario.seed ^ 0x11a6e2ULL);
+  if (own.chance(0.5)) scenario.linger = own.pick<Duration>({milliseconds(50), milliseconds(500)});
+}
+
 // In half of the seeds.
 void add_tokens(Scenario& scenario) {
   Rng own(scenario.seed ^ 0x70ce2ULL);
@@ -185,6 +209,8 @@ Scenario make_scenario(std::uint64_t seed, const Choice& choice) {
   scenario.chaos_until = Duration(options.lease_ttl) * (5 + rng.index(6));
   add_faults(scenario, rng, choice);
   add_tokens(scenario);
+  add_storm(scenario);
+  add_linger(scenario);
   return scenario;
 }
 

@@ -61,6 +61,7 @@ struct Scenario {
   std::size_t created_max = 0;  ///< files that are created during the run
   double favourite = 0;         ///< chance of an application to use the file of its mount
   bool nested = false;          ///< applications lock two files at once
+  Duration linger{};            ///< how long a try waits; zero: not at all
   bool alarms = false;          ///< every blocking lock is interrupted some time
   lockd::Options options;
   milliseconds write_life{0};

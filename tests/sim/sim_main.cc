@@ -43,6 +43,12 @@ constexpr std::array kMutations{
     Named{"locks-after-token", Mutation::kLocksAfterToken},
     Named{"token-granted-before-release", Mutation::kTokenGrantedBeforeRelease},
     Named{"tokens-forgotten-at-restart", Mutation::kTokensForgottenAtRestart},
+    Named{"tries-wait-on", Mutation::kTriesWaitOn},
+    Named{"recall-said-once", Mutation::kRecallSaidOnce},
+    Named{"within-waits", Mutation::kWithinWaits},
+    Named{"no-last-round", Mutation::kNoLastRound},
+    Named{"read-before-dropped", Mutation::kReadBeforeDropped},
+    Named{"cover-kept", Mutation::kCoverKept},
 };
 
 struct Arguments {

@@ -91,6 +91,9 @@ void TokenJudge::granted(SessionId session, const FileKey& file, RequestNumber n
   }
   take_in_the_way(session, file, mode);
   held_[file][session] = {name, mode};
+  // It has a name of its own from now on, and does not go with what implied it.
+  for (auto& [cover, files] : implied_)
+    if (cover.first == session) files.erase(file_of(file));
   if (file == kVolumeKey) judge_.grant_volume(session, volume_asked_[session]);
   if (file_of(file) == kNoFile) return;
   judge_.grant_file(session, file_of(file));

@@ -236,16 +236,24 @@ void Worker::run_lock(const Step& step) {
   request.range = step.range;
   request.wait = step.wait;
   request.pid = static_cast<std::uint32_t>(owner_.value);
+  const bool lingers = step.wait == Wait::kNo && step.lane.space == LockSpace::kRange &&
+                       scenario_.linger > Duration::zero();
+  if (lingers) {
+    const bool only_reads = before_.shared != 0 && before_.exclusive == 0;
+    request.wait = Wait::kYes;
+    request.kind = only_reads ? OwnerKind::kGivesWay : OwnerKind::kUnchecked;
+  }
   submit(request);
-  set_alarm();
+  set_alarm(lingers);
 }
 
-void Worker::set_alarm() {
+void Worker::set_alarm(bool lingers) {
   const auto* lock = pending_ ? std::get_if<LockRequest>(&*pending_) : nullptr;
   if (lock == nullptr || lock->wait == Wait::kNo) return;
   const bool checked = lock->kind == OwnerKind::kPosix && !scenario_.alarms;
   if (checked) return;
-  world_.in(world_.rng.up_to(kAlarmMax), &mount_.process(), [this, made = calls_made_] {
+  const Duration after = lingers ? scenario_.linger : world_.rng.up_to(kAlarmMax);
+  world_.in(after, &mount_.process(), [this, made = calls_made_] {
     if (made == calls_made_) signal();
   });
 }

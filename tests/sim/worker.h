@@ -108,7 +108,7 @@ class Worker {
   [[nodiscard]] std::size_t some_file();
   void fail(const char* why);
   void clean_up();
-  void set_alarm();
+  void set_alarm(bool lingers);
   [[nodiscard]] ByteRange some_range();
   [[nodiscard]] std::size_t counter_of(const Step& step) const;
   [[nodiscard]] OwnerKind kind() const {

@@ -69,7 +69,8 @@ void Worker::plan_files() {
   }
   if (dice < 93) return add_file(Do::kRemove, directory, name);
   add_file(Do::kRename, directory, name);
-  script_.back().to_directory = directory;
+  script_.back().to_directory =
+      rng.chance(0.5) ? directory : scenario_.files + rng.index(scenario_.directories);
   script_.back().to_name = rng.index(kNames);
   const Step& step = script_.back();
   if (step.to_directory == directory && step.to_name == name) script_.pop_back();

@@ -4,6 +4,7 @@
 #include "tests/sim/action.h"
 #include "tests/sim/rng.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -79,6 +80,10 @@ class World {
   void freeze(Process& process) { ++process.frozen_; }
   void thaw(Process& process);
 
+  /// Something is out of order, for so long at least: who waits is owed an answer from then on.
+  void disturbed(Duration lasts) { calm_from_ = std::max(calm_from_, now_ + lasts); }
+  [[nodiscard]] Time calm_from() const { return calm_from_; }
+
   /// The first violation ends the run.
   void violation(std::string oracle, std::string what);
   [[nodiscard]] const std::optional<Violation>& violated() const { return violation_; }
@@ -110,6 +115,7 @@ class World {
   void write_note(std::string text);
 
   Time now_{};
+  Time calm_from_{};
   std::uint64_t seq_ = 0;
   std::priority_queue<Key, std::vector<Key>, std::greater<>> queue_;
   std::deque<Event> slots_;

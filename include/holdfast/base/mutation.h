@@ -51,6 +51,18 @@ enum class Mutation : std::uint8_t {
   kTokenGrantedBeforeRelease,
   /// Tokens that are reclaimed are forgotten (I7).
   kTokensForgottenAtRestart,
+  /// A try that lingers waits on though somebody waits for its owner.
+  kTriesWaitOn,
+  /// A recall is said once, also if the connection is lost with it (T7).
+  kRecallSaidOnce,
+  /// What an operation does within waits for the next token (T10).
+  kWithinWaits,
+  /// No round of a descent is the last: each waits for pages that wait for it (T10).
+  kNoLastRound,
+  /// A page is read though its drop has only begun (T10).
+  kReadBeforeDropped,
+  /// A file leaves the directory that implies its token, and lockd hears nothing of it (T8).
+  kCoverKept,
 };
 
 #ifdef HOLDFAST_MUTATIONS
