@@ -110,7 +110,8 @@ void ClientCore::go_on(ClientEffects& effects) {
     append(std::move(said), effects);
     release_ready(effects);
     ask_wanted(effects);
-  } while (!lanes_due_.empty());
+    // What stays after all lets in who waited for the next token.
+  } while (!lanes_due_.empty() || (here && agent_->may_admit()));
   pump(effects);
 }
 

@@ -162,6 +162,7 @@ class TokenAgent {
   [[nodiscard]] std::uint64_t generation(const FileKey& file) const;
   /// Calls that may go on: TokenPinned for each. Only while the mount is entitled (T11).
   void admit(Instant now, TokenEffects& effects);
+  [[nodiscard]] bool may_admit() const { return !admissible_.empty(); }
   [[nodiscard]] std::size_t size() const { return files_.size(); }
   void check_invariants() const;
 

@@ -1,0 +1,76 @@
+// What a mount's core does about tokens with calls that wait for them.
+#include "fs/lock/client_core.h"
+
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+namespace holdfast::fs {
+namespace {
+
+constexpr FileKey kOne{1, 1};
+constexpr FileKey kOther{2, 2};
+constexpr Instant kNow{std::chrono::seconds(1)};
+
+class ClientTokens : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    take(core_.connected(kNow));
+    Welcome welcome;
+    welcome.session = {1};
+    welcome.epoch = {1};
+    welcome.lease_ttl = std::chrono::seconds(10);
+    welcome.requests_in_flight_max = 64;
+    take(core_.received(ServerMessage(welcome), kNow));
+  }
+  void take(ClientEffects effects) {
+    for (auto& effect : effects)
+      said_.push_back(std::move(effect));
+  }
+  template <class Effect>
+  [[nodiscard]] std::optional<Effect> last() const {
+    std::optional<Effect> found;
+    for (const auto& effect : said_)
+      if (const auto* one = std::get_if<Effect>(&effect)) found = *one;
+    return found;
+  }
+  /// Asked for, granted, used, and idle again.
+  void hold(const FileKey& file) {
+    ClientEffects effects;
+    static_cast<void>(
+        core_.acquire(file, TokenUse::kWrite, Urgency::kMayWait, kNow, effects));
+    take(std::move(effects));
+    const auto asked = last<SendMessage>();
+    ASSERT_TRUE(asked);
+    const RequestNumber number = std::get<Request>(asked->message).number;
+    TokenGranted grant;
+    grant.mode = TokenMode::kExclusive;
+    take(core_.received(ServerMessage(Reply{number, grant}), kNow));
+    take(core_.unpin(file, kNow));
+  }
+
+  ClientCore core_{Hello{}, ClientCore::Limits{.tokens = TokenLimits{.tokens_max = 2}}};
+  std::vector<ClientEffect> said_;
+};
+
+TEST_F(ClientTokens, WhatStaysAfterAllLetsInAtOnceWhoWaitedForTheNextToken) {
+  hold(kOne);
+  hold(kOther);
+  const auto goes = last<Drain>();
+  ASSERT_TRUE(goes) << "there are too many";
+  said_.clear();
+  ClientEffects effects;
+  const CallId call =
+      core_.acquire(goes->file, TokenUse::kRead, Urgency::kMayWait, kNow, effects);
+  take(std::move(effects));
+  ASSERT_FALSE(last<TokenPinned>());
+  take(core_.drained(goes->file, goes->round, true, kNow));
+  const auto pinned = last<TokenPinned>();
+  ASSERT_TRUE(pinned);
+  EXPECT_EQ(pinned->call, call);
+}
+
+}  // namespace
+}  // namespace holdfast::fs
