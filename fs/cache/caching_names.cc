@@ -19,6 +19,8 @@ bool is_gone(const ErrorCode& error) {
 
 }  // namespace
 
+// Whoever removes the file has its token and waits for the directory's, perhaps: so the file's
+// attributes are asked for when the directory is not pinned any more.
 CachingBackend::Awaitable<Entry> CachingBackend::lookup(Credentials who, FileHandle directory,
                                                         std::string name) {
   auto used = co_await use(directory, TokenUse::kRead);
@@ -27,8 +29,6 @@ CachingBackend::Awaitable<Entry> CachingBackend::lookup(Credentials who, FileHan
   const auto kept = co_await kept_name(who, directory, key, name);
   if (kept.state == KeptFiles::Name::State::kAbsent) co_return errno_code(ENOENT);
   if (kept.state == KeptFiles::Name::State::kPresent) {
-    // Whoever removes the file has its token and waits for the directory's, perhaps: never wait for
-    // the one with the other.
     used->pin = TokenPin();
     const auto attributes = co_await getattr(who, kept.child);
     if (attributes && attributes->nlink > 0) co_return Entry{kept.child, *attributes};
@@ -40,6 +40,7 @@ CachingBackend::Awaitable<Entry> CachingBackend::lookup(Credentials who, FileHan
   const std::uint64_t volume = generation(kVolumeKey);
   auto entry = co_await ask_for_name(who, directory, key, name);
   if (!entry || is_good(volume, *entry)) co_return entry;
+  used->pin = TokenPin();
   const auto attributes = co_await getattr(who, entry->handle);
   if (!attributes) co_return attributes.error();
   entry->attributes = *attributes;

@@ -157,8 +157,9 @@ class ClientCore {
   /// entitled. The mode may be less than `use` names: under CW everything goes through.
   [[nodiscard]] std::optional<TokenMode> try_pin(const FileKey& file, TokenUse use, Urgency urgency,
                                                  Instant now, ClientEffects& effects);
-  /// As try_pin(), but waits. Ends with TokenPinned{call, mode}, or, interrupted or at goodbye(),
-  /// with CompleteCall{call, Refused}. interrupt(call) ends the wait; once pinned it does nothing.
+  /// As try_pin(), but waits. Ends with TokenPinned{call, mode}, or, interrupted, at goodbye(), or
+  /// (kWithin) after a loss, with CompleteCall{call, Refused}. interrupt(call) ends the wait; once
+  /// pinned it does nothing.
   [[nodiscard]] CallId acquire(const FileKey& file, TokenUse use, Urgency urgency, Instant now,
                                ClientEffects& effects);
   [[nodiscard]] ClientEffects unpin(const FileKey& file, Instant now);

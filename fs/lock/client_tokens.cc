@@ -11,8 +11,16 @@
 
 namespace holdfast::fs {
 void ClientCore::append(TokenEffects said, ClientEffects& effects) {
-  for (auto& one : said)
-    std::visit([&](auto& effect) { effects.emplace_back(effect); }, one);
+  for (const auto& one : said) {
+    if (const auto* drain = std::get_if<Drain>(&one)) {
+      effects.emplace_back(*drain);
+    } else if (const auto* pinned = std::get_if<TokenPinned>(&one)) {
+      effects.emplace_back(*pinned);
+    } else {
+      const auto& refused = std::get<TokenRefused>(one);
+      effects.emplace_back(CompleteCall{refused.call, Refused{LockErrc::kLockLost}});
+    }
+  }
 }
 
 // ---- The shell's side

@@ -184,7 +184,12 @@ void TokenAgent::admit(Instant now, TokenEffects& effects) {
     std::deque<Waiting> left;
     for (const Waiting& one : std::exchange(file->waiting, {})) {
       if (!admits(*file, one.use, one.urgency)) {
-        left.push_back(one);
+        if (one.urgency == Urgency::kWithin && !mutated(Mutation::kWithinWaits)) {
+          acquires_.erase(one.call);
+          effects.emplace_back(TokenRefused{one.call});
+        } else {
+          left.push_back(one);
+        }
         continue;
       }
       consider(key, one.use, now);

@@ -55,7 +55,7 @@ struct TokenLimits {
   bool through = false;
 };
 
-using TokenEffects = std::vector<std::variant<Drain, TokenPinned>>;
+using TokenEffects = std::vector<std::variant<Drain, TokenPinned, TokenRefused>>;
 
 class TokenAgent {
  public:
@@ -66,7 +66,7 @@ class TokenAgent {
   /// then it is pinned. Under CW everything is admitted, to be read and written through.
   [[nodiscard]] std::optional<TokenMode> try_pin(const FileKey& file, TokenUse use, Urgency urgency,
                                                  Instant now);
-  /// As try_pin(), but waits: TokenPinned{call} follows, from admit().
+  /// As try_pin(), but waits: TokenPinned{call} or TokenRefused{call} follows, from admit().
   void acquire(CallId call, const FileKey& file, TokenUse use, Urgency urgency);
   /// The call does not wait any more. False: it is not waiting.
   bool cancel(CallId call);

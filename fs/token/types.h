@@ -50,4 +50,10 @@ struct TokenPinned {
   TokenMode mode = TokenMode::kNone;
 };
 
+/// acquire() failed: the token that the operation had pinned was lost. To wait for the next one
+/// under that pin could be for ever: another mount may wait for the pin.
+struct TokenRefused {
+  CallId call;
+};
+
 }  // namespace holdfast::fs

@@ -6,9 +6,11 @@
 #include "tests/support/nfs/ganesha_server.h"
 
 #include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
+#include <thread>
 
 #include <nfsc/libnfs-raw-nfs.h>
 #include <nfsc/libnfs-zdr.h>
@@ -151,6 +153,32 @@ TEST_P(Faults, LinkSymlinkAndMknodAreNotEEXIST) {
       client_.sync(client_->mknod(kRoot, client_.root(), "fifo", FileType::kFifo, {}, 0, 0));
   ASSERT_TRUE(fifo) << fifo.error();
   EXPECT_TRUE(proxy_.struck());
+}
+
+// As knfsd and nfs-ganesha do while they are busy with the first copy.
+TEST(DroppedRepetition, IsRepeatedOnTheSameConnection) {
+  const GaneshaServer server;
+  FaultProxy proxy(2049, SourcePorts::kKept);
+  auto options = NfsClient::options(proxy.port());
+  options.timeo = std::chrono::minutes(10);  // so that nothing else helps
+  NfsClient client(options);
+  ASSERT_TRUE(client.mounted()) << client.failure().text;
+  const auto entry =
+      client.sync(client->create(kRoot, client.root(), "data", CreateMode::kUnchecked, {}));
+  ASSERT_TRUE(entry) << entry.error();
+  proxy.arm({.procedure = NFS3_WRITE, .action = Action::kSwallowAndCut});
+  std::thread drops_the_next([&] {
+    while (!proxy.struck())
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    proxy.arm({.procedure = NFS3_WRITE, .action = Action::kSwallow});
+  });
+  const std::vector<std::uint8_t> bytes(1'000, 0x5a);
+  const auto written =
+      client.sync(client->write(kRoot, entry->handle, 0, bytes, Stability::kFileSync));
+  drops_the_next.join();
+  EXPECT_TRUE(written) << written.error();
+  EXPECT_TRUE(proxy.struck());
+  EXPECT_EQ(proxy.calls(NFS3_WRITE), 3U);
 }
 
 INSTANTIATE_TEST_SUITE_P(

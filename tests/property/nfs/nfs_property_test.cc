@@ -87,13 +87,14 @@ RC_GTEST_PROP(WriteOrder, KeepsO1AndO2, ()) {
 
 RC_GTEST_PROP(CallTable, KeepsT1AndT2, ()) {
   rpc::CallTable<int> table(*rc::gen::arbitrary<std::uint32_t>());
-  const rpc::CallTable<int>::Time now{};
+  rpc::CallTable<int>::Time now{};
   std::vector<std::uint32_t> xids;
   for (int step = 0; step < 80; ++step) {
+    now += std::chrono::seconds(*rc::gen::inRange(0, 3));
     const auto any = [&] {
       return xids.empty() ? 0U : xids[*rc::gen::inRange<std::size_t>(0, xids.size())];
     };
-    switch (*rc::gen::inRange(0, 5)) {
+    switch (*rc::gen::inRange(0, 6)) {
       case 0:
         xids.push_back(table.add(step).xid);
         break;
@@ -105,6 +106,9 @@ RC_GTEST_PROP(CallTable, KeepsT1AndT2, ()) {
         break;
       case 3:
         table.abandon(any());
+        break;
+      case 4:
+        table.repeat_due(now, [&](std::uint32_t xid) { return xid == any(); });
         break;
       default:
         table.connection_lost();

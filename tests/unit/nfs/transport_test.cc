@@ -202,6 +202,41 @@ TEST(CallTable, UnansweredCallsAreSentAgainInOrderWithTheirXid) {
   EXPECT_EQ(table.send_next(now), nullptr);
 }
 
+// A server that was busy with the first copy has dropped the second.
+TEST(CallTable, RepeatedCallsAreRepeatedUntilTheyAreAnswered) {
+  using Table = CallTable<int>;
+  Table table(1);
+  Table::Time now{};
+  const auto nobody = [](std::uint32_t) { return false; };
+  const std::uint32_t first = table.add(0).xid;
+  ASSERT_NE(table.send_next(now), nullptr);
+  table.repeat_due(now + Table::kAgainMax, nobody);
+  EXPECT_FALSE(table.anything_to_send()) << "sent once, it waits for as long as it takes";
+  table.connection_lost();
+  ASSERT_NE(table.send_next(now), nullptr);
+  const auto back = now;
+  const std::uint32_t second = table.add(1).xid;
+  ASSERT_NE(table.send_next(now), nullptr);
+  for (auto pause = Table::kAgainMin; pause < Table::kAgainMax; pause *= 2) {
+    table.repeat_due(now + pause - std::chrono::milliseconds(1), nobody);
+    EXPECT_FALSE(table.anything_to_send());
+    now += pause;
+    table.repeat_due(now, [first](std::uint32_t xid) { return xid == first; });
+    EXPECT_FALSE(table.anything_to_send()) << "it is being sent";
+    table.repeat_due(now, nobody);
+    const auto* again = table.send_next(now);
+    ASSERT_NE(again, nullptr);
+    EXPECT_EQ(again->xid, first);
+    EXPECT_EQ(table.send_next(now), nullptr) << "the other was sent once only";
+  }
+  EXPECT_EQ(table.oldest_sent(), back);
+  table.repeat_due(now + Table::kAgainMax, nobody);
+  table.erase(first);  // answered in the last moment
+  table.erase(second);
+  table.check_invariants();
+  EXPECT_FALSE(table.anything_to_send());
+}
+
 TEST(Backoff, DoublesToItsLimitAndIsShortenedByAtMostHalf) {
   Backoff longest;
   EXPECT_EQ(longest.next(0), Backoff::kFirst);

@@ -39,8 +39,7 @@ class ClientTokens : public ::testing::Test {
   /// Asked for, granted, used, and idle again.
   void hold(const FileKey& file) {
     ClientEffects effects;
-    static_cast<void>(
-        core_.acquire(file, TokenUse::kWrite, Urgency::kMayWait, kNow, effects));
+    static_cast<void>(core_.acquire(file, TokenUse::kWrite, Urgency::kMayWait, kNow, effects));
     take(std::move(effects));
     const auto asked = last<SendMessage>();
     ASSERT_TRUE(asked);
@@ -62,8 +61,7 @@ TEST_F(ClientTokens, WhatStaysAfterAllLetsInAtOnceWhoWaitedForTheNextToken) {
   ASSERT_TRUE(goes) << "there are too many";
   said_.clear();
   ClientEffects effects;
-  const CallId call =
-      core_.acquire(goes->file, TokenUse::kRead, Urgency::kMayWait, kNow, effects);
+  const CallId call = core_.acquire(goes->file, TokenUse::kRead, Urgency::kMayWait, kNow, effects);
   take(std::move(effects));
   ASSERT_FALSE(last<TokenPinned>());
   take(core_.drained(goes->file, goes->round, true, kNow));

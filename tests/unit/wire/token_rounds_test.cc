@@ -99,6 +99,21 @@ TEST_F(TokenRounds, ThoughReadMayBeKeptEverythingGoesBeforeTheLastRound) {
   EXPECT_NE(agent_.generation(kFile), before) << "what was kept is gone";
 }
 
+// Under the pin that it has already somebody else may wait for it.
+TEST_F(TokenRounds, WhoHasPinnedWhatIsLostIsRefusedAndDoesNotWait) {
+  hold(TokenMode::kExclusive);
+  ASSERT_TRUE(comes_in(TokenUse::kWrite));
+  static_cast<void>(agent_.lost(kFile));
+  agent_.acquire(CallId{1}, kFile, TokenUse::kWrite, Urgency::kWithin);
+  agent_.admit(kNow, effects_);
+  ASSERT_FALSE(effects_.empty());
+  const auto* refused = std::get_if<TokenRefused>(&effects_.back());
+  ASSERT_NE(refused, nullptr);
+  EXPECT_EQ(refused->call, CallId{1});
+  EXPECT_EQ(agent_.waiting(), 0U);
+  leaves();
+}
+
 // It has its page locked, and read is not enough.
 TEST_F(TokenRounds, AWriteThatWaitsUnderReadIsNotWaitedFor) {
   hold(TokenMode::kRead);

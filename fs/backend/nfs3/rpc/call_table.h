@@ -7,12 +7,19 @@
 /// that still knows them answers from its duplicate request cache. A call of which any byte may
 /// have reached an earlier connection is `repeated`.
 ///
+/// A server that still carries out the first copy drops the repetition without a word (knfsd,
+/// nfs-ganesha), and sends its answer to the connection that is gone. So a repeated call is
+/// repeated further, on the same connection, until it is answered from the cache: at growing
+/// intervals.
+///
 /// Invariants (check_invariants):
-///  T1  to_send() names each unanswered call at most once, and only calls that are not on the wire.
+///  T1  to_send() names each unanswered call at most once, and only calls that are not on the wire,
+///      or due `again`.
 ///  T2  An abandoned call is never sent (again).
 
 #include "holdfast/base/assert.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <deque>
@@ -26,13 +33,19 @@ template <class T>
 class CallTable {
  public:
   using Time = std::chrono::steady_clock::time_point;  // passed in, never read
+  using Interval = std::chrono::steady_clock::duration;
+  static constexpr Interval kAgainMin = std::chrono::seconds(3);
+  static constexpr Interval kAgainMax = std::chrono::seconds(30);
   struct Call {
     std::uint32_t xid = 0;
     std::uint64_t order = 0;
-    unsigned sends = 0;  ///< connections that saw at least a part of it
+    unsigned sends = 0;  ///< times that at least a part of it was sent
     bool on_wire = false;
+    bool again = false;  ///< on the wire, and to be sent once more
     bool abandoned = false;
+    Time since{};  ///< on the wire
     Time sent_at{};
+    Interval pause{};  ///< from then, before it is sent once more
     T payload{};
   };
 
@@ -55,10 +68,30 @@ class CallTable {
     if (to_send_.empty()) return nullptr;
     Call& call = calls_.at(to_send_.front());
     to_send_.pop_front();
+    if (!call.again) {
+      call.since = now;
+      call.pause = kAgainMin;
+    }
+    call.again = false;
     call.on_wire = true;
     call.sent_at = now;
     ++call.sends;
     return &call;
+  }
+  /// Repeated calls that have waited long enough are to be sent once more, but for those that
+  /// `busy` says are being sent.
+  template <class Busy>
+  void repeat_due(Time now, Busy busy) {
+    std::map<std::uint64_t, Call*> due;
+    for (auto& [xid, call] : calls_) {
+      const bool waits = call.on_wire && !call.again && !call.abandoned && call.sends > 1;
+      if (waits && now - call.sent_at >= call.pause && !busy(xid)) due.emplace(call.order, &call);
+    }
+    for (const auto& [order, call] : due) {
+      call->again = true;
+      call->pause = std::min(2 * call->pause, kAgainMax);
+      to_send_.push_back(call->xid);
+    }
   }
   [[nodiscard]] Call* find(std::uint32_t xid) {
     const auto it = calls_.find(xid);
@@ -68,7 +101,7 @@ class CallTable {
   void erase(std::uint32_t xid) {
     const auto it = calls_.find(xid);
     if (it == calls_.end()) return;
-    if (!it->second.on_wire) std::erase(to_send_, xid);
+    if (!it->second.on_wire || it->second.again) std::erase(to_send_, xid);
     calls_.erase(it);
   }
   /// The caller gave up. A call on the wire stays known until its reply or the end of the
@@ -77,6 +110,7 @@ class CallTable {
     Call* call = find(xid);
     if (call == nullptr) return;
     if (!call->on_wire) return erase(xid);
+    if (std::exchange(call->again, false)) std::erase(to_send_, xid);
     call->abandoned = true;
   }
   /// Everything unanswered is to be sent again.
@@ -87,7 +121,7 @@ class CallTable {
         it = calls_.erase(it);
         continue;
       }
-      it->second.on_wire = false;
+      it->second.on_wire = it->second.again = false;
       again.emplace(it->second.order, it->first);
       ++it;
     }
@@ -95,11 +129,11 @@ class CallTable {
     for (const auto& [order, xid] : again)
       to_send_.push_back(xid);
   }
-  /// When the longest-waiting call on the wire was sent; Time::max() if none waits.
+  /// When the longest-waiting call on the wire was sent first; Time::max() if none waits.
   [[nodiscard]] Time oldest_sent() const {
     Time oldest = Time::max();
     for (const auto& [xid, call] : calls_)
-      if (call.on_wire && call.sent_at < oldest) oldest = call.sent_at;
+      if (call.on_wire && call.since < oldest) oldest = call.since;
     return oldest;
   }
   [[nodiscard]] bool empty() const { return calls_.empty(); }
@@ -117,12 +151,12 @@ class CallTable {
     for (const std::uint32_t xid : to_send_) {
       const auto it = calls_.find(xid);
       HOLDFAST_ASSERT(it != calls_.end(), "T1: a call to send is unknown");
-      HOLDFAST_ASSERT(!it->second.on_wire, "T1: a call to send is on the wire");
+      HOLDFAST_ASSERT(!it->second.on_wire || it->second.again, "T1: a call to send is on the wire");
       HOLDFAST_ASSERT(!it->second.abandoned, "T2: an abandoned call is to be sent");
     }
     std::size_t waiting = 0;
     for (const auto& [xid, call] : calls_)
-      waiting += call.on_wire ? 0 : 1;
+      waiting += !call.on_wire || call.again ? 1 : 0;
     HOLDFAST_ASSERT(waiting == to_send_.size(), "T1: a call is neither sent nor to be sent");
   }
 

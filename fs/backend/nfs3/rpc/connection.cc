@@ -28,6 +28,8 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::array<std::uint8_t, 4> kZeros{};
 constexpr std::size_t kBatchCalls = 16;
 constexpr std::size_t kBatchBytes = 1U << 20;
+constexpr std::chrono::milliseconds kWatchMin{20};
+constexpr std::chrono::milliseconds kWatchMax{1'000};
 
 std::uint32_t random_bits() {
   static thread_local std::mt19937 random{std::random_device{}()};
@@ -291,11 +293,15 @@ asio::awaitable<void> Connection::write_loop() {
 asio::awaitable<void> Connection::watch_loop() {
   asio::steady_timer timer(executor_);
   while (connected_) {
-    timer.expires_after(std::max(options_.timeo / 8, std::chrono::milliseconds(20)));
+    timer.expires_after(std::clamp(options_.timeo / 8, kWatchMin, kWatchMax));
     co_await timer.async_wait(kTuple);
     const auto oldest = table_.oldest_sent();
     if (!connected_ || oldest == Table::Time::max()) continue;
     const auto now = steady_clock::now();
+    table_.repeat_due(now, [&](std::uint32_t xid) {
+      return std::find(writing_.begin(), writing_.end(), xid) != writing_.end();
+    });
+    if (table_.anything_to_send()) to_send_.set();
     const bool silent = now - std::max(progress_, oldest) > options_.timeo;
     const bool stuck = now - oldest > options_.timeo * kStuckFactor;
     if (!silent && !stuck) continue;
