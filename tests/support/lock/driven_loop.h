@@ -16,7 +16,7 @@ namespace holdfast::support {
 
 class DrivenLoop {
  public:
-  static constexpr std::chrono::seconds kPatience{30};
+  static constexpr std::chrono::seconds kPatience{100};
 
   [[nodiscard]] boost::asio::io_context& context() { return context_; }
   [[nodiscard]] boost::asio::any_io_executor executor() { return context_.get_executor(); }
