@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include <grpc/support/time.h>
+#include <grpcpp/resource_quota.h>
 #include <grpcpp/server.h>
 #include <grpcpp/server_builder.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@ namespace {
 // Calls that are being worked on may end; whoever waits longer asks again.
 constexpr int kFarewellSeconds = 5;
 constexpr int kRequestBytesMax = 1 << 20;
+constexpr int kThreadsMax = 128;
 
 int serve(const Settings& settings, const sigset_t& ends) {
   IdentityService identity;
@@ -32,6 +34,9 @@ int serve(const Settings& settings, const sigset_t& ends) {
   int bound = 0;
   builder.AddListeningPort(settings.endpoint, grpc::InsecureServerCredentials(), &bound);
   builder.SetMaxReceiveMessageSize(kRequestBytesMax);
+  grpc::ResourceQuota quota("holdfast-csi");
+  quota.SetMaxThreads(kThreadsMax);  // calls wait in their threads; more are refused
+  builder.SetResourceQuota(quota);
   builder.RegisterService(&identity);
   if (settings.role != Role::kNode) builder.RegisterService(&controller);
   if (settings.role != Role::kController) builder.RegisterService(&node);

@@ -72,7 +72,11 @@ Orchestrator::~Orchestrator() {
         ::umount2((entry.path() / place).c_str(), MNT_DETACH);
   for (const std::string log : {"keeper.log", "driver.log"})
     EXPECT_EQ(contents(base_ / log).find(" error "), std::string::npos) << contents(base_ / log);
-  if (::testing::Test::HasFailure()) std::fputs(contents(base_ / "driver.log").c_str(), stderr);
+  if (::testing::Test::HasFailure()) {
+    std::fputs(contents(base_ / "driver.log").c_str(), stderr);
+    for (const auto& entry : stdfs::directory_iterator(kMountLogs))
+      std::fputs((entry.path().string() + ":\n" + contents(entry.path())).c_str(), stderr);
+  }
   stdfs::remove_all(base_);
 }
 

@@ -7,5 +7,7 @@ namespace holdfast::csi::testing {
 
 /// Started at the first call.
 [[nodiscard]] Servers& servers();
+/// For a test that needs servers of its own: one NFS server at a time fits into this network.
+void end_servers();
 
 }  // namespace holdfast::csi::testing

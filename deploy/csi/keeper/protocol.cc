@@ -21,10 +21,14 @@ std::optional<std::vector<std::string>> command_for(std::string_view request) {
     texts.emplace_back(request.substr(0, end));
     request.remove_prefix(end + 1);
   }
-  // A place that began with a dash would be an option of the command.
+  // A place that began with a dash would be an option of the command, and a source that is no
+  // server's would be a directory of this node.
   const auto is_target = [](const std::string& text) { return text.starts_with('/'); };
-  if (texts.size() == 4 && texts[0] == "mount" && is_target(texts[2]) && !texts[1].empty() &&
-      texts[1][0] != '-' && texts[1][0] != '/' && texts[1][0] != '.')
+  const auto is_source = [](const std::string& text) {
+    const auto server = text.find(":/");
+    return server != std::string::npos && server > 0 && text.find_first_of("-./") != 0;
+  };
+  if (texts.size() == 4 && texts[0] == "mount" && is_target(texts[2]) && is_source(texts[1]))
     return std::vector<std::string>{"mount", texts[1], texts[2], "-o", texts[3]};
   if (texts.size() == 2 && texts[0] == "unmount" && is_target(texts[1])) return texts;
   return std::nullopt;

@@ -107,7 +107,8 @@ grpc::Status NodeService::NodeGetVolumeStats(grpc::ServerContext* /*context*/,
     const bool well = health->state == Health::State::kWell;
     response->mutable_volume_condition()->set_abnormal(!well);
     response->mutable_volume_condition()->set_message(well ? "mounted" : health->why);
-    // Also of a mount that does not answer: kubelet takes an answer without usage for an error.
+    // Not of a mount that does not answer: zeros would look like a full disk to whoever alerts.
+    if (!well) return {};
     fill(health->bytes, pb::VolumeUsage::BYTES, *response);
     fill(health->inodes, pb::VolumeUsage::INODES, *response);
     return {};

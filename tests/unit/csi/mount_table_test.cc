@@ -60,7 +60,8 @@ TEST(KeeperProtocolTest, NothingElseIsRun) {
                                                 {"mount", "/etc", "/k/stage", ""},
                                                 {"mount", "--help", "/k/stage", ""},
                                                 {"unmount", "-l"},
-                                                {"mount", "./x", "/k/stage", ""},
+                                                {"mount", "./x:/y", "/k/stage", ""},
+                                                {"mount", "etc", "/k/stage", ""},
                                                 {"unmount", "/a", "/b"}})
     EXPECT_FALSE(command_for(encode_request(texts)));
   EXPECT_FALSE(command_for("unmount"));
