@@ -50,7 +50,7 @@ Orchestrator::Orchestrator(Servers& servers)
       driver_(
           {HOLDFAST_CSI, "--endpoint", "unix://" + (base_ / "csi.sock").string(), "--node-id",
            "node-1", "--keeper", (base_ / "keeper.sock").string(), "--lockd",
-           wire::to_string(servers.lockd.address()), "--probe-max", "1", "--log-level", "debug"},
+           wire::to_string(servers.lockd.address()), "--probe-max", "3", "--log-level", "debug"},
           (base_ / "driver.log").string()) {
   stdfs::create_directories(base_ / "plugins");
   stdfs::create_directories(base_ / "pods");
@@ -210,6 +210,20 @@ grpc::Status Orchestrator::stats(const pb::Volume& volume, const std::string& po
   request.set_volume_id(volume.volume_id());
   request.set_volume_path(target(pod));
   return call(&pb::Node::Stub::NodeGetVolumeStats, request, out);
+}
+
+pb::NodeGetVolumeStatsResponse Orchestrator::stats_when_well(const pb::Volume& volume,
+                                                             const std::string& pod) {
+  pb::NodeGetVolumeStatsResponse out;
+  for (unsigned attempt = 0; attempt < 100; ++attempt) {
+    out.Clear();
+    const auto status = stats(volume, pod, &out);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    if (!status.ok() || !out.volume_condition().abnormal()) break;
+    pause();
+  }
+  EXPECT_FALSE(out.volume_condition().abnormal()) << out.volume_condition().message();
+  return out;
 }
 
 unsigned Orchestrator::mounts_at(const std::string& path) const {

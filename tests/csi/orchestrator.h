@@ -88,6 +88,10 @@ class Orchestrator {
   grpc::Status stats(const pb::Volume& volume, const std::string& pod,
                      pb::NodeGetVolumeStatsResponse* out);
 
+  /// The stats of a mount that is well, or becomes so: on a busy machine an answer may come late.
+  pb::NodeGetVolumeStatsResponse stats_when_well(const pb::Volume& volume, const std::string& pod);
+
+  [[nodiscard]] std::string keeper_socket() const { return base_ / "keeper.sock"; }
   /// The exported directory, seen from the server.
   [[nodiscard]] const stdfs::path& exported() const { return servers_.nfs.directory(); }
   [[nodiscard]] Servers& servers() { return servers_; }
