@@ -1,0 +1,88 @@
+#include "deploy/csi/core/mount_table.h"
+
+#include <algorithm>
+#include <sstream>
+
+namespace holdfast::csi {
+namespace {
+
+/// Blanks, tabs, line ends and backslashes are written \ooo (proc(5)).
+std::string unescaped(const std::string& text) {
+  const auto octal = [](char c) { return c >= '0' && c <= '7'; };
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    if (text[i] == '\\' && i + 3 < text.size() && octal(text[i + 1]) && octal(text[i + 2]) &&
+        octal(text[i + 3])) {
+      out +=
+          static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + text[i + 3] - '0');
+      i += 3;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
+
+bool has_option(const std::string& options, std::string_view wanted) {
+  std::istringstream words(options);
+  for (std::string word; std::getline(words, word, ',');) {
+    if (word == wanted) return true;
+  }
+  return false;
+}
+
+/// id parent major:minor root mount-point options optional-fields... - type source super-options
+std::optional<Mount> parse_line(const std::string& line) {
+  const auto dash = line.find(" - ");
+  if (dash == std::string::npos) return std::nullopt;
+  Mount out;
+  std::string skipped;
+  std::string options;
+  std::istringstream head(line.substr(0, dash));
+  head >> skipped >> skipped >> out.device >> out.root >> out.path >> options;
+  std::string super;
+  std::istringstream tail(line.substr(dash + 3));
+  tail >> out.type >> out.source >> super;
+  if (options.empty() || out.type.empty()) return std::nullopt;
+  out.root = unescaped(out.root);
+  out.path = unescaped(out.path);
+  out.source = unescaped(out.source);
+  out.read_only = has_option(options, "ro");
+  out.file_system_read_only = has_option(super, "ro");
+  return out;
+}
+
+}  // namespace
+
+MountTable::MountTable(std::string_view mountinfo) {
+  std::istringstream lines{std::string(mountinfo)};
+  for (std::string line; std::getline(lines, line);) {
+    if (auto mount = parse_line(line)) mounts_.push_back(std::move(*mount));
+  }
+}
+
+std::optional<Mount> MountTable::at(const std::string& path) const {
+  const auto found = std::find_if(mounts_.rbegin(), mounts_.rend(),
+                                  [&](const Mount& mount) { return mount.path == path; });
+  if (found == mounts_.rend()) return std::nullopt;
+  return *found;
+}
+
+std::vector<std::string> MountTable::elsewhere(const Mount& mount, const std::string& staging,
+                                               const std::string& target) const {
+  std::vector<std::string> out;
+  for (const auto& other : mounts_) {
+    if (other.device == mount.device && other.root == mount.root && other.path != staging &&
+        other.path != target && other.path.find("/volume-subpaths/") == std::string::npos)
+      out.push_back(other.path);
+  }
+  return out;
+}
+
+bool MountTable::is_mounted_elsewhere(const Mount& mount) const {
+  return std::any_of(mounts_.begin(), mounts_.end(), [&](const Mount& other) {
+    return other.device == mount.device && other.path != mount.path;
+  });
+}
+
+}  // namespace holdfast::csi
