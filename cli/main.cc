@@ -32,6 +32,7 @@ int run(int argc, char** argv) {
   // Not a command: how a mount starts its guardian (fs/guard).
   if (argc > 0 && called_as(argv[0]) == fs::guard::kProgramName) return fs::guard::be_guardian();
   if (argc > 0 && called_as(argv[0]).starts_with("mount.")) return cli::mount_helper(argc, argv);
+  if (argc > 0 && called_as(argv[0]).starts_with("umount.")) return cli::unmount_helper(argc, argv);
   int exit_code = 0;
   CLI::App app("Holdfast: file locks that hold, on the NFS storage you already own", "holdfast");
   app.set_version_flag("--version", std::string("holdfast " HOLDFAST_VERSION));

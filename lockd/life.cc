@@ -40,10 +40,12 @@ wire::StartFailure unexpected(const std::exception_ptr& thrown) {
 
 }  // namespace
 
-Lives::Lives(asio::io_context& loop, Settings settings)
+Lives::Lives(asio::io_context& loop, Settings settings, ServiceManager manager)
     : loop_(loop),
       settings_(std::move(settings)),
+      manager_(std::move(manager)),
       signals_(loop, SIGTERM, SIGINT),
+      heartbeat_(loop),
       over_(loop.get_executor()) {
   if (settings_.etcd) identity_ = fresh_etcd_identity();
 }
@@ -52,7 +54,11 @@ std::unique_ptr<Store> Lives::make_store() {
   const auto executor = loop_.get_executor();
   if (settings_.etcd) {
     ++identity_->life;
-    EtcdEvents events{.waits = [this](const std::string& why) { door_->say(why); },
+    EtcdEvents events{.waits =
+                          [this](const std::string& why) {
+                            door_->say(why);
+                            manager_.status("standby: " + why);
+                          },
                       .leads = [this] { door_->close(); },
                       .lost =
                           [this, life = identity_->life](const std::string& why) {
@@ -71,10 +77,12 @@ std::unique_ptr<Store> Lives::make_store() {
 
 asio::awaitable<int> Lives::run(std::function<void(const wire::StartFailure&)> complain) {
   listen_for_signals();
+  beat();
   std::optional<wire::StartFailure> failure;
   while (!stopping_ && !failure)
     failure = co_await live_once();
   signals_.cancel();
+  heartbeat_.cancel();
   if (failure) {
     complain(*failure);
     co_return kExitStart;
@@ -118,12 +126,15 @@ void Lives::open_door() {
     log::info("lockd.standby_closed", "address={} meaning=\"cannot listen there now\"",
               wire::to_string(address));
   }
+  // A standby is all that it can be: whoever waits for its start shall not wait for its turn.
+  manager_.ready("standby");
 }
 
 void Lives::listen_for_signals() {
   signals_.async_wait([this](const boost::system::error_code& error, int number) {
     if (error) return;
     log::info("lockd.stopping", "signal={}", number);
+    manager_.stopping();
     stopping_ = true;
     end_life();
   });
@@ -160,6 +171,18 @@ void Lives::announce(const Server& server) const {
             "addresses={} epoch={} lease_ttl_ms={} fence={} wait_out_ms={} grace={}", addresses,
             server.epoch().value, core.lease_ttl.count(), fence_text(core), bound.count(),
             server.coordinator().status().grace ? "yes" : "no");
+  manager_.ready("active at " + addresses);
+}
+
+// From the loop: what it proves is that the loop turns.
+void Lives::beat() {
+  const auto every = manager_.alive_every();
+  if (!every) return;
+  manager_.alive();
+  heartbeat_.expires_after(*every);
+  heartbeat_.async_wait([this](const boost::system::error_code& error) {
+    if (!error) beat();
+  });
 }
 
 }  // namespace holdfast::lockd

@@ -6,6 +6,7 @@
 
 #include "holdfast/task/event.h"
 #include "lockd/server/standby_door.h"
+#include "lockd/service_manager.h"
 #include "lockd/settings.h"
 #include "lockd/store/etcd/location.h"
 
@@ -18,12 +19,13 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 namespace holdfast::lockd {
 
 class Lives {
  public:
-  Lives(boost::asio::io_context& loop, Settings settings);
+  Lives(boost::asio::io_context& loop, Settings settings, ServiceManager manager);
 
   /// Returns kExitClean after SIGTERM or SIGINT. A failure to start is given to `complain` and
   /// returns kExitStart.
@@ -37,10 +39,13 @@ class Lives {
   void deposed(const std::string& why);
   void end_life();
   void announce(const Server& server) const;
+  void beat();
 
   boost::asio::io_context& loop_;
   Settings settings_;
+  ServiceManager manager_;
   boost::asio::signal_set signals_;
+  boost::asio::steady_timer heartbeat_;
   std::optional<EtcdIdentity> identity_;
   // Of the life that is:
   std::optional<StandbyDoor> door_;  // with replicas, until it leads

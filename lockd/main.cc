@@ -1,6 +1,7 @@
 // holdfast-lockd: command line, files and the loop. Its parts are wired in life.cc.
 #include "holdfast/base/log.h"
 #include "lockd/life.h"
+#include "lockd/service_manager.h"
 #include "lockd/settings.h"
 #include "lockd/store/etcd/etcd_store.h"
 #include "lockd/store/sqlite_store.h"
@@ -41,10 +42,10 @@ void complain(const holdfast::wire::StartFailure& failure) {
   if (!failure.hint.empty()) std::cerr << "hint: " << failure.hint << '\n';
 }
 
-int serve(lockd::Settings settings) {
+int serve(lockd::Settings settings, lockd::ServiceManager manager) {
   make_default_directories(settings);
   asio::io_context loop(1);
-  lockd::Lives lives(loop, std::move(settings));
+  lockd::Lives lives(loop, std::move(settings), std::move(manager));
   auto exit_code = asio::co_spawn(loop, lives.run(&complain), asio::use_future);
   loop.run();
   return exit_code.get();
@@ -69,6 +70,7 @@ int main(int argc, char** argv) {
   if (!parsed.settings) return parsed.exit_code;
   lockd::Settings& settings = *parsed.settings;
   holdfast::log::configure(settings.log);
+  lockd::ServiceManager manager = lockd::ServiceManager::from_environment();
   // A file size limit is an error of the store (setrlimit(2), RLIMIT_FSIZE), not our death.
   std::signal(SIGXFSZ, SIG_IGN);
   try {
@@ -84,7 +86,7 @@ int main(int argc, char** argv) {
       make_default_directories(settings);
       return create_store(settings);
     }
-    return serve(std::move(settings));
+    return serve(std::move(settings), std::move(manager));
   } catch (const std::exception& error) {
     std::cerr << "holdfast-lockd: " << error.what() << '\n';
     return lockd::kExitStart;

@@ -10,7 +10,7 @@
 
 namespace holdfast::lockd {
 
-inline constexpr const char* kDefaultAdminPath = "/run/holdfast/lockd.sock";
+inline constexpr const char* kDefaultAdminPath = "/run/holdfast-lockd/lockd.sock";
 inline constexpr const char* kDefaultStore = "/var/lib/holdfast/lockd.db";
 /// No stable storage: tests, and trials on one node.
 inline constexpr const char* kMemoryStore = "memory:";

@@ -43,13 +43,14 @@ asio::awaitable<Result<ServerMessage>> converse(std::shared_ptr<wire::Connection
   }
 }
 
-// The sockets of every lockd on this machine: holdfast-lockd's and those of mounts with an embedded
-// one (cli/mount/embedded_lockd.h).
+// The sockets of every lockd on this machine: holdfast-lockd's, and those of mounts with an
+// embedded one (cli/mount/embedded_lockd.h). Two directories: a lockd that is not root may not
+// write where root's mounts do.
 std::vector<std::string> local_sockets() {
   const char* own = std::getenv("XDG_RUNTIME_DIR");
   const std::filesystem::path base = own != nullptr ? own : "/tmp";
   const std::vector<std::filesystem::path> directories{
-      "/run/holdfast", base / fmt::format("holdfast-{}", ::geteuid())};
+      "/run/holdfast-lockd", "/run/holdfast", base / fmt::format("holdfast-{}", ::geteuid())};
   std::vector<std::string> found;
   for (const auto& directory : directories) {
     std::error_code ignored;

@@ -1,5 +1,6 @@
 #include "cli/mount/command.h"
 
+#include "cli/mount/failure.h"
 #include "cli/mount/mount_start.h"
 #include "cli/mount/report.h"
 #include "cli/mount/unmount.h"
@@ -74,6 +75,34 @@ int mount_helper(int argc, const char* const* argv) {
   }
   if (sloppy) arguments.unknown = UnknownOptions::kIgnore;
   return start_mount(arguments);
+}
+
+int unmount_helper(int argc, const char* const* argv) {
+  UnmountArguments arguments;
+  CLI::App app("Helper for umount(8): see mount.holdfast(8)", "umount.fuse.holdfast");
+  bool force = false;
+  bool ignored = false;
+  std::string ignored_text;
+  app.add_option("mountpoint", arguments.mountpoint)->required();
+  app.add_flag("-l", arguments.lazy, "Detach at once, do not wait");
+  app.add_flag("-f", force, "Refused: it would give up what is not stored");
+  app.add_flag("-n", ignored, "No mtab: ignored, there is none");
+  app.add_flag("-r", ignored, "Read only if busy: ignored");
+  app.add_flag("-v", ignored, "Verbose: ignored");
+  app.add_option("-t", ignored_text, "Type: ignored");
+  app.add_option("-N", ignored_text, "Namespace: umount(8) is in it already");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    const int code = app.exit(error);
+    return code == 0 ? kExitOk : kExitUsage;
+  }
+  if (force) {
+    print_failure({kExitUsage, "umount -f would end the mount and lose what is not stored yet",
+                   "-l detaches at once and goes on storing; -i -f does it all the same"});
+    return kExitUsage;
+  }
+  return unmount(arguments);
 }
 
 }  // namespace holdfast::cli

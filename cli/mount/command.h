@@ -1,5 +1,5 @@
 #pragma once
-/// `holdfast mount`, `holdfast unmount`, and mount(8)'s helper mount.holdfast.
+/// `holdfast mount`, `holdfast unmount`, and the helpers of mount(8) and umount(8).
 
 namespace CLI {
 class App;
@@ -15,5 +15,8 @@ void register_unmount(CLI::App& app, int& exit_code);
 /// mount.holdfast SOURCE DIR [-sfnv] [-N namespace] [-o options] [-t type] (mount(8), "EXTERNAL
 /// HELPERS").
 [[nodiscard]] int mount_helper(int argc, const char* const* argv);
+/// umount.fuse.holdfast DIR [-flnrv] [-N namespace] [-t type] (umount(8), "EXTERNAL HELPERS"):
+/// umount(8) then waits, as `holdfast unmount` does, until everything is stored.
+[[nodiscard]] int unmount_helper(int argc, const char* const* argv);
 
 }  // namespace holdfast::cli

@@ -71,6 +71,14 @@ if mount -t overlay overlay -o "lowerdir=$sbin,upperdir=$T/upper,workdir=$T/work
   umount "$T/mnt"
   for ((i = 0; i < 200; i++)); do compgen -G "/run/holdfast/mount*.pid" >/dev/null || break; sleep 0.05; done
   ! compgen -G "/run/holdfast/mount*.pid" >/dev/null || fail "the process survived a plain umount"
+  # With its helper umount(8) waits until the process has ended.
+  ln -s "$BIN/holdfast" "$sbin/umount.fuse.holdfast"
+  mount -T "$T/fstab" "$T/mnt" || fail "mount from fstab"
+  expect 1 "lose what is not stored" umount -f "$T/mnt"
+  mounted "$T/mnt" || fail "umount -f was refused and unmounted"
+  umount "$T/mnt"
+  # Its last act is to take its name away.
+  ! compgen -G "/run/holdfast/mount*.pid" >/dev/null || fail "umount(8) did not wait for the process"
   umount "$sbin"
 else
   echo "  no overlay here: the helper is called directly"

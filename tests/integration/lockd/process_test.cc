@@ -1,14 +1,19 @@
 // The program itself: options, start errors, signals.
+#include "holdfast/base/unique_fd.h"
 #include "tests/support/lock/lockd_process.h"
 #include "tests/support/lock/raw_peer.h"
 
 #include <array>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
+#include <string_view>
 
 #include <gtest/gtest.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 
 namespace holdfast {
@@ -82,6 +87,37 @@ TEST(LockdProgram, ReadsAFileOfSettings) {
   std::ostringstream log;
   log << std::ifstream(lockd.log_path()).rdbuf();
   EXPECT_TRUE(log.str().starts_with("{\"time\"")) << log.str();
+}
+
+TEST(LockdProgram, TellsItsServiceManagerThatItServesLivesAndStops) {
+  LockdProcess directory;  // for a place of our own
+  const std::string path = directory.admin_path() + ".notify";
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  ASSERT_LT(path.size(), sizeof(address.sun_path));
+  path.copy(address.sun_path, path.size());
+  const UniqueFd manager(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::bind(manager.get(), reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+  const auto hears = [&](std::string_view wanted) {  // other statements may come between
+    std::array<char, 512> text{};
+    for (;;) {
+      const auto size = ::recv(manager.get(), text.data(), text.size(), 0);
+      if (size < 0) return false;
+      if (std::string_view(text.data(), static_cast<std::size_t>(size)).starts_with(wanted))
+        return true;
+    }
+  };
+  ::setenv("NOTIFY_SOCKET", path.c_str(), 1);
+  ::setenv("WATCHDOG_USEC", "200000", 1);
+  LockdProcess lockd;
+  ::unsetenv("NOTIFY_SOCKET");
+  ::unsetenv("WATCHDOG_USEC");
+  EXPECT_TRUE(hears("READY=1\nSTATUS=active at 127.0.0.1:"));
+  EXPECT_TRUE(hears("WATCHDOG=1"));
+  EXPECT_TRUE(hears("WATCHDOG=1"));
+  lockd.signal(SIGTERM);
+  EXPECT_TRUE(hears("STOPPING=1"));
+  EXPECT_EQ(lockd.wait(), 0);
 }
 
 }  // namespace
