@@ -80,6 +80,8 @@ KeptFiles::Kept* KeptFiles::to_keep(const Look& look) {
   if (look.generation == 0) return nullptr;
   Kept& kept = at(look.file);
   if (kept.changing > 0 || kept.changes != look.changes) return nullptr;
+  // Asked under a token that is gone: what is known under the present one is not given up for it.
+  if (look.generation < kept.generation) return nullptr;
   if (std::exchange(kept.generation, look.generation) != look.generation) forget(kept);
   return &kept;
 }
@@ -92,7 +94,11 @@ bool KeptFiles::keep(const Look& look, const Attributes& attributes) {
   const bool same = known && same_version(*kept->attributes, attributes);
   // Who is not known may have been, before it had to make room.
   const bool by_others = known ? !same && !kept->void_by_us : forgot_some_;
-  if (!same) kept->access.clear();
+  if (!same) {
+    kept->access.clear();
+    // What else was asked meanwhile may have been answered before it changed.
+    kept->changes = ++changes_;
+  }
   if (!kept->names_mixed) {
     if (!same) forget_names(*kept);
     kept->names_asked = look.asked;
@@ -155,7 +161,8 @@ KeptFiles::Change KeptFiles::begin_change(const FileKey& file, Instant now) {
   ++kept.changing;
   kept.void_by_us = true;
   kept.access.clear();
-  if (kept.names.empty()) kept.names_asked = now;
+  // What an earlier change that is still under way will tell is as old as its beginning.
+  if (kept.names.empty() && kept.changing == 1) kept.names_asked = now;
   kept.names_mixed = true;
   return {file, kept.changes, now};
 }

@@ -295,7 +295,7 @@ struct Sum {
 
 Sum run_worlds(Behind behind) {
   Sum sum;
-  for (unsigned seed = 0; seed < 400 && !::testing::Test::HasFailure(); ++seed) {
+  for (unsigned seed = 0; seed < 2000 && !::testing::Test::HasFailure(); ++seed) {
     SCOPED_TRACE(seed);
     World world(seed, behind);
     for (int i = 0; i < 500 && !::testing::Test::HasFailure(); ++i)
