@@ -16,7 +16,8 @@ void register_unmount(CLI::App& app, int& exit_code);
 /// HELPERS").
 [[nodiscard]] int mount_helper(int argc, const char* const* argv);
 /// umount.fuse.holdfast DIR [-flnrv] [-N namespace] [-t type] (umount(8), "EXTERNAL HELPERS"):
-/// umount(8) then waits, as `holdfast unmount` does, until everything is stored.
+/// waits, as `holdfast unmount` does, until everything is stored. Debian 12's umount(8) calls it
+/// for -f only, which is refused.
 [[nodiscard]] int unmount_helper(int argc, const char* const* argv);
 
 }  // namespace holdfast::cli

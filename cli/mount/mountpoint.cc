@@ -1,5 +1,6 @@
 #include "cli/mount/mountpoint.h"
 
+#include "holdfast/base/mountinfo.h"
 #include "holdfast/base/unique_fd.h"
 
 #include <cctype>
@@ -15,24 +16,6 @@
 #include <sys/stat.h>
 
 namespace holdfast::cli {
-namespace {
-
-/// mountinfo writes blanks and backslashes as \ooo (proc(5)).
-std::string unescaped(const std::string& text) {
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size()) {
-      out += static_cast<char>(std::stoi(text.substr(i + 1, 3), nullptr, 8));
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
-
-}  // namespace
-
 std::string absolute_path(const std::string& path) {
   auto out = std::filesystem::absolute(path).lexically_normal().string();
   while (out.size() > 1 && out.ends_with('/'))
@@ -58,8 +41,8 @@ std::vector<MountedHere> parse_mountinfo(const std::string& text) {
     std::istringstream tail(line.substr(dash + 3));
     MountedHere mount;
     tail >> mount.type >> mount.source;
-    mount.path = unescaped(path);
-    mount.source = unescaped(mount.source);
+    mount.path = unescape_mountinfo(path);
+    mount.source = unescape_mountinfo(mount.source);
     mount.minor_device =
         static_cast<unsigned>(std::strtoul(device.c_str() + colon + 1, nullptr, 10));
     out.push_back(std::move(mount));

@@ -1,27 +1,12 @@
 #include "deploy/csi/core/mount_table.h"
 
+#include "holdfast/base/mountinfo.h"
+
 #include <algorithm>
 #include <sstream>
 
 namespace holdfast::csi {
 namespace {
-
-/// Blanks, tabs, line ends and backslashes are written \ooo (proc(5)).
-std::string unescaped(const std::string& text) {
-  const auto octal = [](char c) { return c >= '0' && c <= '7'; };
-  std::string out;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    if (text[i] == '\\' && i + 3 < text.size() && octal(text[i + 1]) && octal(text[i + 2]) &&
-        octal(text[i + 3])) {
-      out +=
-          static_cast<char>((text[i + 1] - '0') * 64 + (text[i + 2] - '0') * 8 + text[i + 3] - '0');
-      i += 3;
-    } else {
-      out += text[i];
-    }
-  }
-  return out;
-}
 
 bool has_option(const std::string& options, std::string_view wanted) {
   std::istringstream words(options);
@@ -44,9 +29,9 @@ std::optional<Mount> parse_line(const std::string& line) {
   std::istringstream tail(line.substr(dash + 3));
   tail >> out.type >> out.source >> super;
   if (options.empty() || out.type.empty()) return std::nullopt;
-  out.root = unescaped(out.root);
-  out.path = unescaped(out.path);
-  out.source = unescaped(out.source);
+  out.root = unescape_mountinfo(out.root);
+  out.path = unescape_mountinfo(out.path);
+  out.source = unescape_mountinfo(out.source);
   out.read_only = has_option(options, "ro");
   out.file_system_read_only = has_option(super, "ro");
   return out;

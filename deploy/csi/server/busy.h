@@ -4,8 +4,10 @@
 ///
 /// Thread: any.
 
+#include "deploy/csi/core/escape.h"
+#include "deploy/csi/core/refusal.h"
+
 #include <mutex>
-#include <optional>
 #include <set>
 #include <string>
 #include <utility>
@@ -28,11 +30,12 @@ class Busy {
     Busy* busy_;
     std::string volume_;
   };
-  /// Nothing: a call for this volume is under way.
-  [[nodiscard]] std::optional<Turn> enter(const std::string& volume) {
+  /// Errors: kAborted, a call for this volume is under way.
+  [[nodiscard]] Answer<Turn> enter(const std::string& volume) {
     const std::lock_guard lock(mutex_);
-    if (!volumes_.insert(volume).second) return std::nullopt;
-    return Turn(*this, volume);
+    if (volumes_.insert(volume).second) return Turn(*this, volume);
+    return Refusal{Code::kAborted,
+                   "another call for volume " + printable(volume) + " is under way; try again"};
   }
 
  private:

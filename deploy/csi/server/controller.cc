@@ -12,11 +12,6 @@
 namespace holdfast::csi {
 namespace {
 
-Refusal under_way(const std::string& name) {
-  return {Code::kAborted,
-          fmt::format("another call for volume {} is under way; try again", printable(name))};
-}
-
 Answer<CreateOrder> order_from(const pb::CreateVolumeRequest& request) {
   if (auto named = check_name(request.name()); !named) return named.error();
   if (auto checked = check_capabilities(all_from_pb(request.volume_capabilities())); !checked)
@@ -65,7 +60,7 @@ grpc::Status ControllerService::CreateVolume(grpc::ServerContext* /*context*/,
     auto order = order_from(*request);
     if (!order) return order.error();
     const auto turn = busy_.enter(order->name);
-    if (!turn) return under_way(order->name);
+    if (!turn) return turn.error();
     auto record = ask_share<Record>(order->parameters.place.share, [&order](fs::Backend& backend) {
       return create_volume(backend, *order);
     });
@@ -84,7 +79,7 @@ grpc::Status ControllerService::DeleteVolume(grpc::ServerContext* /*context*/,
     if (!id && id.error().code == Code::kNotFound) return {};
     if (!id) return id.error();
     const auto turn = busy_.enter(id->name);
-    if (!turn) return under_way(id->name);
+    if (!turn) return turn.error();
     return visit_share(id->place.share, [name = id->name](fs::Backend& backend) {
       return delete_volume(backend, name);
     });
@@ -150,7 +145,7 @@ grpc::Status ControllerService::ControllerExpandVolume(
     auto id = known_id(request->volume_id());
     if (!id) return id.error();
     const auto turn = busy_.enter(id->name);
-    if (!turn) return under_way(id->name);
+    if (!turn) return turn.error();
     const auto range = from_pb(request->capacity_range());
     auto record =
         ask_share<Record>(id->place.share, [name = id->name, range](fs::Backend& backend) {

@@ -3,8 +3,6 @@
 #include "deploy/csi/server/call.h"
 #include "deploy/csi/server/from_pb.h"
 
-#include <fmt/format.h>
-
 namespace holdfast::csi {
 namespace {
 
@@ -12,9 +10,8 @@ namespace {
 template <class Work>
 Done in_turn(Busy& busy, const std::string& volume, Work work) {
   const auto turn = busy.enter(volume);
-  if (turn) return work();
-  return Refusal{Code::kAborted, fmt::format("another call for volume {} is under way; try again",
-                                             printable(volume))};
+  if (!turn) return turn.error();
+  return work();
 }
 
 template <class Request>
