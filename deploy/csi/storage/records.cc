@@ -16,7 +16,6 @@ namespace {
 
 constexpr std::uint32_t kDirectoryMode = 0700;
 constexpr std::uint32_t kFileMode = 0600;
-constexpr std::uint32_t kPageBytes = 65'536;
 
 Storage<Record> read_file(fs::Backend& backend, fs::Entry file) {
   const auto call = [&](fs::Credentials who) {
@@ -117,10 +116,7 @@ Storage<std::vector<Record>> all_records(fs::Backend& backend, fs::Entry records
   std::uint64_t cookie = 0;
   std::uint64_t verifier = 0;
   while (true) {
-    const auto call = [&](fs::Credentials who) {
-      return backend.readdir(std::move(who), records.handle, cookie, verifier, kPageBytes);
-    };
-    auto page = co_await as_one_of<fs::DirectoryPage>(root_or_owner(records), call);
+    auto page = co_await list(backend, records, cookie, verifier);
     if (!page) co_return page.error();
     for (const auto& entry : page->entries) {
       cookie = entry.cookie;

@@ -26,14 +26,6 @@ struct Level {
   std::vector<fs::DirectoryEntry> below;
 };
 
-Storage<fs::DirectoryPage> list(fs::Backend& backend, fs::Entry directory, std::uint64_t cookie,
-                                std::uint64_t verifier) {
-  const auto call = [&](fs::Credentials who) {
-    return backend.readdir(std::move(who), directory.handle, cookie, verifier, kPageBytes);
-  };
-  co_return co_await as_one_of<fs::DirectoryPage>(root_or_owner(directory), call);
-}
-
 /// The first entries besides "." and ".."; none: the directory is empty.
 Storage<std::vector<fs::DirectoryEntry>> first_entries(fs::Backend& backend, fs::Entry directory) {
   std::vector<fs::DirectoryEntry> out;
@@ -93,6 +85,14 @@ Storage<void> empty_page(fs::Backend& backend, Level& level,
 }
 
 }  // namespace
+
+Storage<fs::DirectoryPage> list(fs::Backend& backend, fs::Entry directory, std::uint64_t cookie,
+                                std::uint64_t verifier) {
+  const auto call = [&](fs::Credentials who) {
+    return backend.readdir(std::move(who), directory.handle, cookie, verifier, kPageBytes);
+  };
+  co_return co_await as_one_of<fs::DirectoryPage>(root_or_owner(directory), call);
+}
 
 Storage<fs::Entry> find_in(fs::Backend& backend, fs::Entry directory, std::string name) {
   const auto call = [&](fs::Credentials who) {

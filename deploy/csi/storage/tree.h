@@ -6,6 +6,7 @@
 
 #include "fs/backend/backend.h"
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 
@@ -18,6 +19,9 @@ using Storage = boost::asio::awaitable<Result<T>>;
 
 [[nodiscard]] Storage<fs::Entry> find_in(fs::Backend& backend, fs::Entry directory,
                                          std::string name);
+/// What comes after `cookie` (0: from the beginning); `verifier` is that of the page before.
+[[nodiscard]] Storage<fs::DirectoryPage> list(fs::Backend& backend, fs::Entry directory,
+                                              std::uint64_t cookie, std::uint64_t verifier);
 /// A directory that exists is as good as a new one, its attributes untouched.
 [[nodiscard]] Storage<fs::Entry> make_in(fs::Backend& backend, fs::Entry directory,
                                          std::string name, fs::SetAttributes attributes);
