@@ -45,7 +45,7 @@ struct MountOptions {
   std::optional<std::uint32_t> wsize;
   std::optional<unsigned> nconnect;
   bool soft = false;
-  CacheChoice cache = CacheChoice::kNone;
+  CacheChoice cache = CacheChoice::kTokens;
   fs::KeptAges kept_ages{};
   std::chrono::milliseconds linger{0};
   std::optional<std::uint64_t> dirty_max;  ///< bytes
