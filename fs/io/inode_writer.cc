@@ -39,6 +39,11 @@ void InodeWriter::State::charge() {
 void InodeWriter::State::record(ErrorCode error) {
   ++error_count;
   last_error = error;
+  // Mostly a temporary file that was removed before anybody wanted it stored. Who has it open is told.
+  if (error == errno_code(ESTALE)) {
+    log::info("write.file_gone", "fileid_hash={:016x}", file.hash());
+    return;
+  }
   log::warn("write.commit_failed", "fileid_hash={:016x} error=\"{}\" kept_bytes={}", file.hash(),
             error.message(), kept.bytes());
 }
