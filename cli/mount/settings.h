@@ -47,7 +47,7 @@ struct MountOptions {
   bool soft = false;
   CacheChoice cache = CacheChoice::kTokens;
   fs::KeptAges kept_ages{};
-  std::chrono::milliseconds linger{0};
+  std::chrono::milliseconds linger{25};
   std::optional<std::uint64_t> dirty_max;  ///< bytes
   std::optional<std::chrono::milliseconds> timeo;
   std::optional<VolumeId> volume_id;
