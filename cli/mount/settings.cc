@@ -129,7 +129,7 @@ Done parse_valued(std::string_view name, std::string_view value, MountOptions& o
   constexpr std::uint32_t kTransferMax = 1U << 20;
   constexpr std::uint64_t kDirtyMin = 1ULL << 20;
   constexpr std::uint64_t kDirtyMax = 16ULL << 30;
-  constexpr std::size_t kInodesMin = 1'000;
+  constexpr std::size_t kInodesMin = 10'000;
   constexpr std::size_t kInodesMax = 100'000'000;
   if (name == "lockd") return parse_lockd(value, options);
   if (name == "port") return number<std::uint16_t>(name, value, 0, 65535, options.port);

@@ -58,7 +58,7 @@ struct MountOptions {
   std::uint64_t dirty_max = 64ULL << 20;
   /// Inodes that the kernel may remember without using them, and a quarter more; above that they
   /// are asked back (fs/fuse/give_back.h). Attributes and such are kept of as many files.
-  std::size_t inodes_max = 100'000;
+  std::size_t inodes_max = 50'000;
   /// How long a lock that is tried without waiting (F_SETLK) and is held on another node waits
   /// nevertheless, in its place in lockd's queue. 0: not at all.
   std::chrono::milliseconds linger{0};

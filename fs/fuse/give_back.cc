@@ -26,26 +26,21 @@ void unavailable(const char* what, int error) {
             what, std::strerror(error));
 }
 
-/// Nothing if something else is at `mountpoint` by now.
-UniqueFd pick(const std::string& mountpoint, unsigned device_minor) {
-  // Closed before the call that takes its time: the mount could not be unmounted.
-  const UniqueFd root(::open(mountpoint.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+bool is_at(const std::string& mountpoint, unsigned device_minor) {
   struct statx there {};
-  if (!root ||
-      ::statx(root.get(), "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &there) != 0 ||
-      there.stx_dev_major != 0 || there.stx_dev_minor != device_minor)
-    return {};
-  UniqueFd picked(
-      static_cast<int>(::syscall(SYS_fspick, root.get(), "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH)));
-  if (!picked) unavailable("fspick", errno);
-  return picked;
+  return ::statx(AT_FDCWD, mountpoint.c_str(), AT_STATX_DONT_SYNC, STATX_INO, &there) == 0 &&
+         there.stx_dev_major == 0 && there.stx_dev_minor == device_minor;
 }
 
 }  // namespace
 
+// No descriptor of the mountpoint stays open in between: umount would find the mount busy. So
+// another mount may be there by now, which loses nothing by it either.
 void give_back(const std::string& mountpoint, unsigned device_minor) {
-  const UniqueFd picked = pick(mountpoint, device_minor);
-  if (!picked) return;
+  if (!is_at(mountpoint, device_minor)) return;
+  const UniqueFd picked(
+      static_cast<int>(::syscall(SYS_fspick, AT_FDCWD, mountpoint.c_str(), FSPICK_CLOEXEC)));
+  if (!picked) return unavailable("fspick", errno);
   const auto failed =
       ::syscall(SYS_fsconfig, picked.get(), FSCONFIG_CMD_RECONFIGURE, nullptr, nullptr, 0);
   if (failed != 0) unavailable("fsconfig", errno);
