@@ -49,6 +49,7 @@ struct MountOptions {
   fs::KeptAges kept_ages{};
   std::chrono::milliseconds linger{25};
   std::optional<std::uint64_t> dirty_max;  ///< bytes
+  std::optional<std::size_t> inodes_max;
   std::optional<std::chrono::milliseconds> timeo;
   std::optional<VolumeId> volume_id;
   std::chrono::milliseconds lockd_wait{0};  ///< keep trying this long while lockd is unreachable

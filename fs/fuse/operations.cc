@@ -25,6 +25,7 @@ Operations::Operations(asio::any_io_executor loop, Backend& backend, CachingBack
       locks_(locks),
       options_(options),
       write_behind_(loop, budget_, [this]() -> Task { co_await locks_.wait_entitled(); }, {}),
+      cache_bound_(options.inodes_max),
       group_(loop_) {
   budget_.uncommitted_bytes_max = options.dirty_max;
   if (cache != nullptr) cache->on_changed([this](const FileKey& file) { changed_elsewhere(file); });
@@ -39,7 +40,7 @@ Operations::Awaitable<Result<void>> Operations::prepare() {
   if (root->attributes.type != FileType::kDirectory) co_return errno_code(ENOTDIR);
   const auto inode = known(root->handle, root->attributes);
   HOLDFAST_ASSERT(inode->node == kRootNode, "the root must be the first inode");
-  inodes_.looked_up(kRootNode, inode);
+  looked_up(inode);
   start("silly.sweep", sweep_directory(root->handle, Credentials{}));
   co_return Result<void>{};
 }

@@ -14,6 +14,7 @@
 
 #include "fs/backend/backend.h"
 #include "fs/cache/caching_backend.h"
+#include "fs/core/cache_bound.h"
 #include "fs/core/hidden_name.h"
 #include "fs/fuse/caller.h"
 #include "fs/fuse/filesystem.h"
@@ -73,6 +74,12 @@ struct ChangeOf {
   bool append = false;
 };
 
+/// Lookups that the kernel gives back.
+struct Forgotten {
+  NodeId node;
+  std::uint64_t count = 0;
+};
+
 struct CloseJob;
 
 enum class Handled : std::uint8_t { kNo, kYes };
@@ -109,6 +116,8 @@ class Operations {
   Awaitable<Result<void>> prepare();
   /// Waits for everything that runs, cancels what has not ended after `patience`.
   Task finish(std::chrono::milliseconds patience);
+  /// That the kernel remembers.
+  [[nodiscard]] std::size_t inodes() const { return inodes_.size(); }
   void use(Notifier* notifier) { notifier_ = notifier; }
   /// As mountinfo names this mount: "0:53".
   void use_device(std::string device) { losers_.use_device(std::move(device)); }
@@ -124,7 +133,10 @@ class Operations {
 
   // op_lookup.cc
   Task lookup(EntryReply reply, Credentials who, NodeId parent, std::string name);
+  // forget.cc
   void forget(NodeId node, std::uint64_t count);
+  /// The same of many, with other requests in between.
+  Task forget_all(std::vector<Forgotten> nodes);
   // op_attr.cc
   /// `through`: the kernel asks because of a read(2) or lseek(2) through this handle.
   /// `tid`: the thread that asks.
@@ -221,6 +233,12 @@ class Operations {
   Task drain_inode(InodePointer inode, Drain drain);
   Task drop_for(InodePointer inode, DropPages pages);
   [[nodiscard]] InodePointer find_key(const FileKey& file) const;
+
+  // forget.cc
+  /// The kernel is about to be told of `inode` once more.
+  void looked_up(const InodePointer& inode);
+  /// Nobody awaits it: it may take as long as a WRITE.
+  Task give_back();
   /// Nobody holds the inode of this file any more.
   void gone(const FileKey& file);
 
@@ -360,7 +378,8 @@ class Operations {
   WriteBudget budget_;
   WriteBehind write_behind_;
   InodeTable<Inode> inodes_;
-  std::unordered_map<FileKey, std::weak_ptr<Inode>> by_key_;  // empty without a cache
+  CacheBound cache_bound_;
+  std::size_t gone_ = 0;  // since memory was given back
   std::unordered_map<HandleId, HandlePointer> handles_;
   std::set<InodePointer> unstable_;  ///< at least those with something that is not stable
   std::size_t sweep_unstable_at_ = 64;

@@ -152,13 +152,6 @@ void InodeWriter::end_behind() {
   state_->deferring = false;
 }
 
-asio::awaitable<Result<void>> InodeWriter::drain() {
-  State& state = *state_;
-  const Running running(state.running);
-  end_behind();
-  co_return co_await state.commit(state.last_writer);
-}
-
 void InodeWriter::discard() {
   State& state = *state_;
   const bool lost = dirty();
