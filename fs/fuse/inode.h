@@ -103,6 +103,7 @@ struct Handle {
   Credentials who;               ///< who opened it: writeback comes without a caller
   ErrorCursor errors;            ///< write errors already reported to this handle
   pid_t locked_by = 0;           ///< the thread that set the last exclusive lock through it
+  bool unsent = false;           ///< something was written through it behind, and not sent for it
   bool poisoned = false;         ///< its inode's locks were lost (I6)
   bool poison_reported = false;  ///< fsync or close said so once
 };

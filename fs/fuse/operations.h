@@ -195,7 +195,12 @@ class Operations {
   Task give_up_after(std::chrono::milliseconds patience);
   /// Everything written to `inode` made stable; the error is also kept for the handles.
   Awaitable<Result<void>> commit(InodePointer inode, Credentials who);
-  Task commit_into(InodePointer inode, Credentials who, std::shared_ptr<Result<void>> result);
+  /// Or sent at least.
+  Awaitable<Result<void>> send(InodePointer inode, Credentials who);
+  using WriterCall = Awaitable<Result<void>> (InodeWriter::*)(Credentials);
+  Awaitable<Result<void>> bring(InodePointer inode, Credentials who, WriterCall how);
+  Task bring_into(InodePointer inode, Credentials who, WriterCall how,
+                  std::shared_ptr<Result<void>> result);
 
   // loss.cc
   using Inodes = std::set<InodePointer>;
