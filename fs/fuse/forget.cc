@@ -2,6 +2,7 @@
 #include "fs/fuse/operations.h"
 #include "holdfast/base/log.h"
 
+#include <algorithm>
 #include <utility>
 
 #include <boost/asio/post.hpp>
@@ -14,8 +15,9 @@ namespace holdfast::fs {
 namespace {
 /// Of one request, which may have 65,000, before others are served.
 constexpr std::size_t kForgetsPerTurn = 1'000;
-/// Inodes after whose end memory goes back to the system, which costs some milliseconds.
-constexpr std::size_t kTrimAfter = 65'536;
+/// Inodes after whose end memory goes back to the system. It costs some milliseconds, and a look at
+/// all that are left: as many as these must have gone, too.
+constexpr std::size_t kTrimAfter = 16'384;
 }  // namespace
 
 void Operations::looked_up(const InodePointer& inode) {
@@ -51,7 +53,7 @@ Operations::Task Operations::forget_all(std::vector<Forgotten> nodes) {
 
 void Operations::gone(const FileKey& file) {
   if (cache_ != nullptr) locks_.forgotten(file);
-  if (++gone_ < kTrimAfter) return;
+  if (++gone_ < std::max(kTrimAfter, inodes_.alive())) return;
   gone_ = 0;
   inodes_.shrink();
   ::malloc_trim(0);
