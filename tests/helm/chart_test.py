@@ -380,6 +380,14 @@ class ValuesTest(unittest.TestCase):
         plain.update(yaml.safe_load((ROOT / "deploy/helm/plain-values.yaml").read_text()))
         jsonschema.validate(plain, self.schema)
 
+    def test_values_in_the_guide_are_valid(self):
+        text = (ROOT / "docs/install-kubernetes.md").read_text()
+        given = [yaml.safe_load(block) for block in re.findall(r"```yaml\n(.*?)```", text, re.S)]
+        self.assertEqual(1, len(given))
+        jsonschema.validate(given[0], self.schema)
+        for key, value in given[0].items():
+            self.assertIn(key, self.defaults)
+
     def test_bad_values_are_refused(self):
         bad = [
             ["lockd.replicas=2"], ["lockd.replicas=0"], ["lockd.store.type=sqlite"], ["lockd.store.type=etcd"], ["lockd.store.type=hostPath"],
