@@ -40,6 +40,8 @@ if [[ -z ${PACKAGES_TEST_INSIDE:-} ]]; then
   exit 0
 fi
 T=$PACKAGES_TEST_INSIDE
+# This namespace's copies of FUSE mounts would keep their file systems alive after they are unmounted outside.
+awk '$3 ~ /^fuse(\.|$)/ {print $2}' /proc/self/mounts | while read -r at; do umount -l -c "$at" || true; done
 
 in_root() { chroot "$T/root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb DEBIAN_FRONTEND=noninteractive "$@"; }
 furnish() {  # the kernel's file systems, and of devices only what is needed; an init shall change nothing of this machine's
