@@ -55,8 +55,10 @@ Result<Server::Arrived> Server::handle_arrived(const PeerPtr& peer) {
     auto message = connection.next_client_message();
     if (!message) return message.error();
     if (!*message) break;
+    const auto begun = std::chrono::steady_clock::now();
     auto handled =
         std::visit([&](const auto& value) { return handle(peer, value, now); }, **message);
+    probe_.handling[kind_of(**message)].add(std::chrono::steady_clock::now() - begun);
     if (!handled) return handled.error();
   }
   return Arrived::kAll;
