@@ -142,7 +142,10 @@ Result<void> Server::handle(const PeerPtr& peer, const Reclaim& reclaim, Instant
 
 Result<void> Server::handle(const PeerPtr& peer, const Goodbye&, Instant now) {
   if (!peer->session) return make_error_code(WireErrc::kOutOfPlace);
-  log::info("session.goodbye", "session={}", printable(*peer->session));
+  if (arrivals_.allow()) {
+    log::info("session.goodbye", "session={} unlogged={}", printable(*peer->session),
+              arrivals_.dropped());
+  }
   const Effects effects = coordinator_->goodbye(*peer->session, now);
   // Unbound first: the mount asked for its end and expects no SessionEnded.
   by_session_.erase(*peer->session);
