@@ -58,13 +58,15 @@ class Stream {
         must(co_await backend_.create(who_, root, name, holdfast::fs::CreateMode::kExclusive, {}),
              "creating a file");
     file_ = made.handle;
+    const Call write_piece = [this](std::uint64_t at) { return write(at); };
+    const Call read_piece = [this](std::uint64_t at) { return read(at); };
     for (unsigned round = 0; round < settings_.rounds; ++round) {
       auto begin = Clock::now();
-      co_await all_pieces([this](std::uint64_t at) { return write(at); });
+      co_await all_pieces(write_piece);
       must(co_await backend_.commit(who_, file_, 0, 0), "COMMIT");
       writes.push_back(settings_.megabytes / seconds_since(begin));
       begin = Clock::now();
-      co_await all_pieces([this](std::uint64_t at) { return read(at); });
+      co_await all_pieces(read_piece);
       reads.push_back(settings_.megabytes / seconds_since(begin));
     }
     must(co_await backend_.remove(who_, root, name), "removing the file");
