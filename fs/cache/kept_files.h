@@ -149,7 +149,7 @@ class KeptFiles {
   std::list<FileKey> used_;  // the one used last first
   std::unordered_map<FileHandle, FileKey> keys_;
   bool forgot_some_ = false;
-  std::size_t names_ = 0;  // kept since all were forgotten: at least those that are there
+  std::size_t names_ = 0;      // kept since all were forgotten: at least those that are there
   std::uint64_t changes_ = 0;  // of all files, so that one that was forgotten does not count anew
 };
 

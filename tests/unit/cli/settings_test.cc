@@ -87,8 +87,8 @@ TEST(MountSettings, RefusesUnknownAndMalformedOptions) {
         "lockd=/a",    "lockd=a//b",     "lockd=a/a:7680", "lockd=a/embedded", "lockd=a/unix:/x",
         "port=x",      "port=70000",     "rsize=1",        "rsize=99999999",   "nconnect=9",
         "timeo=0",     "volume_id=1234", "log=relative",   "cache=yes",        "linger=1001",
-        "dirty_max=1", "inodes_max=999", "acregmin=",      "actimeo=86401",  "acdirmax=1",       "noac=1",
-        "vers=4",      "remount",        "remount,ro"}) {
+        "dirty_max=1", "inodes_max=999", "acregmin=",      "actimeo=86401",    "acdirmax=1",
+        "noac=1",      "vers=4",         "remount",        "remount,ro"}) {
     MountOptions options;
     const auto done = parse_options(text, UnknownOptions::kRefuse, options);
     ASSERT_FALSE(done) << text;
