@@ -72,6 +72,12 @@ pid=$(sed -n 's/.* mount\.ready .* pid=//p' "$CLUSTER/log/a.log")
 kill -STOP "$pid"
 until_is holdfast_mount_lease_margin_seconds '<' 0
 is holdfast_mount_up == 1 || fail "stopped is not dead"
+for ((i = 0; i < 100; i++)); do
+  lockd_says=$(on_node srv curl -sf http://10.77.0.1:7681/metrics | sed -n 's/^holdfast_lockd_leases_expired_total //p')
+  [[ ${lockd_says:-0} -ge 1 ]] && break
+  sleep 0.2
+done
+[[ ${lockd_says:-0} -ge 1 ]] || fail "lockd has not seen the lease end"
 kill -CONT "$pid"
 until_is holdfast_mount_lease_margin_seconds '>' 0
 
