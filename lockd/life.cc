@@ -80,11 +80,7 @@ asio::awaitable<int> Lives::run(std::function<void(const wire::StartFailure&)> c
   listen_for_signals();
   beat();
   std::optional<wire::StartFailure> failure;
-  if (settings_.status) {
-    status_ =
-        std::make_unique<status::Service>(loop_, *settings_.status, [this] { return look(); });
-    if (auto opened = status_->open(); !opened) failure = opened.error();
-  }
+  if (settings_.status) open_status();
   while (!stopping_ && !failure)
     failure = co_await live_once();
   status_.reset();
@@ -100,7 +96,7 @@ asio::awaitable<int> Lives::run(std::function<void(const wire::StartFailure&)> c
 
 asio::awaitable<std::optional<wire::StartFailure>> Lives::live_once() {
   over_.clear();
-  waits_for_ = "opens its store";
+  waits_for_ = "it opens its store";
   door_.emplace(loop_.get_executor());
   if (settings_.etcd) open_door();
   Server server(loop_.get_executor(), settings_.server, make_store());
@@ -184,6 +180,17 @@ void Lives::announce(const Server& server) const {
             server.epoch().value, core.lease_ttl.count(), fence_text(core), bound.count(),
             server.coordinator().status().grace ? "yes" : "no");
   manager_.ready("active at " + addresses);
+}
+
+// Its port may be taken by something else. Nobody waits for his locks because of that.
+void Lives::open_status() {
+  status_ = std::make_unique<status::Service>(loop_, *settings_.status, [this] { return look(); });
+  const auto opened = status_->open();
+  if (opened) return;
+  log::error("status.cannot_listen",
+             "why=\"{}\" hint=\"{}\" note=\"locks are served all the same\"", opened.error().what,
+             opened.error().hint);
+  status_.reset();
 }
 
 status::Moment Lives::look() {

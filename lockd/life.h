@@ -42,6 +42,7 @@ class Lives {
   void end_life();
   void announce(const Server& server) const;
   void beat();
+  void open_status();
   [[nodiscard]] status::Moment look();
 
   boost::asio::io_context& loop_;

@@ -41,7 +41,7 @@ function showFigures(now) {
     ["locks held", number(t.held), ""],
     ["waiting", number(t.waiting), ""],
     ["longest wait", t.waiting ? time(t.oldest_wait_ms) : "–", t.oldest_wait_ms > 30000 ? "bad" : t.oldest_wait_ms > 5000 ? "warn" : ""],
-    ["oldest lock", t.held ? time(t.oldest_lock_ms) : "–", ""],
+    ["oldest lock", t.held ? (t.looked_at_all ? "" : "≥ ") + time(t.oldest_lock_ms) : "–", ""],
     ["tokens", number(t.tokens), ""],
     ["shortest lease", t.sessions.live ? time(t.lease_left_min_ms) : "–",
       t.sessions.live && t.lease_left_min_ms < now.lease_ttl_ms / 4 ? "warn" : ""],
@@ -226,7 +226,9 @@ function showSessions(now) {
   note("sessions-note", now.sessions.length, all, now.sessions_cut);
   table("sessions",
     [["node", "name"], ["mount point", "name"], ["volume", "name"], ["phase", ""], ["lease left", "n"], ["locks", "n"], ["waiting", "n"], ["tokens", "n"], ["files lost", "n"], ["session", ""]],
-    now.sessions.map((s) => [s.node, s.mountpoint, s.volume, phase(s), s.phase === "live" ? time(s.lease_left_ms) : "–",
+    // lockd lists them by lease, which would make rows jump: those in trouble first, then by name.
+    [...now.sessions].sort((a, b) => (a.phase === "live" && a.connected) - (b.phase === "live" && b.connected) ||
+      a.node.localeCompare(b.node) || a.mountpoint.localeCompare(b.mountpoint) || a.session.localeCompare(b.session)).map((s) => [s.node, s.mountpoint, s.volume, phase(s), s.phase === "live" ? time(s.lease_left_ms) : "–",
       number(s.locks), number(s.waiting), number(s.tokens), number(s.losses), s.session]),
     "No mount has connected yet.");
 }
@@ -247,7 +249,7 @@ function showLocks(now) {
   const found = now.locks.filter((l) => !wanted || [l.node, l.volume, l.file, String(l.pid)].some((text) => text.toLowerCase().includes(wanted)));
   note("locks-note", found.length, wanted ? null : now.totals.held, now.locks_cut);
   table("locks", [["node", "name"], ["pid", "n"], ["volume", "name"], ["file", "n"], ["lock", ""], ["range", ""], ["for", "n"]],
-    found.map((l) => [l.node, l.state === "wal" ? "–" : String(l.pid), l.volume, l.file,
+    found.sort((a, b) => b.age_ms - a.age_ms).map((l) => [l.node, l.state === "wal" ? "–" : String(l.pid), l.volume, l.file,
       make("span", "tag " + (l.mode === "exclusive" ? "good" : "plain"), l.state === "wal" ? "WAL owner" : l.mode),
       l.state === "wal" ? "database" : range(l), time(l.age_ms)]),
     wanted ? "None of those listed." : "Nothing is locked.");
@@ -270,7 +272,7 @@ function show(now) {
     (now.epoch ? `, epoch ${now.epoch}` : "") + (now.listening ? `, ${now.listening}` : "");
   if (now.state !== "active") {
     pill("does not serve", "warn");
-    notice("This lockd does not serve now: it " + (now.waits_for || "starts") + ".", false);
+    notice(`This lockd does not serve now: ${now.waits_for || "it starts"}.`, false);
     return;
   }
   if (now.stale) {

@@ -83,18 +83,19 @@ class Service::Inner {
           .what = "cannot serve the status page: " + opened.error().message(),
           .hint = "--status takes a number of this host and a free port: 127.0.0.1:7681"};
     }
-    log::info("status.listening", "address={}", server_.listening());
+    listening_ = server_.listening();
+    log::info("status.listening", "address={}", listening_);
     if (!server_.loopback_only()) {
       log::warn("status.open",
                 "address={} meaning=\"whoever reaches it can read names of nodes and volumes, "
                 "process ids and locks; it changes nothing\"",
-                server_.listening());
+                listening_);
     }
     work_.emplace(io_.get_executor());
     thread_ = std::jthread([this] { run(); });
     return boost::system::in_place_value;
   }
-  [[nodiscard]] std::string listening() const { return server_.listening(); }
+  [[nodiscard]] std::string listening() const { return listening_; }
 
  private:
   void run() {
@@ -155,6 +156,7 @@ class Service::Inner {
   asio::io_context& loop_;
   std::function<Moment()> look_;  // on the loop's thread, as alive_
   std::shared_ptr<int> alive_ = std::make_shared<int>();
+  std::string listening_;
   // The rest belongs to the thread below, once it runs.
   asio::io_context io_;
   std::shared_ptr<const Moment> latest_;

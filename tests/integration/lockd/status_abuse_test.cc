@@ -81,6 +81,17 @@ TEST(StatusAbuse, SilentConnectionsKeepNobodyFromHisLocks) {
   EXPECT_THAT(status_of(http(scene.port, "/healthz")), HasSubstr("200"));
 }
 
+TEST(StatusAbuse, APortThatIsTakenKeepsNobodyFromHisLocks) {
+  const StatusScene first;
+  support::LockdProcess second({"--status", "127.0.0.1:" + std::to_string(first.port)});
+  support::RawPeer mount(second.address());
+  mount.open_session();
+  EXPECT_TRUE(std::holds_alternative<Granted>(mount.ask(1, StatusScene::lock(1, 1))));
+  std::ostringstream log;
+  log << std::ifstream(second.log_path()).rdbuf();
+  EXPECT_THAT(log.str(), HasSubstr("error status.cannot_listen "));
+}
+
 TEST(StatusAbuse, LockdStopsAtOnceWithOpenConnections) {
   StatusScene scene;
   HttpPeer half(scene.port);
