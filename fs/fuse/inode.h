@@ -49,6 +49,7 @@ enum class JournalKind : std::uint8_t { kUnknown, kRollback, kWal };
 struct WalState {
   JournalKind journal = JournalKind::kUnknown;
   bool claimed = false;
+  std::uint32_t refusals = 0;    ///< of a claim, since the last one that succeeded
   std::uint64_t generation = 0;  ///< grows when what we know became void
   std::uint64_t kept_under = 0;  ///< nobody locks it, but `journal` is good under this generation
                                  ///< of the database's token

@@ -164,6 +164,7 @@ asio::awaitable<bool> Connection::connect() {
       parser_ = RecordParser{};
       connected_ = true;
       ++connects_;
+      options_.connected.add();
       progress_ = steady_clock::now();
       log::debug("nfs.connected", "server={} source_port={}", options_.name, source_.port);
       co_return true;
