@@ -37,6 +37,10 @@ VARIANTS = {
     "etcd, secured": NAS + ETCD + ["lockd.store.etcd.tlsSecretName=etcd", "lockd.store.etcd.user=holdfast", "lockd.store.etcd.passwordSecretName=etcd-password"],
     "lockd elsewhere": NAS + ["lockd.enabled=false", "lockd.address=10.0.0.7:7680/10.0.0.8:7680", "keeper.enabled=false"],
     "closed": NAS + ["networkPolicy.mountsFrom[0]=192.168.1.0/24", "networkPolicy.storage[0]=192.168.1.5/32", "imagePullSecrets[0].name=registry"],
+    "monitored": NAS + ["monitoring.enabled=true"],
+    "monitored by an operator": NAS + ["monitoring.enabled=true", "monitoring.serviceMonitor=true", "monitoring.rules=true", "monitoring.dashboard=true",
+                                       "monitoring.labels.release=prometheus"],
+    "monitored elsewhere": NAS + ["lockd.enabled=false", "lockd.address=10.0.0.7", "monitoring.enabled=true", "monitoring.serviceMonitor=true"],
     "choosy": NAS + ["nodes.selector.storage=yes", "lockd.nodeSelector.disk=ssd", "controller.nodeSelector.disk=ssd", "storageClasses[0].default=true",
                      "storageClasses[0].mountOptions[0]=cache=tokens", "storageClasses[0].onDelete=archive", "storageClasses[0].uid=1000"],
 }
@@ -103,9 +107,11 @@ class ChartTest(unittest.TestCase):
         cls.rendered = {name: Rendered(name, sets) for name, sets in VARIANTS.items()}
 
     def each(self):
-        for name, one in self.rendered.items():
-            with self.subTest(variant=name):
-                yield one
+        for self.variant, one in self.rendered.items():
+            yield one
+
+    def _formatMessage(self, msg, standard):  # which of them it was
+        return f"[{getattr(self, 'variant', '')}] {super()._formatMessage(msg, standard)}"
 
     def test_every_field_is_one_of_kubernetes(self):
         kinds = Kinds(pathlib.Path(__file__).with_name("kinds.yaml"))
@@ -148,7 +154,7 @@ class ChartTest(unittest.TestCase):
                         for path in re.findall(r"=(?:unix://)?(/[^ ]+)", word):
                             if "registration-path" in word:  # kubelet's view
                                 paths = [v["hostPath"]["path"] for v in pod["volumes"] if "hostPath" in v]
-                            self.assertTrue(any(path.startswith(p + "/") for p in paths), f"{document['metadata']['name']}: {word}")
+                            self.assertTrue(any(f"{path}/".startswith(p + "/") for p in paths), f"{document['metadata']['name']}: {word}")
 
     def test_selectors_find_the_pods_of_their_object_alone(self):
         for one in self.each():
@@ -203,7 +209,8 @@ class ChartTest(unittest.TestCase):
             self.assertIsNotNone(one.named("Service", lockd["spec"]["serviceName"]))
 
     def test_options_are_those_of_our_programs(self):
-        sources = {"holdfast-csi": "deploy/csi/settings.cc", "holdfast-csi-keeper": "deploy/csi/keeper/main.cc", "holdfast-lockd": "lockd/settings.cc"}
+        sources = {"holdfast-csi": "deploy/csi", "holdfast-csi-keeper": "deploy/csi/keeper", "holdfast-lockd": "lockd", "holdfast": "cli/metrics"}
+        text = {p: "".join(f.read_text() for f in (ROOT / d).glob("*.cc")) for p, d in sources.items()}
         seen = set()
         for one in self.each():
             for _, pod in one.pods():
@@ -211,12 +218,13 @@ class ChartTest(unittest.TestCase):
                     program, *words = container.get("command", [""])
                     if program not in sources:
                         continue
-                    source = (ROOT / sources[program]).read_text()
+                    if program == "holdfast":
+                        self.assertEqual("metrics", words.pop(0))
                     for word in words:
                         option = word.split("=")[0]
                         seen.add(option)
-                        self.assertRegex(source, rf'"({option}|{option}[",])', f"{program} has no option {option}")
-        self.assertLessEqual({"--listen", "--store", "--mode", "--socket", "--etcd-ca"}, seen)
+                        self.assertTrue(f'"{option}"' in text[program], f"{program} has no option {option}")
+        self.assertLessEqual({"--listen", "--store", "--mode", "--socket", "--etcd-ca", "--status", "--directory"}, seen)
 
     # --- what is asked of each kind of installation
 
@@ -316,6 +324,9 @@ class ChartTest(unittest.TestCase):
                         continue
                     self.assertFalse(security.get("privileged", False), where)
                     self.assertFalse(security["allowPrivilegeEscalation"], where)
+                    if where[1] == "metrics":
+                        self.assertTrue(security["runAsNonRoot"] and security["runAsUser"] == 7680)
+                        self.assertTrue(all(m["readOnly"] for m in container["volumeMounts"]))
                     self.assertTrue(security["readOnlyRootFilesystem"], where)
                     self.assertEqual(["ALL"], security["capabilities"]["drop"], where)
                     self.assertEqual("RuntimeDefault", (security.get("seccompProfile") or pod["securityContext"]["seccompProfile"])["type"])
@@ -327,7 +338,7 @@ class ChartTest(unittest.TestCase):
         self.assertIn("--uid 7680", (ROOT / "deploy/container/furnish").read_text())
 
     def test_host_paths(self):
-        allowed = {"holdfast-csi-keeper": {"kubelet", "run", "log", "fuse"}, "holdfast-csi-node": {"socket", "registration", "kubelet", "run"}, "holdfast-lockd": {"store"}}
+        allowed = {"holdfast-csi-keeper": {"kubelet", "run", "log", "fuse", "pod-names"}, "holdfast-csi-node": {"socket", "registration", "kubelet", "run"}, "holdfast-lockd": {"store"}}
         for one in self.each():
             for document, pod in one.pods():
                 used = {v["name"] for v in pod["volumes"] if "hostPath" in v}
@@ -337,13 +348,42 @@ class ChartTest(unittest.TestCase):
         for one in self.each():
             policies = {p["metadata"]["name"]: p["spec"] for p in one.of("NetworkPolicy")}
             self.assertEqual(["Ingress", "Egress"], policies["holdfast-csi-node"]["policyTypes"])
-            self.assertEqual({"podSelector", "policyTypes"}, policies["holdfast-csi-node"].keys(), "the node driver needs no network")
+            self.assertNotIn("egress", policies["holdfast-csi-node"], "the node driver needs no network")
+            monitored = one.values["monitoring"]["enabled"]
+            self.assertEqual(monitored, "ingress" in policies["holdfast-csi-node"])
+            if monitored:
+                asked = [r for p in policies.values() for r in p.get("ingress", []) if r["ports"][0]["port"] != "lockd"]
+                self.assertEqual(2 if one.values["lockd"]["enabled"] else 1, len(asked))
+                for rule in asked:
+                    self.assertEqual([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}], rule["from"])
             self.assertNotIn("ingress", policies["holdfast-csi-controller"])
         closed = {p["metadata"]["name"]: p["spec"] for p in self.rendered["closed"].of("NetworkPolicy")}
         self.assertEqual([{"ipBlock": {"cidr": "192.168.1.0/24"}}], closed["holdfast-lockd"]["ingress"][0]["from"])
         egress = closed["holdfast-csi-controller"]["egress"]
         self.assertEqual([{"ipBlock": {"cidr": "192.168.1.5/32"}}], egress[2]["to"])
         self.assertNotIn("ports", egress[2])
+
+    # --- seen from outside
+
+    def test_monitors_find_their_services(self):
+        one = self.rendered["monitored by an operator"]
+        self.assertEqual(2, len(one.of("ServiceMonitor")))
+        for monitor in one.of("ServiceMonitor"):
+            services = [s for s in one.of("Service") if monitor["spec"]["selector"]["matchLabels"].items() <= s["metadata"]["labels"].items()]
+            self.assertEqual(1, len(services), "a pod is scraped once")
+            self.assertIn(monitor["spec"]["endpoints"][0]["port"], [p["name"] for p in services[0]["spec"]["ports"]])
+            self.assertEqual("prometheus", monitor["metadata"]["labels"]["release"])
+        self.assertEqual(1, len(self.rendered["monitored elsewhere"].of("ServiceMonitor")))
+
+    def test_rules_and_dashboard_are_those_of_deploy_monitoring(self):
+        one = self.rendered["monitored by an operator"]
+        self.assertEqual(yaml.safe_load((ROOT / "deploy/monitoring/alerts.yml").read_text()), one.of("PrometheusRule")[0]["spec"])
+        self.assertEqual(json.loads((ROOT / "deploy/monitoring/dashboard.json").read_text()), json.loads(one.of("ConfigMap")[0]["data"]["holdfast.json"]))
+
+    def test_nothing_is_served_unless_asked_for(self):
+        for one in self.each():
+            ports = {p["containerPort"] for _, pod in one.pods() for c in pod["containers"] for p in c.get("ports", [])}
+            self.assertEqual(one.values["monitoring"]["enabled"], bool(ports & {7681, 9681}))
 
     # --- fit for a Raspberry Pi
 
@@ -360,7 +400,7 @@ class ChartTest(unittest.TestCase):
                         self.assertGreaterEqual(mebibytes(resources["limits"]["memory"]), mebibytes(resources["requests"]["memory"]))
                     if document["kind"] == "DaemonSet":
                         on_each_node += mebibytes(resources["requests"]["memory"])
-            self.assertLessEqual(on_each_node, 128)
+            self.assertLessEqual(on_each_node, 144)
 
 
 class ValuesTest(unittest.TestCase):
@@ -394,7 +434,7 @@ class ValuesTest(unittest.TestCase):
             ["lockd.enabled=false"], ["lockd.address=10.0.0.7:7680"], ["lockd.leaseTtl=0"], ["lockd.extraArgs[0]=x"], ["lockd.store.etcd.endpoints[0]=http://etcd"],
             ["lockd.logLevel=loud"], ["lockd.replica=1"], ["kubeletDir=var/lib/kubelet"], ["kubeletDir=/var/lib/kubelet/"],
             ["sidecars.registry=mirror.lan"], ["sidecars.provisioner=csi-provisioner"], ["image.pullPolicy=Sometimes"], ["controller.replicas=0"],
-            ["csiDriver.fsGroupPolicy=Yes"], ["networkPolicy.storage[0]=nas"], ["keeper.resources.limit.memory=1Gi"], ["node.resources.limits.memory=much"],
+            ["csiDriver.fsGroupPolicy=Yes"], ["monitoring.rules=true"], ["networkPolicy.storage[0]=nas"], ["keeper.resources.limit.memory=1Gi"], ["node.resources.limits.memory=much"],
             NAS + ["storageClasses[0].share=volume1"], NAS + ["storageClasses[0].onDelete=keep"], NAS + ["storageClasses[0].subdir=x"], NAS[:2],
             NAS + ["storageClasses[0].mountPermissions=0999"], NAS + ["storageClasses[0].name=Nas"], ["strageClasses[0].name=nas"],
         ]
@@ -434,7 +474,7 @@ class ValuesTest(unittest.TestCase):
             notes = render(sets, "--notes").stdout
             self.assertIn("kubectl -n holdfast get pods", notes)
             self.assertEqual("storageClasses" in notes, name == "defaults")
-            self.assertEqual("holdfast locks" in notes, name != "lockd elsewhere")
+            self.assertEqual("holdfast locks" in notes, "elsewhere" not in name)
 
 
 if __name__ == "__main__":

@@ -115,6 +115,9 @@ ExecStopPost=/bin/systemctl --no-block --force poweroff
 StandardOutput=append:/run/said
 StandardError=append:/run/said
 END
+  # As systemd makes it itself where it is not in a container: else units with mounts of their own (PrivateMounts) would
+  # keep copies of a mount that is taken down.
+  mount --make-rshared "$T/root"
   tail --pid=$$ -s 0.2 -f "$T/said" &
   exec unshare --net chroot "$T/root" env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     /lib/systemd/systemd --unit=packages-test.service --log-target=null --show-status=no </dev/null
