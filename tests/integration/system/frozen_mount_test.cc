@@ -108,9 +108,9 @@ class FrozenMount : public ::testing::Test {
   static void SetUpTestSuite() { test::enter_private_mounts(); }
   void SetUp() override {
     proxy_.narrow();
-    directory_ =
-        std::filesystem::temp_directory_path() / ("holdfast-frozen-" + std::to_string(::getpid()));
-    std::filesystem::create_directories(directory_);
+    std::string pattern = std::filesystem::temp_directory_path() / "holdfast-frozen-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
     const std::string lockd = wire::to_string(lockd_.address());
     a_.emplace(directory_ / "a", lockd, proxy_.port());
     b_.emplace(directory_ / "b", lockd, 2049);
