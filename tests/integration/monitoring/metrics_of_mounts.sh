@@ -12,14 +12,16 @@ nfs_start
 lockd_start --lease-ttl 2 --status 10.77.0.1:7681
 node_mount a
 
+exporter=
 fail() {
   echo "FAILED: $*" >&2
   metrics | grep -v _bucket >&2
+  [[ -z $exporter ]] || kill "$exporter"
   exit 1
 }
-metrics() { "$bin/holdfast" metrics | grep -v '^#' | grep "mount=\"$CLUSTER/a\""; }
+metrics() { "$bin/holdfast" metrics | grep "^[a-z].*mount=\"$CLUSTER/a\"" || true; }
 # value NAME [LABEL]: of our mount; nothing: there is none
-value() { metrics | grep "^$1{" | grep -F -- "${2-}" | awk '{print $NF}' | head -n 1; }
+value() { metrics | awk -v name="$1{" -v label="${2-}" 'index($0, name) == 1 && (label == "" || index($0, label)) && !done { print $NF; done = 1 }'; }
 is() { awk -v a="$(value "$1" "${4-}")" -v b="$3" "BEGIN { exit !(a != \"\" && a + 0 $2 b + 0) }"; }
 # until NAME OP NUMBER [LABEL]: within a minute
 until_is() {
@@ -41,10 +43,13 @@ is holdfast_mount_lock_call_seconds_count '>' 0 'message="lock"' || fail "locks 
 is holdfast_mount_lease_margin_seconds '>' 0 || fail "its lease runs"
 is holdfast_mount_requests_under_way == 0 || fail "all is answered"
 is holdfast_mount_suspensions_total == 0 || fail "it has not stood still"
-on_node srv curl -sf http://10.77.0.1:7681/metrics | grep -q '^holdfast_lockd_sessions{phase="live"} 1$' || fail "lockd knows it"
+lockd_metrics() { on_node srv curl -sf http://10.77.0.1:7681/metrics; }
+says=$(lockd_metrics) || fail "lockd serves its metrics"
+grep -q '^holdfast_lockd_sessions{phase="live"} 1$' <<<"$says" || fail "lockd knows it"
 
 # The same served, to whoever asks by number, until it is told to end.
-"$bin/holdfast" metrics --listen 127.0.0.1:0 2>"$CLUSTER/log/metrics.log" &
+: >"$CLUSTER/log/metrics.log"
+"$bin/holdfast" metrics --listen 127.0.0.1:0 2>>"$CLUSTER/log/metrics.log" &
 exporter=$!
 url=
 for ((i = 0; i < 100; i++)); do
@@ -52,10 +57,12 @@ for ((i = 0; i < 100; i++)); do
   [[ $url != http:///metrics ]] && break
   sleep 0.1
 done
-curl -sf "$url" | grep -q "^holdfast_mount_up{.*mount=\"$CLUSTER/a\"} 1$" || fail "it is served"
+served=$(curl -sf "$url") || fail "it is served"
+grep -q "^holdfast_mount_up{.*mount=\"$CLUSTER/a\"} 1$" <<<"$served" || fail "our mount is served"
 [[ $(curl -s -o /dev/null -w '%{http_code}' -H 'Host: nas.example' "$url") == 421 ]] || fail "another host is refused"
 kill -TERM "$exporter"
 wait "$exporter" || fail "holdfast metrics ends with $?"
+exporter=
 
 # lockd is gone: the lease ends, the mount stands still; it is back: the mount goes on.
 lockd_kill KILL
@@ -73,7 +80,7 @@ kill -STOP "$pid"
 until_is holdfast_mount_lease_margin_seconds '<' 0
 is holdfast_mount_up == 1 || fail "stopped is not dead"
 for ((i = 0; i < 100; i++)); do
-  lockd_says=$(on_node srv curl -sf http://10.77.0.1:7681/metrics | sed -n 's/^holdfast_lockd_leases_expired_total //p')
+  lockd_says=$(lockd_metrics | sed -n 's/^holdfast_lockd_leases_expired_total //p')
   [[ ${lockd_says:-0} -ge 1 ]] && break
   sleep 0.2
 done
