@@ -226,6 +226,23 @@ class ChartTest(unittest.TestCase):
                         self.assertTrue(f'"{option}"' in text[program], f"{program} has no option {option}")
         self.assertLessEqual({"--listen", "--store", "--mode", "--socket", "--etcd-ca", "--status", "--directory"}, seen)
 
+    def test_the_probe_knows_a_standby_by_what_it_says(self):
+        probe = pod_of(self.rendered["etcd"].named("StatefulSet", "holdfast-lockd"))["containers"][0]["livenessProbe"]["exec"]["command"][2]
+        phrase = re.search(r'\*"(.*?)"\*', probe).group(1)
+        self.assertIn(phrase, (ROOT / "cli/admin/question.cc").read_text())
+
+    def test_dockerfile_copies_and_runs_what_is_there(self):
+        text = (ROOT / "deploy/container/Dockerfile").read_text()
+        copied = [w for line in re.findall(r"^COPY (?!--from)(.*) \S+$", text, re.M) for w in line.split()]
+        run = re.findall(r"(?:^RUN |&& )(tools/\S+|/debs/furnish)", text, re.M)
+        self.assertEqual(["tools/install-deps", "tools/package", "/debs/furnish"], run)
+        for path in copied + [r.replace("/debs", "deploy/container") for r in run]:
+            self.assertTrue((ROOT / path).exists(), path)
+        options = (ROOT / "tools/package").read_text()
+        for option in re.findall(r" (--[a-z-]+)", re.search(r"^RUN tools/package (.*)", text, re.M).group(0)):
+            if option != "--print-architecture":
+                self.assertIn(f" {option}) ", options)
+
     # --- what is asked of each kind of installation
 
     def test_one_store_has_one_lockd_and_etcd_has_many(self):
