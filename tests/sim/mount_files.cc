@@ -111,13 +111,12 @@ void MountFiles::read(Worker& worker, Lane lane, std::size_t cell, bool opened, 
   }
   const std::uint64_t id = lock_page(lane.file);
   mount_.pin(lane.file, TokenUse::kRead, fs::Urgency::kKernelWaits,
-             [this, &worker, lane, cell, id, done = std::move(done)](std::optional<TokenMode>) {
-               read_pinned(worker, lane, cell, id, done);
-             });
+             [this, &worker, lane, cell, id, opened, done = std::move(done)](
+                 std::optional<TokenMode>) { read_pinned(worker, lane, cell, opened, id, done); });
 }
 
-void MountFiles::read_pinned(Worker& worker, Lane lane, std::size_t cell, std::uint64_t id,
-                             const Done& done) {
+void MountFiles::read_pinned(Worker& worker, Lane lane, std::size_t cell, bool opened,
+                             std::uint64_t id, const Done& done) {
   const std::size_t file = lane.file;
   Shelf& shelf = shelves_[file];
   shelf.locked.at(id).generation = mount_.generation(file);
@@ -140,13 +139,14 @@ void MountFiles::read_pinned(Worker& worker, Lane lane, std::size_t cell, std::u
   }
   WriteStamp stamp{.owner = worker.owner(), .lane = lane, .counter = cell};
   mount_.io(MountNode::Io::kRead, &worker, stamp,
-            [this, &worker, lane, cell, id, changes, finish, done](Result result) {
+            [this, &worker, lane, cell, opened, id, changes, finish, done](Result result) {
               Shelf& its = shelves_[lane.file];
               if (!result.failed && its.changes == changes) return finish(result);
-              // Lost, or written to meanwhile: once more.
+              // Lost, or written to meanwhile: once more. Pages that were there before are as good
+              // as they were.
               unlock_page(lane.file, id);
               mount_.unpin(lane.file);
-              read(worker, lane, cell, true, done);
+              read(worker, lane, cell, opened, done);
             });
 }
 

@@ -122,7 +122,8 @@ class MountFiles {
   bool unlock_page(std::size_t file, std::uint64_t id);
   void begin_drop(std::size_t file);
   void look_at_drop(std::size_t file);
-  void read_pinned(Worker& worker, Lane lane, std::size_t cell, std::uint64_t id, const Done& done);
+  void read_pinned(Worker& worker, Lane lane, std::size_t cell, bool opened, std::uint64_t id,
+                   const Done& done);
   void write_pinned(Worker& worker, TokenMode mode, const WriteStamp& stamp, std::uint64_t id,
                     const Done& done);
   void write_through(Worker& worker, const WriteStamp& stamp,
