@@ -91,6 +91,12 @@ class Inode : public InodeNames, public std::enable_shared_from_this<Inode> {
 };
 using InodePointer = std::shared_ptr<Inode>;
 
+/// Lookups that the kernel gives back.
+struct Forgotten {
+  NodeId node;
+  std::uint64_t count = 0;
+};
+
 /// What read(2) through a poisoned handle gets; all else gets EIO. SQLite takes EIO of a read for a
 /// damaged medium and reports SQLITE_CORRUPT (sqlite: src/os_unix.c, unixRead), and what is lost is
 /// a lock. Of other errors it says "disk I/O error".

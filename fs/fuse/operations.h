@@ -74,12 +74,6 @@ struct ChangeOf {
   bool append = false;
 };
 
-/// Lookups that the kernel gives back.
-struct Forgotten {
-  NodeId node;
-  std::uint64_t count = 0;
-};
-
 struct CloseJob;
 
 enum class Handled : std::uint8_t { kNo, kYes };
