@@ -4,6 +4,7 @@
 #include "cli/admin/break.h"
 #include "cli/bench/bench.h"
 #include "cli/bench/fs/fs.h"
+#include "cli/metrics/command.h"
 #include "cli/mount/command.h"
 #include "cli/torture/torture.h"
 #include "fs/guard/channel.h"
@@ -43,6 +44,7 @@ int run(int argc, char** argv) {
   cli::register_locks(app, exit_code);
   cli::register_sessions(app, exit_code);
   cli::register_break(app, exit_code);
+  cli::register_metrics(app, exit_code);
   torture::register_torture(app, exit_code);
   bench::fs::register_fs(bench::register_bench(app, exit_code), exit_code);
   try {

@@ -57,6 +57,7 @@ std::unique_ptr<Store> Lives::make_store() {
     EtcdEvents events{.waits =
                           [this](const std::string& why) {
                             door_->say(why);
+                            waits_for_ = "standby: " + why;
                             manager_.status("standby: " + why);
                           },
                       .leads = [this] { door_->close(); },
@@ -79,8 +80,10 @@ asio::awaitable<int> Lives::run(std::function<void(const wire::StartFailure&)> c
   listen_for_signals();
   beat();
   std::optional<wire::StartFailure> failure;
+  if (settings_.status) open_status();
   while (!stopping_ && !failure)
     failure = co_await live_once();
+  status_.reset();
   signals_.cancel();
   heartbeat_.cancel();
   if (failure) {
@@ -93,6 +96,7 @@ asio::awaitable<int> Lives::run(std::function<void(const wire::StartFailure&)> c
 
 asio::awaitable<std::optional<wire::StartFailure>> Lives::live_once() {
   over_.clear();
+  waits_for_ = "it opens its store";
   door_.emplace(loop_.get_executor());
   if (settings_.etcd) open_door();
   Server server(loop_.get_executor(), settings_.server, make_store());
@@ -101,7 +105,10 @@ asio::awaitable<std::optional<wire::StartFailure>> Lives::live_once() {
   task::Event opened(loop_.get_executor());
   const auto took_place = [&](std::exception_ptr given_up, wire::Started started) {
     if (!given_up && !started) failure = started.error();
-    if (!given_up && started && !over_.is_set()) announce(server);
+    if (!given_up && started && !over_.is_set()) {
+      serving_ = &server;
+      announce(server);
+    }
     if (given_up && !over_.is_set()) failure = unexpected(given_up);
     opened.set();
   };
@@ -109,6 +116,7 @@ asio::awaitable<std::optional<wire::StartFailure>> Lives::live_once() {
   co_await opened.wait();
   give_up_.reset();
   if (!failure) co_await over_.wait();
+  serving_ = nullptr;
   co_await door_->stop();
   co_await server.stop();
   co_return failure;
@@ -172,6 +180,33 @@ void Lives::announce(const Server& server) const {
             server.epoch().value, core.lease_ttl.count(), fence_text(core), bound.count(),
             server.coordinator().status().grace ? "yes" : "no");
   manager_.ready("active at " + addresses);
+}
+
+// Its port may be taken by something else. Nobody waits for his locks because of that.
+void Lives::open_status() {
+  status_ = std::make_unique<status::Service>(loop_, *settings_.status, [this] { return look(); });
+  const auto opened = status_->open();
+  if (opened) return;
+  log::error("status.cannot_listen",
+             "why=\"{}\" hint=\"{}\" note=\"locks are served all the same\"", opened.error().what,
+             opened.error().hint);
+  status_.reset();
+}
+
+status::Moment Lives::look() {
+  status::Moment out;
+  out.version = HOLDFAST_VERSION;
+  out.uptime =
+      std::chrono::duration_cast<std::chrono::seconds>(std::chrono::steady_clock::now() - started_);
+  if (serving_ == nullptr) {
+    out.waits_for = waits_for_;
+    return out;
+  }
+  for (const auto& address : serving_->listening())
+    if (std::holds_alternative<wire::TcpAddress>(address))
+      out.listening += (out.listening.empty() ? "" : ", ") + wire::to_string(address);
+  out.report = serving_->report({});
+  return out;
 }
 
 // From the loop: what it proves is that the loop turns.

@@ -8,8 +8,10 @@
 #include "lockd/server/standby_door.h"
 #include "lockd/service_manager.h"
 #include "lockd/settings.h"
+#include "lockd/status/service.h"
 #include "lockd/store/etcd/location.h"
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -40,15 +42,21 @@ class Lives {
   void end_life();
   void announce(const Server& server) const;
   void beat();
+  void open_status();
+  [[nodiscard]] status::Moment look();
 
   boost::asio::io_context& loop_;
   Settings settings_;
   ServiceManager manager_;
   boost::asio::signal_set signals_;
   boost::asio::steady_timer heartbeat_;
+  std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
+  std::unique_ptr<status::Service> status_;
   std::optional<EtcdIdentity> identity_;
   // Of the life that is:
   std::optional<StandbyDoor> door_;  // with replicas, until it leads
+  std::string waits_for_;            // why it does not serve
+  Server* serving_ = nullptr;        // while it does
   task::Event over_;
   std::optional<boost::asio::cancellation_signal> give_up_;  // while it opens
   bool stopping_ = false;

@@ -31,6 +31,8 @@ struct Texts {
   double leader_ttl = 3;
   double etcd_compact = 3600;
   EtcdAccess etcd;
+  std::string status;
+  std::vector<std::string> status_names;
   std::string log_format = "text";
   std::string log_level = "info";
 };
@@ -81,6 +83,16 @@ void describe_replicas(CLI::App& app, Texts& texts) {
       ->capture_default_str();
 }
 
+void describe_status(CLI::App& app, Texts& texts) {
+  app.add_option("--status", texts.status,
+                 "Serves the status page, and /metrics for Prometheus, at this NUMBER:PORT: read "
+                 "only, for whoever reaches it. Usual: 127.0.0.1:7681. Default: none");
+  app.add_option("--status-name", texts.status_names,
+                 "Name of this host by which the status page may be asked for, beside its numbers "
+                 "and 'localhost'; repeatable")
+      ->allow_extra_args(false);
+}
+
 void describe_options(CLI::App& app, Texts& texts) {
   app.set_version_flag("--version", std::string("holdfast-lockd ") + HOLDFAST_VERSION);
   app.add_option("--listen", texts.listen,
@@ -117,6 +129,7 @@ void describe_options(CLI::App& app, Texts& texts) {
       ->capture_default_str();
   describe_fencing(app, texts);
   describe_replicas(app, texts);
+  describe_status(app, texts);
   app.set_config("--config", "", "File of lines key=value, the keys being the options above");
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.footer(
@@ -195,6 +208,20 @@ std::string take_store(const Texts& texts, Settings& settings) {
   return {};
 }
 
+// What is wrong, or nothing.
+std::string take_status(const Texts& texts, Settings& settings) {
+  if (texts.status.empty())
+    return texts.status_names.empty() ? "" : "--status-name: needs --status";
+  const auto address = wire::parse_address(texts.status);
+  if (!address) return "--status: " + address.error().what;
+  const auto* tcp = std::get_if<wire::TcpAddress>(&*address);
+  const bool says_port = texts.status.ends_with(":" + (tcp ? std::to_string(tcp->port) : ""));
+  if (tcp == nullptr || !says_port) return "--status: give NUMBER:PORT, for example 127.0.0.1:7681";
+  settings.status =
+      status::StatusOptions{.address = tcp->host, .port = tcp->port, .names = texts.status_names};
+  return {};
+}
+
 }  // namespace
 
 Parsed parse_command_line(int argc, const char* const* argv) {
@@ -228,7 +255,9 @@ Parsed parse_command_line(int argc, const char* const* argv) {
     }
     server.admin_path = texts.admin;
   }
-  if (const std::string wrong = take_store(texts, settings); !wrong.empty()) {
+  for (const auto take : {take_store, take_status}) {
+    const std::string wrong = take(texts, settings);
+    if (wrong.empty()) continue;
     std::cerr << "holdfast-lockd: " << wrong << '\n';
     return {.settings = std::nullopt, .exit_code = kExitUsage};
   }

@@ -3,6 +3,7 @@
 
 #include "holdfast/base/log.h"
 #include "lockd/server/server.h"
+#include "lockd/status/service.h"
 #include "lockd/store/etcd/location.h"
 
 #include <optional>
@@ -26,6 +27,7 @@ struct Settings {
   std::string store = kDefaultStore;  ///< a path, kMemoryStore, or what `etcd` was made of
   std::optional<EtcdOptions> etcd;    ///< without its secrets: they are in `etcd_access`
   EtcdAccess etcd_access;
+  std::optional<status::StatusOptions> status;
   /// Create the store as one that knows that there is nothing to know, and exit.
   bool new_volume = false;
 };

@@ -25,7 +25,7 @@ void register_mount(CLI::App& app, int& exit_code) {
                    "lockd=HOST[:PORT][/HOST[:PORT]...]|unix:PATH|embedded (required), ro, soft, "
                    "timeo=, port=, "
                    "mountport=, rsize=, wsize=, nconnect=, volume_id=UUID, lockd_wait=SECONDS, "
-                   "cache=none|tokens, acregmin=, acregmax=, acdirmin=, actimeo=SECONDS, noac, "
+                   "cache=tokens|none, acregmin=, acregmax=, acdirmin=, actimeo=SECONDS, noac, "
                    "log=PATH|journal|stderr, debug, [no]allow_other, nosuid, nodev, noexec")
       ->type_name("OPTION,...")
       ->take_all()

@@ -40,7 +40,7 @@ std::vector<MountedHere> parse_mountinfo(const std::string& text) {
     if (dash == std::string::npos || colon == std::string::npos) continue;
     std::istringstream tail(line.substr(dash + 3));
     MountedHere mount;
-    tail >> mount.type >> mount.source;
+    tail >> mount.type >> mount.source >> mount.options;
     mount.path = unescape_mountinfo(path);
     mount.source = unescape_mountinfo(mount.source);
     mount.minor_device =

@@ -23,6 +23,7 @@ struct MountedHere {
   std::string path;
   std::string type;
   std::string source;
+  std::string options;  ///< of the file system: "rw,user_id=0,group_id=0"
 };
 /// The topmost mount whose mount point is `path` (absolute, lexically clean).
 [[nodiscard]] std::optional<MountedHere> mount_at(const std::string& path);

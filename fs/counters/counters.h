@@ -1,13 +1,16 @@
 #pragma once
-/// What one mount counts: calls to the storage, requests to lockd and from the kernel, bytes.
+/// What one mount counts: calls to the storage, requests to lockd and from the kernel, bytes; how
+/// long they took, and what is under way.
 /// Published as a file that other programs map (page.h, reading.h).
 ///
 /// Thread: counter() and publish() from one thread; a Counter may be used from any.
 
 #include "fs/counters/page.h"
+#include "holdfast/base/histogram.h"
 #include "holdfast/base/result.h"
 #include "holdfast/base/unique_fd.h"
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -28,6 +31,39 @@ class Counter {
   std::atomic<std::uint64_t>* value_ = nullptr;
 };
 
+/// A number that goes up and down. Default constructed it is nowhere.
+class Gauge {
+ public:
+  Gauge() = default;
+  explicit Gauge(std::atomic<std::uint64_t>& value) : value_(&value) {}
+  void set(std::uint64_t to) {
+    if (value_ != nullptr) value_->store(to, std::memory_order_relaxed);
+  }
+  void up() {
+    if (value_ != nullptr) value_->fetch_add(1, std::memory_order_relaxed);
+  }
+  void down() {
+    if (value_ != nullptr) value_->fetch_sub(1, std::memory_order_relaxed);
+  }
+
+ private:
+  std::atomic<std::uint64_t>* value_ = nullptr;
+};
+
+/// How long something took, each time: a Histogram in the page.
+class Timing {
+ public:
+  void add(Duration took) {
+    buckets_[Histogram::bucket_of(took)].add();
+    sum_us_.add(static_cast<std::uint64_t>(took.count() / 1000));
+  }
+
+ private:
+  friend class Counters;
+  std::array<Counter, Histogram::kBuckets> buckets_;
+  Counter sum_us_;
+};
+
 class Counters {
  public:
   /// `directory` is where the file will stand; it must exist. If nothing can be written there, the
@@ -41,10 +77,13 @@ class Counters {
   /// At zero at first; the same one for the same name. Names that are too long are cut; past
   /// kCountersMax it counts nowhere. Valid as long as this object.
   [[nodiscard]] Counter counter(std::string_view name);
+  /// The same for the others; of a timing, names of up to 18 bytes.
+  [[nodiscard]] Gauge gauge(std::string_view name);
+  [[nodiscard]] Timing timing(std::string_view name);
   /// From now on readers find it, as the counters of this FUSE connection (the minor device number
   /// of the mount). What a dead mount left there goes.
   [[nodiscard]] Result<void> publish(std::string_view connection);
-  /// "lockd.lock=12 nfs.READ=3": those that are not zero, for the log.
+  /// "lockd.lock=12 nfs.READ=3": what was counted and is not zero, for the log.
   [[nodiscard]] std::string text() const;
 
  private:
@@ -52,6 +91,7 @@ class Counters {
     void operator()(Page* page) const;
   };
   ErrorCode begin();
+  std::atomic<std::uint64_t>* cell(std::string_view name);
 
   std::string directory_;
   std::string path_;

@@ -11,8 +11,13 @@
 namespace holdfast::fs::counters {
 
 inline constexpr std::string_view kMagic = "HFCOUNT";
-inline constexpr std::uint32_t kVersion = 1;
-inline constexpr std::size_t kCountersMax = 127;
+inline constexpr std::uint32_t kVersion = 2;
+inline constexpr std::size_t kCountersMax = 1023;
+// Cells that count nothing: the state of something ("g.lease.deadline_ns", a number that goes up
+// and down), and histograms, a cell for each bucket ("t.nfs.READ.07", "t.nfs.READ.us").
+inline constexpr std::string_view kGauge = "g.";
+inline constexpr std::string_view kTiming = "t.";
+inline constexpr std::string_view kTimingSum = ".us";  ///< microseconds
 
 struct Cell {
   std::array<char, 24> name{};  ///< "nfs.LOOKUP"; ends with a zero byte
@@ -28,7 +33,8 @@ struct Page {
   std::array<Cell, kCountersMax> cells{};
 };
 
-static_assert(sizeof(Cell) == 32 && sizeof(Page) == 4096, "the layout is a promise to readers");
+static_assert(sizeof(Cell) == 32 && sizeof(Page) == 32 * 1024,
+              "the layout is a promise to readers");
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
 
 }  // namespace holdfast::fs::counters

@@ -3,6 +3,7 @@
 #include "fs/counters/counters.h"
 
 #include <algorithm>
+#include <charconv>
 #include <fstream>
 #include <string_view>
 
@@ -60,6 +61,36 @@ std::optional<Reading> Reading::open(const std::string& path) {
 }
 
 Counts Reading::counts() const {
+  return cells("");
+}
+
+Gauges Reading::gauges() const {
+  return cells(kGauge);
+}
+
+Timings Reading::timings() const {
+  Timings out;
+  for (const auto& [cell, value] : cells(kTiming)) {
+    const auto dot = cell.rfind('.');
+    if (dot == std::string::npos) continue;
+    Histogram& histogram = out[cell.substr(0, dot)];
+    std::size_t bucket = 0;
+    if (cell.substr(dot) == kTimingSum) {
+      histogram.sum = std::chrono::microseconds(value);
+    } else if (std::from_chars(cell.data() + dot + 1, cell.data() + cell.size(), bucket).ec ==
+                   std::errc{} &&
+               bucket < Histogram::kBuckets) {
+      histogram.buckets[bucket] = value;
+    }
+  }
+  return out;
+}
+
+Counts Reading::cells(std::string_view prefix) const {
+  const auto wanted = [&](std::string_view name) {
+    if (!prefix.empty()) return name.starts_with(prefix);
+    return !name.starts_with(kGauge) && !name.starts_with(kTiming);
+  };
   Counts out;
   const auto used =
       std::min<std::size_t>(page_->used.load(std::memory_order_acquire), kCountersMax);
@@ -67,7 +98,8 @@ Counts Reading::counts() const {
     const Cell& cell = page_->cells[i];
     const auto end = std::find(cell.name.begin(), cell.name.end(), '\0');
     const auto value = cell.value.load(std::memory_order_relaxed);
-    if (value != 0) out.emplace(std::string(cell.name.begin(), end), value);
+    std::string name(cell.name.begin(), end);
+    if (value != 0 && wanted(name)) out.emplace(name.substr(prefix.size()), value);
   }
   return out;
 }

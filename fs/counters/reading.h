@@ -4,6 +4,7 @@
 /// Needs nothing of the mount's process: it may hang. Thread: one at a time.
 
 #include "fs/counters/page.h"
+#include "holdfast/base/histogram.h"
 #include "holdfast/base/unique_fd.h"
 
 #include <cstdint>
@@ -11,12 +12,15 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace holdfast::fs::counters {
 
 /// Only what is not zero.
 using Counts = std::map<std::string, std::uint64_t>;
+using Gauges = std::map<std::string, std::uint64_t>;
+using Timings = std::map<std::string, Histogram>;
 
 class Reading {
  public:
@@ -27,8 +31,14 @@ class Reading {
   /// The same for a file known by name.
   [[nodiscard]] static std::optional<Reading> open(const std::string& path);
   [[nodiscard]] Counts counts() const;
+  [[nodiscard]] Gauges gauges() const;
+  [[nodiscard]] Timings timings() const;
+  [[nodiscard]] std::uint32_t pid() const { return page_->pid; }
 
  private:
+  /// Those whose names begin so, without that; empty: those that begin in no special way.
+  [[nodiscard]] Counts cells(std::string_view prefix) const;
+
   struct Unmap {
     void operator()(const Page* page) const;
   };

@@ -49,6 +49,7 @@ enum class JournalKind : std::uint8_t { kUnknown, kRollback, kWal };
 struct WalState {
   JournalKind journal = JournalKind::kUnknown;
   bool claimed = false;
+  std::uint32_t refusals = 0;    ///< of a claim, since the last one that succeeded
   std::uint64_t generation = 0;  ///< grows when what we know became void
   std::uint64_t kept_under = 0;  ///< nobody locks it, but `journal` is good under this generation
                                  ///< of the database's token
@@ -91,12 +92,6 @@ class Inode : public InodeNames, public std::enable_shared_from_this<Inode> {
 };
 using InodePointer = std::shared_ptr<Inode>;
 
-/// Lookups that the kernel gives back.
-struct Forgotten {
-  NodeId node;
-  std::uint64_t count = 0;
-};
-
 /// What read(2) through a poisoned handle gets; all else gets EIO. SQLite takes EIO of a read for a
 /// damaged medium and reports SQLITE_CORRUPT (sqlite: src/os_unix.c, unixRead), and what is lost is
 /// a lock. Of other errors it says "disk I/O error".
@@ -109,6 +104,7 @@ struct Handle {
   Credentials who;               ///< who opened it: writeback comes without a caller
   ErrorCursor errors;            ///< write errors already reported to this handle
   pid_t locked_by = 0;           ///< the thread that set the last exclusive lock through it
+  bool unsent = false;           ///< something was written through it behind, and not sent for it
   bool poisoned = false;         ///< its inode's locks were lost (I6)
   bool poison_reported = false;  ///< fsync or close said so once
 };

@@ -20,8 +20,10 @@ Operations::Task Operations::flush(DoneReply reply, NodeId, HandleId id, OwnerId
   const InodePointer inode = handle->inode;
   const LockOwner holder{LockSpace::kRange, owner};
   // Under a token that nobody else has a close makes nothing visible: who wants to see it asks for
-  // the token, and what is written is made stable then.
-  const bool unstable = inode->writer && inode->writer->dirty() && generation(*inode) == 0;
+  // the token, and what is written is made stable then. But it is the last moment to tell this
+  // program that the disk is full (nobody cares if the file has no name any more).
+  const bool unstable = inode->writer && inode->writer->dirty() &&
+                        ((handle->unsent && !inode->silly) || generation(*inode) == 0);
   const bool work = inode->book().may_hold(holder) || unstable;
   if (!work) {
     ErrorCode error = take_poison(*handle);
@@ -71,7 +73,10 @@ Operations::Task Operations::release_owner(InodePointer inode, HandlePointer han
     committed = co_await commit(inode, handle->who);
   } else if (exclusive) {
     co_await send_locked(inode);
+  } else if (handle->unsent && !inode->silly) {
+    (void)co_await send(inode, handle->who);  // an error is kept for the handles
   }
+  handle->unsent = false;
   if (inode->writer) job->error = inode->writer->take_error(handle->errors);
   if (!committed) job->error = committed.error();
   if (exclusive) co_await publish_program(tid);

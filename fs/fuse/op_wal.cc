@@ -6,6 +6,7 @@
 #include "fs/fuse/operations.h"
 #include "holdfast/base/log.h"
 
+#include <bit>
 #include <ctime>
 
 namespace holdfast::fs {
@@ -43,8 +44,10 @@ Operations::Awaitable<Result<void>> Operations::claim_wal(InodePointer database)
   const auto claimed = co_await locks_.claim_wal(request);
   if (claimed) {
     if (generation == database->wal.generation) database->wal.claimed = true;
-  } else {
-    log::info("wal.owned_elsewhere", "fileid={} answer=SQLITE_BUSY", database->key.fileid);
+    database->wal.refusals = 0;
+  } else if (std::has_single_bit(++database->wal.refusals)) {  // programs ask again and again
+    log::info("wal.owned_elsewhere", "fileid={} answer=SQLITE_BUSY times={}", database->key.fileid,
+              database->wal.refusals);
   }
   co_return claimed;
 }

@@ -17,6 +17,7 @@
 #include "fs/core/cache_bound.h"
 #include "fs/core/hidden_name.h"
 #include "fs/fuse/caller.h"
+#include "fs/fuse/calls.h"
 #include "fs/fuse/filesystem.h"
 #include "fs/fuse/inode.h"
 #include "fs/fuse/kill_watch.h"
@@ -45,34 +46,6 @@
 #include <boost/asio/cancellation_signal.hpp>
 
 namespace holdfast::fs {
-
-/// A lock request, converted at the edge.
-struct LockCall {
-  LockSpace space = LockSpace::kRange;
-  OwnerId owner;
-  HandleId handle;
-  LockMode mode = LockMode::kShared;
-  ByteRange range = ByteRange::whole_file();
-  Wait wait = Wait::kNo;
-  std::uint32_t pid = 0;  ///< the process, for people
-  pid_t tid = 0;          ///< the thread that waits
-};
-
-struct WriteCall {
-  NodeId node;
-  HandleId handle;
-  std::uint64_t offset = 0;
-  bool append = false;
-  pid_t tid = 0;  ///< the thread that writes; 0 = the kernel, a page of a mapping
-};
-
-/// Whose change it is, to be ended if that relied on a lock that is lost.
-struct ChangeOf {
-  NodeId node;
-  InodePointer inode{};  ///< if the kernel may have forgotten the node
-  pid_t tid = 0;         ///< the calling thread; 0 = the kernel, or nobody waits
-  bool append = false;
-};
 
 struct CloseJob;
 
@@ -189,7 +162,12 @@ class Operations {
   Task give_up_after(std::chrono::milliseconds patience);
   /// Everything written to `inode` made stable; the error is also kept for the handles.
   Awaitable<Result<void>> commit(InodePointer inode, Credentials who);
-  Task commit_into(InodePointer inode, Credentials who, std::shared_ptr<Result<void>> result);
+  /// Or sent at least.
+  Awaitable<Result<void>> send(InodePointer inode, Credentials who);
+  using WriterCall = Awaitable<Result<void>> (InodeWriter::*)(Credentials);
+  Awaitable<Result<void>> bring(InodePointer inode, Credentials who, WriterCall how);
+  Task bring_into(InodePointer inode, Credentials who, WriterCall how,
+                  std::shared_ptr<Result<void>> result);
 
   // loss.cc
   using Inodes = std::set<InodePointer>;

@@ -111,7 +111,7 @@ ssize_t Session::write_answer(int fd, iovec* parts, int count, void* userdata) {
   auto& self = *static_cast<SessionUser*>(userdata)->session;
   if (!self.init_answered_.load(std::memory_order_relaxed)) self.patch_init_answer(parts, count);
   const ssize_t written = ::writev(fd, parts, count);
-  if (written > 0) self.counts_.answer(static_cast<std::size_t>(written));
+  if (written > 0) self.counts_.written(parts, static_cast<std::size_t>(written));
   return written;
 }
 

@@ -88,6 +88,9 @@ class InodeWriter {
   /// uncommitted. An error is returned and kept for the cursors: whoever called this for a handle
   /// (fsync) follows with take_error() and reports either.
   boost::asio::awaitable<Result<void>> commit(Credentials who);
+  /// Sends everything written before this call, so that a storage that is full or refuses it says
+  /// so now. It is made stable later (WriteBehind, commit()). Errors as of commit().
+  boost::asio::awaitable<Result<void>> send(Credentials who);
   /// backend.setattr() with a size, in its place among the writes: no resend can bring back what it
   /// cut off. The way to truncate.
   boost::asio::awaitable<Result<Attributes>> truncate(Credentials who, SetAttributes change);

@@ -60,6 +60,7 @@ asio::awaitable<Result<Outcome>> LockClient::call(Command command, task::Interru
     co_return make_error_code(LockErrc::kInterrupted);
   }
   Waiter waiter{.changed = task::Event(executor_), .outcome = std::nullopt};
+  const SentCounts::Timed timed(sent_counts_, command);
   ClientEffects effects;
   const CallId id = core_.submit(std::move(command), boot_time_now(), effects);
   const Registration registration(waiters_, id, waiter, interrupt);
@@ -125,9 +126,10 @@ asio::awaitable<void> LockClient::wait_entitled() {
 // would mean that there is no lease to keep.
 void LockClient::tell_deadline() {
   const Instant deadline = core_.deadline();
-  if (deadline == told_deadline_ || deadline == Instant{} || !options_.on_deadline) return;
+  if (deadline == told_deadline_ || deadline == Instant{}) return;
   told_deadline_ = deadline;
-  options_.on_deadline(deadline);
+  lease_counts_.deadline(deadline);
+  if (options_.on_deadline) options_.on_deadline(deadline);
 }
 
 // A listener may call us back, FilesLost's does: what comes of that follows what is still to be
@@ -189,6 +191,7 @@ void LockClient::perform(const SessionOpened& effect) {
   log::info("session.opened", "session={:016x} lockd={} epoch={}", effect.session.value,
             wire::to_string(address()), effect.epoch.value);
   session_ = effect.session;
+  lease_counts_.resumed(boot_time_now());  // in place of one that was lost
   if (entitled()) entitled_.set();
 }
 
@@ -198,24 +201,28 @@ void LockClient::perform(const SessionResumed&) {
 
 void LockClient::perform(const LeaseSuspended&) {
   log::warn("lease.suspended", "lockd={}", wire::to_string(address()));
+  lease_counts_.suspended(boot_time_now());
   entitled_.clear();
   if (listener_.suspended) listener_.suspended();
 }
 
 void LockClient::perform(const LeaseResumed&) {
   log::info("lease.resumed", "lockd={}", wire::to_string(address()));
+  lease_counts_.resumed(boot_time_now());
   if (listener_.resumed) listener_.resumed();
   entitled_.set();
 }
 
 void LockClient::perform(const SessionLost&) {
   log::warn("session.lost", "lockd={}", wire::to_string(address()));
+  lease_counts_.session_lost();
   entitled_.clear();
   session_.reset();
   if (listener_.lost) listener_.lost(Loss{.everything = true, .files = {}});
 }
 
 void LockClient::perform(const FilesLost& effect) {
+  lease_counts_.files_lost(effect.files.size());
   log::warn("locks.lost", "lockd={} files={}", wire::to_string(address()), effect.files.size());
   if (listener_.lost) listener_.lost(Loss{.everything = false, .files = effect.files});
 }

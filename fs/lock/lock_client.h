@@ -11,6 +11,7 @@
 /// caller is inside a method.
 
 #include "fs/lock/client_core.h"
+#include "fs/lock/lease_counts.h"
 #include "fs/lock/lock_service.h"
 #include "fs/lock/sent_counts.h"
 #include "holdfast/task/event.h"
@@ -145,6 +146,7 @@ class LockClient final : public LockService {
   wire::Codec codec_;
   ClientCore core_;
   SentCounts sent_counts_;
+  LeaseCounts lease_counts_;
   task::Group group_;
   task::Event entitled_;
   task::Event attempted_;  // an attempt to connect or to be welcomed ended; for start()

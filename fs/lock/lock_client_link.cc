@@ -64,6 +64,7 @@ LockClient::LockClient(asio::any_io_executor executor, LockClientOptions options
       options_(std::move(options)),
       core_(hello_of(options_), limits_of(options_)),
       sent_counts_(options_.counters),
+      lease_counts_(options_.counters),
       group_(executor),
       entitled_(executor),
       attempted_(executor),
@@ -223,6 +224,7 @@ void LockClient::unreachable(ErrorCode error) {
 }
 
 asio::awaitable<void> LockClient::converse(std::unique_ptr<wire::Stream> stream) {
+  lease_counts_.connected();
   const auto connection = std::make_shared<wire::Connection>(executor_, std::move(stream), codec_,
                                                              wire::ConnectionLimits{});
   connection_ = connection;

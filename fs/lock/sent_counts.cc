@@ -23,8 +23,11 @@ SentCounts::SentCounts(counters::Counters* counters) {
   };
   for (std::size_t i = 0; i < kMessages.size(); ++i)
     if (kMessages[i] != "request") messages_[i] = name(kMessages[i]);
-  for (std::size_t i = 0; i < kCommands.size(); ++i)
+  for (std::size_t i = 0; i < kCommands.size(); ++i) {
     commands_[i] = name(kCommands[i]);
+    times_[i] = counters->timing("ld." + std::string(kCommands[i]));
+  }
+  waiting_ = counters->gauge("lock.waiting");
 }
 
 void SentCounts::count(const ClientMessage& message) {

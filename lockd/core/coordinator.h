@@ -23,6 +23,7 @@
 #include "lockd/core/limits.h"
 #include "lockd/core/records.h"
 #include "lockd/core/salted_hash.h"
+#include "lockd/core/snapshot.h"
 #include "lockd/core/token_options.h"
 
 #include <chrono>
@@ -193,6 +194,8 @@ class Coordinator {
   [[nodiscard]] std::optional<FenceState> fencing(SessionId session) const;
   [[nodiscard]] SessionList list_sessions(Instant now) const;
   [[nodiscard]] LockList list_locks(Instant now, std::size_t entries_max) const;
+  /// For the status page and metrics: bounded work, whatever there is (snapshot.h).
+  [[nodiscard]] Snapshot snapshot(const SnapshotLimits& limits, Instant now) const;
   [[nodiscard]] const Probe& probe() const;
   /// Aborts (HOLDFAST_ASSERT) if an invariant is broken. O(everything); for tests and debug builds.
   void check_invariants() const;

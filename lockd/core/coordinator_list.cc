@@ -13,22 +13,6 @@ namespace {
 using std::chrono::duration_cast;
 using std::chrono::milliseconds;
 
-SessionPhase phase_of(const Session& session) {
-  switch (session.phase) {
-    case Phase::kReturning:
-      return SessionPhase::kReturning;
-    case Phase::kLive:
-      return SessionPhase::kLive;
-    case Phase::kCourtesy:
-      return SessionPhase::kCourtesy;
-    case Phase::kFencing:
-      return SessionPhase::kFencing;
-    case Phase::kFenced:
-      return SessionPhase::kFenced;
-  }
-  return SessionPhase::kLive;
-}
-
 class Listing {
  public:
   Listing(Instant now, std::size_t entries_max) : now_(now), entries_max_(entries_max) {}
@@ -94,6 +78,40 @@ class Listing {
 
 }  // namespace
 
+SessionPhase phase_of(const Session& session) {
+  switch (session.phase) {
+    case Phase::kReturning:
+      return SessionPhase::kReturning;
+    case Phase::kLive:
+      return SessionPhase::kLive;
+    case Phase::kCourtesy:
+      return SessionPhase::kCourtesy;
+    case Phase::kFencing:
+      return SessionPhase::kFencing;
+    case Phase::kFenced:
+      return SessionPhase::kFenced;
+  }
+  return SessionPhase::kLive;
+}
+
+SessionInfo info_of(const Session& session, Instant now) {
+  const SessionRecord& record = session.record;
+  return {.session = session.id(),
+          .node = record.node,
+          .mountpoint = record.mountpoint,
+          .volume_name = record.volume_name,
+          .volume = record.volume,
+          .pid = record.pid,
+          .connected = session.connected,
+          .lease_left = duration_cast<milliseconds>(session.lease_until - now),
+          .locks = session.locks.range_count,
+          .waiters = session.locks.waiters.size(),
+          .phase = phase_of(session),
+          .breaking = session.record.breaks.given(),
+          .losses = record.losses.size(),
+          .tokens = session.tokens.held.size()};
+}
+
 SessionList Coordinator::list_sessions(Instant now) const {
   SessionList list;
   list.epoch = state_->epoch;
@@ -101,23 +119,8 @@ SessionList Coordinator::list_sessions(Instant now) const {
   if (state_->grace && state_->formers == 0)
     list.grace_left = std::chrono::ceil<milliseconds>(state_->grace_until - now);
   list.stale = state_->stale;
-  state_->sessions.for_each([&](const Session& session) {
-    const SessionRecord& record = session.record;
-    list.sessions.push_back({.session = session.id(),
-                             .node = record.node,
-                             .mountpoint = record.mountpoint,
-                             .volume_name = record.volume_name,
-                             .volume = record.volume,
-                             .pid = record.pid,
-                             .connected = session.connected,
-                             .lease_left = duration_cast<milliseconds>(session.lease_until - now),
-                             .locks = session.locks.range_count,
-                             .waiters = session.locks.waiters.size(),
-                             .phase = phase_of(session),
-                             .breaking = session.record.breaks.given(),
-                             .losses = record.losses.size(),
-                             .tokens = session.tokens.held.size()});
-  });
+  state_->sessions.for_each(
+      [&](const Session& session) { list.sessions.push_back(info_of(session, now)); });
   return list;
 }
 

@@ -11,6 +11,10 @@
 
 namespace holdfast::lockd {
 
+/// What administrators see of it. coordinator_list.cc.
+[[nodiscard]] SessionPhase phase_of(const Session& session);
+[[nodiscard]] SessionInfo info_of(const Session& session, Instant now);
+
 struct Coordinator::State {
   State(Options given, Recovered recovered, Instant start);
 

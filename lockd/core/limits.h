@@ -1,6 +1,8 @@
 #pragma once
 /// What bounds the core, and what it counts.
 
+#include "holdfast/base/histogram.h"
+
 #include <cstdint>
 
 namespace holdfast::lockd {
@@ -34,6 +36,8 @@ struct Probe {
   std::uint64_t token_grants = 0;
   std::uint64_t recalls = 0;        ///< of tokens; repeated ones count once
   std::uint64_t recalls_unmet = 0;  ///< not answered within recall_max
+  Histogram lock_waits;             ///< of requests that waited: until they did no more
+  Histogram recall_times;           ///< of recalls that were answered, until then
 };
 
 }  // namespace holdfast::lockd

@@ -156,6 +156,7 @@ void Locks::drop_empty(Holding& holding) {
 void Locks::withdraw(Waiter& waiter) {
   Agent& agent = *waiter.agent;
   SessionLocks& session = *agent.session;
+  probe_.lock_waits.add(now_ - waiter.since);
   std::vector<Waiter*> to_the_front;
   wait_queue::leave(waiter, to_the_front);
   for (Waiter* next : to_the_front)

@@ -92,6 +92,7 @@ std::optional<Outcome> Tokens::release(SessionTokens& session, RequestNumber num
   if (keep == TokenMode::kShared && token->recalled() &&
       token->attention->wanted != TokenMode::kShared)
     file->dispute->contention.in_use(session.id(), now, options_.contention);
+  if (token->recalled()) probe_.recall_times.add(now - token->attention->since);
   end_recall(*token);
   end_release(*token, Done{});  // one that came before, and is overtaken
   if (keep == TokenMode::kShared && token->mode == TokenMode::kRead && file->first != file->last) {

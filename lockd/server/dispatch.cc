@@ -55,8 +55,10 @@ Result<Server::Arrived> Server::handle_arrived(const PeerPtr& peer) {
     auto message = connection.next_client_message();
     if (!message) return message.error();
     if (!*message) break;
+    const auto begun = std::chrono::steady_clock::now();
     auto handled =
         std::visit([&](const auto& value) { return handle(peer, value, now); }, **message);
+    probe_.handling[kind_of(**message)].add(std::chrono::steady_clock::now() - begun);
     if (!handled) return handled.error();
   }
   return Arrived::kAll;
@@ -140,7 +142,10 @@ Result<void> Server::handle(const PeerPtr& peer, const Reclaim& reclaim, Instant
 
 Result<void> Server::handle(const PeerPtr& peer, const Goodbye&, Instant now) {
   if (!peer->session) return make_error_code(WireErrc::kOutOfPlace);
-  log::info("session.goodbye", "session={}", printable(*peer->session));
+  if (arrivals_.allow()) {
+    log::info("session.goodbye", "session={} unlogged={}", printable(*peer->session),
+              arrivals_.dropped());
+  }
   const Effects effects = coordinator_->goodbye(*peer->session, now);
   // Unbound first: the mount asked for its end and expects no SessionEnded.
   by_session_.erase(*peer->session);

@@ -180,7 +180,9 @@ asio::awaitable<void> Server::store_loop() {
 // told to anybody, and taking it back is no safer than waiting.
 asio::awaitable<void> Server::write_until_durable(StoreChanges changes) {
   for (std::uint64_t failures = 0;; ++failures) {
+    const auto begun = std::chrono::steady_clock::now();
     const auto written = co_await store_->write(changes);
+    probe_.store_times.add(std::chrono::steady_clock::now() - begun);
     ++probe_.store_writes;
     if (written) {
       if (failures > 0) log::info("store.recovered", "failures={}", failures);
@@ -215,10 +217,10 @@ asio::awaitable<void> Server::run_fence(RunFence effect) {
   const bool succeeded =
       co_await run_fence_command(executor_, options_.fence_command, effect.record);
   if (!succeeded) ++probe_.fences_failed;
-  log::info(
-      "fence.command_ended", "session={} succeeded={} ms={}", printable(effect.session),
-      succeeded ? "yes" : "no",
-      std::chrono::duration_cast<milliseconds>(std::chrono::steady_clock::now() - started).count());
+  const auto took = std::chrono::steady_clock::now() - started;
+  probe_.fence_times.add(took);
+  log::info("fence.command_ended", "session={} succeeded={} ms={}", printable(effect.session),
+            succeeded ? "yes" : "no", std::chrono::duration_cast<milliseconds>(took).count());
   perform(coordinator_->fence_done(effect.session, effect.attempt, succeeded, lease_now()));
   if (!succeeded) {
     fencing_.erase(effect.session);

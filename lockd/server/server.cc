@@ -257,6 +257,7 @@ Instant Server::lease_now() {
   last_look_ = real;
   if (gap > 2 * tick_max()) {
     paused_ += gap - tick_max();
+    ++probe_.pauses;
     log::warn("lockd.paused", "ms={}",
               std::chrono::duration_cast<std::chrono::milliseconds>(gap).count());
   }
@@ -273,7 +274,9 @@ asio::awaitable<void> Server::tick_loop() {
     std::chrono::nanoseconds wait = at_most;
     if (deadline < before + wait) wait = deadline - before;
     wait = std::max<std::chrono::nanoseconds>(wait, kTickMin);
+    const auto due = std::chrono::steady_clock::now() + wait;
     co_await sleep(executor_, wait);
+    probe_.lateness.add(std::chrono::steady_clock::now() - due);
     const Instant now = lease_now();
     perform(coordinator_->tick(now));
     note_fences_done();

@@ -25,9 +25,11 @@
 #include "lockd/core/effect_queue.h"
 #include "lockd/server/fence_command.h"
 #include "lockd/server/log_limit.h"
+#include "lockd/server/message_kind.h"
 #include "lockd/server/turns.h"
 #include "lockd/store/store.h"
 
+#include <array>
 #include <chrono>
 #include <cstddef>
 #include <list>
@@ -43,6 +45,8 @@
 #include <boost/asio/awaitable.hpp>
 
 namespace holdfast::lockd {
+
+struct Report;
 
 struct ServerOptions {
   /// Sessions only. May be empty (embedded: the admin socket is enough).
@@ -92,8 +96,14 @@ class Server {
   struct Probe {
     std::uint64_t accepted = 0, strangers_dropped = 0, malformed = 0, slow_readers = 0;
     std::uint64_t store_writes = 0, store_failures = 0, fences_run = 0, fences_failed = 0;
+    std::uint64_t pauses = 0;  ///< of this loop: see lease_now()
+    Histogram store_times, fence_times;
+    Histogram lateness;  ///< of the loop's timer: what everybody who asks waits for at least
+    std::array<Histogram, kMessageKinds> handling{};  ///< by kind_of()
   };
   [[nodiscard]] const Probe& probe() const { return probe_; }
+  /// After open(). For the status page and metrics.
+  [[nodiscard]] Report report(const SnapshotLimits& limits);
 
  private:
   enum class Door { kSessions, kAdmin };

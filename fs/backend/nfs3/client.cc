@@ -77,12 +77,20 @@ Client::Client(asio::any_io_executor executor, const Options& options, rpc::Loca
     connection.socket.unacked_max = options.unacked_max;
     connection.socket.send_buffer = options.send_buffer;
     connection.socket.connect_timeout = std::min(options.timeo, options.mount_timeout);
+    if (options.counters != nullptr)
+      connection.connected = options.counters->counter("nfs.connects");
     connections_.push_back(
         std::make_unique<rpc::Connection>(executor, locate, std::move(connection)));
   }
   if (options.counters == nullptr) return;
-  for (std::size_t i = 0; i < calls_.size(); ++i)
+  for (std::size_t i = 0; i < calls_.size(); ++i) {
     calls_[i] = options.counters->counter("nfs." + std::string(kNames[i]));
+    times_[i] = options.counters->timing("nfs." + std::string(kNames[i]));
+  }
+  under_way_ = options.counters->gauge("nfs.under_way");
+  repeated_ = options.counters->counter("nfs.repeated");
+  later_ = options.counters->counter("nfs.later");
+  given_up_ = options.counters->counter("nfs.given_up");
   bytes_written_ = options.counters->counter("nfs.bytes_written");
   bytes_received_ = options.counters->counter("nfs.bytes_received");
 }
@@ -102,10 +110,30 @@ asio::awaitable<void> Client::wait_before_retry(std::chrono::milliseconds time) 
 asio::awaitable<Result<Answer>> Client::perform(rpc::Message message, Lane lane,
                                                 std::shared_ptr<void> hold,
                                                 std::optional<std::chrono::milliseconds> patience) {
+  const auto start = steady_clock::now();
+  const auto procedure = message.procedure();
+  if (procedure < calls_.size()) calls_[procedure].add();
+  bytes_written_.add(message.payload.size());
+  struct UnderWay {
+    counters::Gauge& gauge;
+    explicit UnderWay(counters::Gauge& of) : gauge(of) { gauge.up(); }
+    ~UnderWay() { gauge.down(); }
+  } const under_way(under_way_);
+  auto answer = co_await ask(std::move(message), lane, std::move(hold), patience);
+  if (!answer) {
+    given_up_.add();
+  } else if (procedure < times_.size()) {
+    times_[procedure].add(steady_clock::now() - start);
+  }
+  if (answer && answer->repeated) repeated_.add();
+  co_return answer;
+}
+
+asio::awaitable<Result<Answer>> Client::ask(rpc::Message message, Lane lane,
+                                            std::shared_ptr<void> hold,
+                                            std::optional<std::chrono::milliseconds> patience) {
   if (!patience && !options_.hard) patience = options_.timeo;
   const auto start = steady_clock::now();
-  if (const auto number = message.procedure(); number < calls_.size()) calls_[number].add();
-  bytes_written_.add(message.payload.size());
   rpc::Backoff backoff;
   bool repeated = false;
   for (;;) {
@@ -130,6 +158,7 @@ asio::awaitable<Result<Answer>> Client::perform(rpc::Message message, Lane lane,
         co_return answer;
       }
     }
+    later_.add();
     // "Later" means a new call with a new xid (RFC 1813 section 2.6, NFS3ERR_JUKEBOX).
     if (patience && steady_clock::now() - start >= *patience) co_return errno_code(ETIMEDOUT);
     co_await wait_before_retry(backoff.next(static_cast<std::uint32_t>(std::random_device{}())));

@@ -79,6 +79,9 @@ class Client {
   struct Turn;
   rpc::Connection& choose(const Lane& lane);
   boost::asio::awaitable<void> wait_before_retry(std::chrono::milliseconds time);
+  boost::asio::awaitable<Result<Answer>> ask(rpc::Message message, Lane lane,
+                                             std::shared_ptr<void> hold,
+                                             std::optional<std::chrono::milliseconds> patience);
   void note_trouble(std::uint32_t procedure, std::uint32_t status);
 
   boost::asio::any_io_executor executor_;
@@ -91,6 +94,11 @@ class Client {
   std::size_t running_ = 0;
   std::map<int, std::uint64_t> troubles_;    // by errno
   std::array<counters::Counter, 22> calls_;  // by procedure number, 0 = NULL to 21 = COMMIT
+  std::array<counters::Timing, 22> times_;
+  counters::Gauge under_way_;
+  counters::Counter repeated_;  ///< sent more than once before they were answered
+  counters::Counter later_;     ///< answers that say "later"
+  counters::Counter given_up_;  ///< without an answer: soft mounts
   counters::Counter bytes_written_;
   counters::Counter bytes_received_;
 };

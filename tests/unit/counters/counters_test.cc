@@ -4,6 +4,7 @@
 
 #include <filesystem>
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -77,10 +78,38 @@ TEST_F(CountersTest, TooManyOrTooLongNamesDoNoHarm) {
   EXPECT_EQ(counters.text(), std::string(23, 'x') + "=1");
   for (std::size_t i = 0; i < 2 * kCountersMax; ++i)
     counters.counter("n" + std::to_string(i)).add();
-  EXPECT_NE(counters.text().find("n125=1"), std::string::npos);
-  EXPECT_EQ(counters.text().find("n126="), std::string::npos);
+  EXPECT_NE(counters.text().find(fmt::format("n{}=1", kCountersMax - 2)), std::string::npos);
+  EXPECT_EQ(counters.text().find(fmt::format("n{}=", kCountersMax - 1)), std::string::npos);
   Counter nowhere;
   nowhere.add();
+}
+
+TEST_F(CountersTest, GaugesAndTimingsAreNoCounts) {
+  using namespace std::chrono_literals;
+  Counters counters(directory_);
+  ASSERT_TRUE(counters.publish("4711"));
+  counters.counter("nfs.READ").add();
+  Gauge gauge = counters.gauge("lease.deadline_ns");
+  gauge.set(5);
+  gauge.up();
+  gauge.down();
+  Timing timing = counters.timing("fuse.READDIRPLUS");
+  timing.add(50us);
+  timing.add(2s);
+  timing.add(1h);
+  const auto reading = Reading::open(file_of(directory_, "4711"));
+  ASSERT_TRUE(reading);
+  EXPECT_EQ(reading->counts(), (Counts{{"nfs.READ", 1}}));
+  EXPECT_EQ(counters.text(), "nfs.READ=1");
+  EXPECT_EQ(reading->gauges(), (Gauges{{"lease.deadline_ns", 5}}));
+  const Timings timings = reading->timings();
+  ASSERT_EQ(timings.size(), 1U);
+  Histogram expected;
+  expected.add(50us);
+  expected.add(2s);
+  expected.add(1h);
+  EXPECT_EQ(timings.at("fuse.READDIRPLUS").buckets, expected.buckets);
+  EXPECT_EQ(timings.at("fuse.READDIRPLUS").sum, expected.sum);
 }
 
 TEST_F(CountersTest, OtherFilesAreNotRead) {

@@ -17,6 +17,7 @@
 #include "fs/backend/nfs3/rpc/message.h"
 #include "fs/backend/nfs3/rpc/record.h"
 #include "fs/backend/nfs3/rpc/socket.h"
+#include "fs/counters/counters.h"
 #include "fs/guard/socket_guard.h"
 #include "holdfast/base/result.h"
 #include "holdfast/task/event.h"
@@ -51,6 +52,7 @@ struct ConnectionOptions {
   SocketOptions socket;
   bool reserved_port = true;
   guard::SocketGuard* guard = nullptr;  ///< outlives the connection
+  counters::Counter connected;          ///< one more each time
 };
 
 /// Where the server is now; asked before every connection attempt.
