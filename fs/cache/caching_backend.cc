@@ -152,7 +152,10 @@ CachingBackend::Awaitable<Attributes> CachingBackend::UnderToken::setattr(Creden
                                                                           SetAttributes change) {
   const auto key = co_await of_.key_of(file);
   if (!key) co_return key.error();
-  ChangeOfFile changing(of_.files_, of_.locks_, *key, of_.now_());
+  const bool permissions = change.mode || change.uid || change.gid;
+  ChangeOfFile changing(
+      of_.files_, of_.locks_, *key, of_.now_(),
+      permissions ? KeptFiles::Concerns::kPermissions : KeptFiles::Concerns::kContents);
   const auto attributes = co_await of_.storage_.setattr(std::move(who), file, change);
   if (attributes) changing.ended_with(*attributes);
   co_return attributes;

@@ -3,7 +3,7 @@
 /// what the token allows to keep is kept and answered from memory.
 ///
 ///   attributes    of files with a token PR or EX; from replies that nothing has overtaken
-///   permissions   what ACCESS said, per caller, for as long as the attributes are good
+///   permissions   what ACCESS said, per caller, until mode or owner change; our writes leave them
 ///   names         of directories with a token PR or EX: those that are there, those that are not
 ///
 /// Tokens tell what other mounts do. What is changed without one (on the server itself, or through

@@ -165,7 +165,8 @@ CachingBackend::Awaitable<Entry> CachingBackend::make(Credentials who, FileHandl
   const Resolved& place = used->places.front();
   ChangeOfFile in_directory(files_, locks_, place.directory, now_());
   std::optional<ChangeOfFile> existing;
-  if (place.file) existing.emplace(files_, locks_, *place.file, now_());
+  if (place.file)
+    existing.emplace(files_, locks_, *place.file, now_(), KeptFiles::Concerns::kPermissions);
   files_.name_is_unknown(place.directory, name);
   const auto entry = co_await call();
   if (!entry) co_return entry;

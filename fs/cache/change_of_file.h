@@ -13,8 +13,9 @@ namespace holdfast::fs {
 /// A change of ours that is under way, also if its coroutine is given up.
 class ChangeOfFile {
  public:
-  ChangeOfFile(KeptFiles& files, const LockService& locks, const FileKey& file, Instant now)
-      : files_(files), locks_(locks), change_(files.begin_change(file, now)) {}
+  ChangeOfFile(KeptFiles& files, const LockService& locks, const FileKey& file, Instant now,
+               KeptFiles::Concerns concerns = KeptFiles::Concerns::kContents)
+      : files_(files), locks_(locks), change_(files.begin_change(file, now, concerns)) {}
   ChangeOfFile(const ChangeOfFile&) = delete;
   ChangeOfFile& operator=(const ChangeOfFile&) = delete;
   ~ChangeOfFile() { files_.end_change(change_, locks_.token_generation(change_.file), after_); }

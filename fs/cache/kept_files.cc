@@ -15,6 +15,11 @@ bool same_version(const Attributes& a, const Attributes& b) {
   return a.size == b.size && same_time(a.mtime, b.mtime) && same_time(a.ctime, b.ctime);
 }
 
+bool same_permissions(const Attributes& a, const Attributes& b) {
+  constexpr std::uint32_t kDecides = 01777;  // a write clears the others
+  return (a.mode & kDecides) == (b.mode & kDecides) && a.uid == b.uid && a.gid == b.gid;
+}
+
 }  // namespace
 
 void KeptFiles::identify(const FileHandle& handle, const FileKey& file) {
@@ -95,7 +100,7 @@ bool KeptFiles::keep(const Look& look, const Attributes& attributes) {
   // Who is not known may have been, before it had to make room.
   const bool by_others = known ? !same && !kept->void_by_us : forgot_some_;
   if (!same) {
-    kept->access.clear();
+    if (!kept->void_by_us) kept->access.clear();  // an ACL of others shows in nothing but the times
     // What else was asked meanwhile may have been answered before it changed.
     kept->changes = ++changes_;
   }
@@ -103,10 +108,17 @@ bool KeptFiles::keep(const Look& look, const Attributes& attributes) {
     if (!same) forget_names(*kept);
     kept->names_asked = look.asked;
   }
-  kept->attributes = attributes;
-  kept->void_by_us = false;
-  kept->asked = look.asked;
+  learn(*kept, attributes, look.asked);
   return by_others;
+}
+
+void KeptFiles::learn(Kept& kept, const Attributes& attributes, Instant asked) {
+  const bool same = kept.attributes && same_permissions(*kept.attributes, attributes);
+  if (!same || kept.permissions_void) kept.access.clear();
+  kept.attributes = attributes;
+  kept.void_by_us = false;
+  kept.permissions_void = false;
+  kept.asked = asked;
 }
 
 bool KeptFiles::keep_found(const Search& search, const FileKey& file, std::uint64_t generation,
@@ -161,12 +173,15 @@ void KeptFiles::keep_as(const Look& look, const std::string& name,
 
 // ---- Changing
 
-KeptFiles::Change KeptFiles::begin_change(const FileKey& file, Instant now) {
+KeptFiles::Change KeptFiles::begin_change(const FileKey& file, Instant now, Concerns concerns) {
   Kept& kept = at(file);
   kept.changes = ++changes_;
   ++kept.changing;
   kept.void_by_us = true;
-  kept.access.clear();
+  if (concerns == Concerns::kPermissions) {
+    kept.permissions_void = true;
+    kept.access.clear();
+  }
   // What an earlier change that is still under way will tell is as old as its beginning.
   if (kept.names.empty() && kept.changing == 1) kept.names_asked = now;
   kept.names_mixed = true;
@@ -183,9 +198,7 @@ void KeptFiles::end_change(const Change& change, std::uint64_t generation,
   kept.names_mixed = true;
   if (!alone || !after || generation == 0) return;
   if (std::exchange(kept.generation, generation) != generation) forget(kept);
-  kept.attributes = *after;
-  kept.void_by_us = false;
-  kept.asked = change.asked;
+  learn(kept, *after, change.asked);
 }
 
 KeptFiles::Kept* KeptFiles::changed_directory(const FileKey& directory, std::uint64_t generation) {

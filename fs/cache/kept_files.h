@@ -76,12 +76,16 @@ class KeptFiles {
   void keep_absent(const Look& look, const std::string& name);
 
   // ---- Changing the storage. What was kept of the file's attributes is void.
+  /// What ACCESS answered outlives changes of data and names: only mode and owner decide it (and
+  /// ACLs, which we never change).
+  enum class Concerns : std::uint8_t { kContents, kPermissions };
   struct Change {
     FileKey file;
     std::uint64_t changes = 0;
     Instant asked{};
   };
-  [[nodiscard]] Change begin_change(const FileKey& file, Instant now);
+  [[nodiscard]] Change begin_change(const FileKey& file, Instant now,
+                                    Concerns concerns = Concerns::kContents);
   /// `after`: what the storage said with its answer. Kept if no other change was under way.
   void end_change(const Change& change, std::uint64_t generation,
                   const std::optional<Attributes>& after = std::nullopt);
@@ -128,6 +132,7 @@ class KeptFiles {
     unsigned changing = 0;
     std::optional<Attributes> attributes;  // as the storage told them last
     bool void_by_us = false;               // we have changed the file since
+    bool permissions_void = false;         // mode or owner, too
     Instant asked{};                       // when they were right
     std::vector<Access> access;
     std::unordered_map<std::string, std::optional<FileHandle>> names;  // nothing: absent
@@ -140,6 +145,7 @@ class KeptFiles {
   Kept* to_keep(const Look& look);
   Kept* changed_directory(const FileKey& directory, std::uint64_t generation);
   void keep_as(const Look& look, const std::string& name, std::optional<FileHandle> child);
+  static void learn(Kept& kept, const Attributes& attributes, Instant asked);
   static void forget(Kept& kept);
   static void forget_names(Kept& kept);
   void set_name(Kept& kept, const std::string& name, std::optional<FileHandle> child);

@@ -94,6 +94,50 @@ TEST_F(CachingBackendTest, PermissionsAreThoseOfTheCallerAndGoWithTheMode) {
   EXPECT_EQ(calls("access"), 4);
 }
 
+TEST_F(CachingBackendTest, PermissionsOutliveWrites) {
+  const std::vector<std::uint8_t> data(10);
+  for (const bool tells : {false, true}) {
+    storage_.tells_attributes = tells;
+    const auto file = known_file(tells ? "a" : "b");
+    tokens_.give(FakeStorage::key(file), TokenMode::kExclusive);
+    const int before = calls("access");
+    for (int i = 0; i < 3; ++i) {
+      (void)size_of(file);
+      EXPECT_TRUE(run(cache_.access(kRoot, FakeStorage::handle(file), R_OK)));
+      (void)run(cache_.write(kRoot, FakeStorage::handle(file), 0, data, Stability::kUnstable));
+    }
+    EXPECT_EQ(calls("access"), before + 1);
+  }
+}
+
+TEST_F(CachingBackendTest, PermissionsDoNotOutliveAModeThatOthersHaveChangedBetweenOurWrites) {
+  const std::vector<std::uint8_t> data(10);
+  storage_.tells_attributes = true;
+  const auto file = known_file("a");
+  tokens_.give(FakeStorage::key(file), TokenMode::kExclusive);
+  (void)size_of(file);
+  EXPECT_TRUE(run(cache_.access(kRoot, FakeStorage::handle(file), R_OK)));
+  storage_.change_mode(file, 0600);
+  (void)run(cache_.write(kRoot, FakeStorage::handle(file), 0, data, Stability::kUnstable));
+  EXPECT_TRUE(run(cache_.access(kRoot, FakeStorage::handle(file), R_OK)));
+  EXPECT_EQ(calls("access"), 2);
+}
+
+TEST(KeptFiles, PermissionsOfAModeThatNobodyToldUsAreNotTakenForThoseOfTheOneBefore) {
+  constexpr FileKey kFile{5, 5};
+  const Credentials who;
+  KeptFiles kept;
+  Attributes before;
+  before.mode = 0700;
+  EXPECT_FALSE(kept.keep(kept.begin_look(kFile, 1, Instant{}), before));
+  kept.end_change(kept.begin_change(kFile, Instant{}, KeptFiles::Concerns::kPermissions), 1);
+  kept.keep_access(kept.begin_look(kFile, 1, Instant{}), who, R_OK,
+                   R_OK);  // of the mode it has now
+  EXPECT_TRUE(kept.access(kFile, 1, who, R_OK));
+  kept.end_change(kept.begin_change(kFile, Instant{}), 1, before);  // others have changed it back
+  EXPECT_FALSE(kept.access(kFile, 1, who, R_OK));
+}
+
 TEST_F(CachingBackendTest, AChangeIsSeenAtOnceAndItsAnswerIsKept) {
   const auto file = known_file("a");
   tokens_.give(FakeStorage::key(file), TokenMode::kExclusive);

@@ -29,7 +29,8 @@ class FakeStorage final : public Backend {
   }
 
   std::map<std::string, int> calls;
-  int next_error = 0;  ///< of the next change of names, which is executed all the same
+  int next_error = 0;             ///< of the next change of names, which is executed all the same
+  bool tells_attributes = false;  ///< after a WRITE
   bool holding = false;
   void let_go() {
     holding = false;
@@ -58,6 +59,10 @@ class FakeStorage final : public Backend {
   }
   void resize(std::uint64_t fileid, std::uint64_t size) {
     files_[fileid].attributes.size = size;
+    touch(files_[fileid]);
+  }
+  void change_mode(std::uint64_t fileid, std::uint32_t mode) {
+    files_[fileid].attributes.mode = mode;
     touch(files_[fileid]);
   }
   void unlink(std::uint64_t directory, const std::string& name) {
@@ -98,6 +103,7 @@ class FakeStorage final : public Backend {
     auto& size = at(file).attributes.size;
     size = std::max(size, offset + data.size());
     touch(at(file));
+    if (tells_attributes) result.after = at(file).attributes;
     return answer<WriteResult>("write", result);
   }
   Awaitable<CommitResult> commit(Credentials, FileHandle, std::uint64_t, std::uint32_t) override {
