@@ -27,6 +27,8 @@ enum class LockErrc {
   kStandby,            ///< EAGAIN: this lockd is not the active one; try another address.
   kStaleLockd,  ///< EIO: this lockd remembers less than its clients do (an old store); serves
                 ///< nobody.
+  kAccessDenied,  ///< EACCES: no credential, an unknown one, or not for this volume. Says nothing of
+                  ///< the session, which may be resumed with a right one.
 };
 
 [[nodiscard]] const boost::system::error_category& lock_category();
