@@ -26,7 +26,7 @@ void register_mount(CLI::App& app, int& exit_code) {
                    "timeo=, port=, "
                    "mountport=, rsize=, wsize=, nconnect=, volume_id=UUID, lockd_wait=SECONDS, "
                    "tls_ca=, tls_cert=, tls_key=, token_file=PATH, plain, "
-                   "cache=none|tokens, acregmin=, acregmax=, acdirmin=, actimeo=SECONDS, noac, "
+                   "cache=tokens|none, acregmin=, acregmax=, acdirmin=, actimeo=SECONDS, noac, "
                    "log=PATH|journal|stderr, debug, [no]allow_other, nosuid, nodev, noexec")
       ->type_name("OPTION,...")
       ->take_all()

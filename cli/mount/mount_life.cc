@@ -49,6 +49,13 @@ std::string volume_name(const MountSettings& settings) {
   return fmt::format("{}:{}", host_name(), std::get<DirectorySource>(settings.source).path);
 }
 
+/// The kernel may forget an inode and want it again soon: its token is worth keeping.
+constexpr std::size_t kTokensOfAnInode = 2;
+
+std::size_t inodes_max(const MountSettings& settings) {
+  return settings.options.inodes_max.value_or(fs::MountOptions{}.inodes_max);
+}
+
 fs::MountOptions filesystem_options(const MountSettings& settings) {
   fs::MountOptions out;
   out.fsname = settings.source_text;
@@ -59,6 +66,7 @@ fs::MountOptions filesystem_options(const MountSettings& settings) {
   out.kept_ages = settings.options.kept_ages;
   out.linger = settings.options.linger;
   out.dirty_max = settings.options.dirty_max.value_or(out.dirty_max);
+  out.inodes_max = inodes_max(settings);
   return out;
 }
 
@@ -188,7 +196,8 @@ class Life {
     options.counters = counters_.get();
     if (guard_) options.on_deadline = [this](Instant at) { guard_->deadline(at); };
     options.start_patience = settings_.options.lockd_wait;
-    options.tokens = fs::TokenLimits{.through = settings_.options.cache == CacheChoice::kNone};
+    options.tokens = fs::TokenLimits{.tokens_max = kTokensOfAnInode * inodes_max(settings_),
+                                     .through = settings_.options.cache == CacheChoice::kNone};
     options.on_progress = [this](std::string_view line) { reporter_.progress(line); };
     auto client = std::make_unique<fs::LockClient>(io_.get_executor(), std::move(options));
     auto started = co_await client->start();

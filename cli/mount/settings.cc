@@ -135,6 +135,8 @@ Done parse_valued(std::string_view name, std::string_view value, MountOptions& o
   constexpr std::uint32_t kTransferMax = 1U << 20;
   constexpr std::uint64_t kDirtyMin = 1ULL << 20;
   constexpr std::uint64_t kDirtyMax = 16ULL << 30;
+  constexpr std::size_t kInodesMin = 10'000;
+  constexpr std::size_t kInodesMax = 100'000'000;
   if (name == "lockd") return parse_lockd(value, options);
   if (name == "port") return number<std::uint16_t>(name, value, 0, 65535, options.port);
   if (name == "mountport") return number<std::uint16_t>(name, value, 0, 65535, options.mountport);
@@ -166,6 +168,7 @@ Done parse_valued(std::string_view name, std::string_view value, MountOptions& o
   if (name == "actimeo") return parse_actimeo(name, value, options);
   if (name == "linger") return parse_linger(value, options);
   if (name == "dirty_max") return number(name, value, kDirtyMin, kDirtyMax, options.dirty_max);
+  if (name == "inodes_max") return number(name, value, kInodesMin, kInodesMax, options.inodes_max);
   if (name == "vers" || name == "nfsvers") {
     if (value != "3") return bad_value(name, value, "3: it is the only version so far");
     return {};

@@ -45,10 +45,11 @@ struct MountOptions {
   std::optional<std::uint32_t> wsize;
   std::optional<unsigned> nconnect;
   bool soft = false;
-  CacheChoice cache = CacheChoice::kNone;
+  CacheChoice cache = CacheChoice::kTokens;
   fs::KeptAges kept_ages{};
-  std::chrono::milliseconds linger{0};
+  std::chrono::milliseconds linger{25};
   std::optional<std::uint64_t> dirty_max;  ///< bytes
+  std::optional<std::size_t> inodes_max;
   std::optional<std::chrono::milliseconds> timeo;
   std::optional<VolumeId> volume_id;
   std::chrono::milliseconds lockd_wait{0};  ///< keep trying this long while lockd is unreachable

@@ -15,7 +15,7 @@
 ///
 /// Data is kept by the kernel (pages) and by InodeWriter, above.
 ///
-/// Thread: the loop. Memory: at most kFilesMax files and kNamesMax names of each directory.
+/// Thread: the loop. Memory: that of KeptFiles.
 /// Source of the rules: docs/tokens.md.
 
 #include "fs/backend/backend.h"
@@ -44,6 +44,8 @@ class CachingBackend final : public Backend {
   void on_changed(std::function<void(const FileKey&)> call) { changed_ = std::move(call); }
   [[nodiscard]] const KeptAges& ages() const { return ages_; }
 
+  /// See KeptFiles.
+  void keep_at_most(std::size_t files) { files_.keep_at_most(files); }
   /// Of files whose token the caller sees to: pinned, or not given up before the call has ended.
   [[nodiscard]] FileWrites& writes_under_token() { return under_token_; }
 

@@ -132,7 +132,13 @@ void KeptFiles::keep_access(const Look& look, const Credentials& who, std::uint3
 }
 
 void KeptFiles::set_name(Kept& kept, const std::string& name, std::optional<FileHandle> child) {
-  if (kept.names.size() >= kNamesMax && !kept.names.contains(name)) kept.names.clear();
+  const bool is_new = !kept.names.contains(name);
+  if (is_new && kept.names.size() >= kNamesMax) kept.names.clear();
+  if (is_new && ++names_ > 2 * files_max_) {
+    for (auto& [key, file] : files_)
+      forget_names(file);
+    names_ = 1;
+  }
   kept.names.insert_or_assign(name, std::move(child));
 }
 
@@ -262,6 +268,13 @@ void KeptFiles::drop_all() {
     kept.generation = 0;
     kept.changes = ++changes_;
   }
+}
+
+std::size_t KeptFiles::names() const {
+  std::size_t sum = 0;
+  for (const auto& [key, kept] : files_)
+    sum += kept.names.size();
+  return sum;
 }
 
 }  // namespace holdfast::fs

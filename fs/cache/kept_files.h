@@ -14,8 +14,8 @@
 ///  - A file whose attributes differ after a change of ours is taken to differ for that.
 ///  - Names of a directory that we have changed ourselves are forgotten when they are too old.
 ///
-/// Thread: the loop. Memory: kFilesMax files, the one unused for longest goes first; kNamesMax
-/// names of a directory, then they begin anew.
+/// Thread: the loop. Memory: keep_at_most() files, the one unused for longest goes first; kNamesMax
+/// names of a directory, and twice as many names as files of all, then they begin anew.
 
 #include "fs/backend/types.h"
 #include "holdfast/base/clock.h"
@@ -41,6 +41,8 @@ class KeptFiles {
   static constexpr std::size_t kCallersMax = 8;  ///< whose permissions are kept of one file
 
   explicit KeptFiles(std::size_t files_max = kFilesMax) : files_max_(files_max) {}
+  /// From now on.
+  void keep_at_most(std::size_t files_max) { files_max_ = files_max; }
 
   // ---- Identities: they never change, but may be forgotten
   void identify(const FileHandle& handle, const FileKey& file);
@@ -111,6 +113,8 @@ class KeptFiles {
   void drop_all();
 
   [[nodiscard]] std::size_t size() const { return files_.size(); }
+  /// Of all directories.
+  [[nodiscard]] std::size_t names() const;
 
  private:
   struct Access {
@@ -138,13 +142,14 @@ class KeptFiles {
   void keep_as(const Look& look, const std::string& name, std::optional<FileHandle> child);
   static void forget(Kept& kept);
   static void forget_names(Kept& kept);
-  static void set_name(Kept& kept, const std::string& name, std::optional<FileHandle> child);
+  void set_name(Kept& kept, const std::string& name, std::optional<FileHandle> child);
 
   std::size_t files_max_;
   std::unordered_map<FileKey, Kept> files_;
   std::list<FileKey> used_;  // the one used last first
   std::unordered_map<FileHandle, FileKey> keys_;
   bool forgot_some_ = false;
+  std::size_t names_ = 0;      // kept since all were forgotten: at least those that are there
   std::uint64_t changes_ = 0;  // of all files, so that one that was forgotten does not count anew
 };
 

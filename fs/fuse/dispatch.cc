@@ -49,8 +49,11 @@ void on_forget(fuse_req_t r, fuse_ino_t node, std::uint64_t count) {
 }
 
 void on_forget_multi(fuse_req_t r, size_t count, fuse_forget_data* forgets) {
+  std::vector<Forgotten> nodes;
+  nodes.reserve(count);
   for (size_t i = 0; i < count; ++i)
-    ops(r).forget(NodeId{forgets[i].ino}, forgets[i].nlookup);
+    nodes.push_back({NodeId{forgets[i].ino}, forgets[i].nlookup});
+  ops(r).start("forget", ops(r).forget_all(std::move(nodes)));
   fuse_reply_none(r);
 }
 

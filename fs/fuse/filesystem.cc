@@ -30,9 +30,11 @@ struct Filesystem::State {
         session(loop, options.background_max, options.counters),
         notifier(loop, {.drop_pages = [this](NodeId node) { session.drop_pages(node); },
                         .adopt_size = [this](NodeId node) { return session.adopt_size(node); },
-                        .drop_attributes = [this](NodeId node) { session.drop_attributes(node); }}),
+                        .drop_attributes = [this](NodeId node) { session.drop_attributes(node); },
+                        .give_back = [this] { session.give_back(); }}),
         deadline(loop),
         serving(loop) {
+    if (cache) cache->keep_at_most(options.inodes_max);
     user.session = &session;
     user.operations = &operations;
     operations.use(&notifier);
@@ -132,6 +134,10 @@ asio::awaitable<void> Filesystem::run() {
 
 const std::string& Filesystem::connection() const {
   return state_->session.connection();
+}
+
+std::size_t Filesystem::inodes() const {
+  return state_->operations.inodes();
 }
 
 void Filesystem::request_unmount() {

@@ -56,6 +56,9 @@ struct MountOptions {
   /// What all files of the mount may have in memory that is not known to be stable: written and
   /// waiting (under a token that nobody else has), or on its way.
   std::uint64_t dirty_max = 64ULL << 20;
+  /// Inodes that the kernel may remember without using them, and a quarter more; above that they
+  /// are asked back (fs/fuse/give_back.h). Attributes and such are kept of as many files.
+  std::size_t inodes_max = 50'000;
   /// How long a lock that is tried without waiting (F_SETLK) and is held on another node waits
   /// nevertheless, in its place in lockd's queue. 0: not at all.
   std::chrono::milliseconds linger{0};
@@ -88,6 +91,8 @@ class Filesystem {
   void request_unmount();
   /// The connection's number: the minor device number of the mount. Empty before mount().
   [[nodiscard]] const std::string& connection() const;
+  /// Inodes that the kernel remembers now.
+  [[nodiscard]] std::size_t inodes() const;
 
  private:
   struct State;

@@ -20,7 +20,7 @@
 
 namespace holdfast::fs {
 
-struct Inode;
+class Inode;
 
 /// Where an unlinked but open file stays until its last close.
 struct SillyPlace {
@@ -56,13 +56,13 @@ struct WalState {
   std::weak_ptr<Inode> index;
 };
 
-struct Inode {
-  Inode(NodeId node_id, FileHandle storage_handle, FileKey file_key, FileType file_type)
-      : node(node_id), handle(storage_handle), key(file_key), type(file_type) {}
+/// There may be a hundred thousand: what few of them need is not inside.
+class Inode : public InodeNames, public std::enable_shared_from_this<Inode> {
+ public:
+  Inode(NodeId node_id, const FileHandle& storage_handle, const FileKey& file_key,
+        FileType file_type)
+      : InodeNames(node_id, storage_handle, file_key), type(file_type) {}
 
-  const NodeId node;
-  const FileHandle handle;  ///< empty for virtual files
-  const FileKey key;
   const FileType type;
 
   KernelPages pages;
@@ -70,7 +70,10 @@ struct Inode {
                                ///< of the token (Operations::generation); 0 = of any
   std::uint64_t changes_elsewhere = 0;  ///< that were noticed under a token of ours
   KernelSize kernel_size;
-  LockBook book;
+  /// Where nobody has asked for a lock it is an empty one.
+  [[nodiscard]] const LockBook& book() const;
+  /// To write into.
+  [[nodiscard]] LockBook& own_book();
   LockOrder order;
   /// Made at the first write. Shared with the operations that use it: one that lost its session is
   /// replaced while they end.
@@ -80,9 +83,12 @@ struct Inode {
   std::optional<timespec> kernel_mtime;  ///< as the kernel was told last
   std::uint32_t opens = 0;               ///< open handles, and OPENs being answered
   std::uint32_t poisoned = 0;            ///< open handles that are poisoned
-  std::optional<SillyPlace> silly;
+  std::unique_ptr<SillyPlace> silly;     ///< set = unlinked, and open
   WalState wal;
   std::unique_ptr<WalIndex> wal_index;  ///< set = virtual
+
+ private:
+  std::unique_ptr<LockBook> book_;
 };
 using InodePointer = std::shared_ptr<Inode>;
 
@@ -98,6 +104,7 @@ struct Handle {
   Credentials who;               ///< who opened it: writeback comes without a caller
   ErrorCursor errors;            ///< write errors already reported to this handle
   pid_t locked_by = 0;           ///< the thread that set the last exclusive lock through it
+  bool unsent = false;           ///< something was written through it behind, and not sent for it
   bool poisoned = false;         ///< its inode's locks were lost (I6)
   bool poison_reported = false;  ///< fsync or close said so once
 };

@@ -5,31 +5,23 @@ namespace holdfast::fs {
 
 InodePointer Operations::known(const FileHandle& handle, const Attributes& attributes) {
   const FileKey key{attributes.fileid, handle.hash()};
-  const auto inode = inodes_.find_or_make(handle, [&](NodeId node) {
+  return inodes_.find_or_make(handle, [&](NodeId node) {
     return std::make_shared<Inode>(node, handle, key, attributes.type);
   });
-  if (cache_ != nullptr) by_key_[key] = inode;
-  return inode;
 }
 
-void Operations::forget(NodeId node, std::uint64_t count) {
-  auto inode = cache_ == nullptr ? nullptr : inodes_.find(node);
-  inodes_.forget(node, count);
-  if (!inode) return;
-  const FileKey key = inode->key;
-  const std::weak_ptr<Inode> left = std::exchange(inode, nullptr);
-  if (left.expired()) gone(key);
+const LockBook& Inode::book() const {
+  static const LockBook kEmpty;
+  return book_ ? *book_ : kEmpty;
 }
 
-void Operations::gone(const FileKey& file) {
-  if (cache_ == nullptr) return;
-  by_key_.erase(file);
-  locks_.forgotten(file);
+LockBook& Inode::own_book() {
+  if (!book_) book_ = std::make_unique<LockBook>();
+  return *book_;
 }
 
 InodePointer Operations::find_key(const FileKey& file) const {
-  const auto found = by_key_.find(file);
-  return found == by_key_.end() ? nullptr : found->second.lock();
+  return cache_ == nullptr ? nullptr : inodes_.find(file);
 }
 
 Attributes Operations::present(const Inode& inode, Attributes attributes) const {
@@ -70,7 +62,7 @@ fuse_entry_param Operations::entry_param(Inode& inode, const Attributes& attribu
 
 void Operations::answer_entry(EntryReply& reply, const InodePointer& inode,
                               const Attributes& attributes) {
-  inodes_.looked_up(inode->node, inode);
+  looked_up(inode);
   if (!reply.entry(entry_param(*inode, present(*inode, attributes)))) forget(inode->node, 1);
 }
 
@@ -104,7 +96,7 @@ ErrorCode Operations::take_poison(Handle& handle) {
 
 void Operations::last_close(const InodePointer& inode) {
   if (inode->opens > 0 || !inode->silly) return;
-  start("silly.remove", remove_silly(std::move(*std::exchange(inode->silly, std::nullopt))));
+  start("silly.remove", remove_silly(std::move(*std::exchange(inode->silly, nullptr))));
 }
 
 }  // namespace holdfast::fs

@@ -132,9 +132,7 @@ void Operations::drop_kept(const std::vector<FileKey>& files) {
   if (cache_ == nullptr) return;
   if (files.empty()) {
     cache_->drop_all();
-    for (const auto& [key, known] : by_key_) {
-      if (auto inode = known.lock()) dropped.push_back(std::move(inode));
-    }
+    inodes_.for_each([&](const InodePointer& inode) { dropped.push_back(inode); });
   }
   for (const FileKey& file : files) {
     cache_->drop(file);

@@ -93,8 +93,8 @@ Operations::Task Operations::release_lost(ReleaseHandleRequest request) {
 
 bool Operations::lock_held_around(const Inode& inode) {
   const auto index = inode.wal.index.lock();
-  return !inode.book.empty() || (index && !index->book.empty()) ||
-         (inode.wal_index && !inode.wal_index->database->book.empty());
+  return !inode.book().empty() || (index && !index->book().empty()) ||
+         (inode.wal_index && !inode.wal_index->database->book().empty());
 }
 
 void Operations::poison(Inodes& inodes) {
@@ -115,7 +115,7 @@ void Operations::poison(Inodes& inodes) {
     if (!inode->wal_index && notifier_ != nullptr) inode->pages.begin_drop(*notifier_, inode->node);
   }
   for (const auto& inode : inodes) {
-    inode->book.drop_all();
+    inode->own_book().drop_all();
     review_wal(*inode);
   }
 }

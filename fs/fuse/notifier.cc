@@ -13,7 +13,8 @@
 namespace holdfast::fs {
 namespace {
 constexpr std::chrono::seconds kSlow{10};
-}
+constexpr NodeId kNoNode{};  // what is about all of them waits for the jobs of none
+}  // namespace
 
 struct Notifier::Outcome {
   explicit Outcome(const boost::asio::any_io_executor& loop) : done(loop), watchdog(loop, kSlow) {}
@@ -42,6 +43,11 @@ std::shared_ptr<task::Event> Notifier::drop(NodeId node) {
 
 std::shared_ptr<task::Event> Notifier::drop_attributes(NodeId node) {
   const auto outcome = enqueue(node, Kind::kDropAttributes);
+  return {outcome, &outcome->done};
+}
+
+std::shared_ptr<task::Event> Notifier::give_back() {
+  const auto outcome = enqueue(kNoNode, Kind::kGiveBack);
   return {outcome, &outcome->done};
 }
 
@@ -84,6 +90,8 @@ void Notifier::run(const Job& job) {
       return;
     case Kind::kDropAttributes:
       return calls_.drop_attributes(job.node);
+    case Kind::kGiveBack:
+      return calls_.give_back();
   }
 }
 

@@ -1,6 +1,6 @@
 #pragma once
-/// Calls into the kernel about one inode that may block, made from threads of their own: drop its
-/// pages, its attributes, adopt its size.
+/// Calls into the kernel that may block, made from threads of their own: drop an inode's pages, its
+/// attributes, adopt its size; give back all inodes that are not used.
 ///
 /// They wait for page locks and send requests (WRITEs of dirty mapped pages, a GETATTR), which the
 /// loop must answer meanwhile: from the loop's thread they would wait for themselves for ever, in
@@ -42,6 +42,7 @@ class Notifier {
     std::function<void(NodeId)> drop_pages;
     std::function<std::optional<std::uint64_t>(NodeId)> adopt_size;
     std::function<void(NodeId)> drop_attributes;
+    std::function<void()> give_back;
   };
 
   Notifier(boost::asio::any_io_executor loop, Calls calls);
@@ -60,6 +61,9 @@ class Notifier {
   /// Makes the kernel take over the size as the storage has it. Returns what it has now; nothing if
   /// that cannot be done (adopt_size.h).
   boost::asio::awaitable<std::optional<std::uint64_t>> adopt_size(NodeId node);
+  /// Set when the kernel has given back the inodes that it does not use. May wait for the WRITEs of
+  /// any file: nobody who holds a token or answers a request waits for this one.
+  std::shared_ptr<task::Event> give_back();
   /// `tid` is one of the threads: its requests must not wait for them.
   [[nodiscard]] bool is_own_thread(pid_t tid);
   /// Ends the threads; jobs not begun are dropped. Call when the kernel's connection is closed, so
@@ -67,7 +71,7 @@ class Notifier {
   void stop();
 
  private:
-  enum class Kind : std::uint8_t { kDropPages, kAdoptSize, kDropAttributes };
+  enum class Kind : std::uint8_t { kDropPages, kAdoptSize, kDropAttributes, kGiveBack };
   enum class Role : std::uint8_t { kMayBeStuck, kAttributes };
   struct Outcome;
   struct Job {

@@ -20,9 +20,11 @@ Operations::Task Operations::flush(DoneReply reply, NodeId, HandleId id, OwnerId
   const InodePointer inode = handle->inode;
   const LockOwner holder{LockSpace::kRange, owner};
   // Under a token that nobody else has a close makes nothing visible: who wants to see it asks for
-  // the token, and what is written is made stable then.
-  const bool unstable = inode->writer && inode->writer->dirty() && generation(*inode) == 0;
-  const bool work = inode->book.may_hold(holder) || unstable;
+  // the token, and what is written is made stable then. But it is the last moment to tell this
+  // program that the disk is full (nobody cares if the file has no name any more).
+  const bool unstable = inode->writer && inode->writer->dirty() &&
+                        ((handle->unsent && !inode->silly) || generation(*inode) == 0);
+  const bool work = inode->book().may_hold(holder) || unstable;
   if (!work) {
     ErrorCode error = take_poison(*handle);
     if (!error && inode->writer) error = inode->writer->take_error(handle->errors);
@@ -66,17 +68,20 @@ Operations::Task Operations::release_owner(InodePointer inode, HandlePointer han
   const JobEnd end(job);
   co_await turn.wait(loop_, nullptr);
   Result<void> committed;
-  const bool exclusive = inode->book.holds_exclusive({LockSpace::kRange, owner});
+  const bool exclusive = inode->book().holds_exclusive({LockSpace::kRange, owner});
   if (generation(*inode) == 0) {
     committed = co_await commit(inode, handle->who);
   } else if (exclusive) {
     co_await send_locked(inode);
+  } else if (handle->unsent && !inode->silly) {
+    (void)co_await send(inode, handle->who);  // an error is kept for the handles
   }
+  handle->unsent = false;
   if (inode->writer) job->error = inode->writer->take_error(handle->errors);
   if (!committed) job->error = committed.error();
   if (exclusive) co_await publish_program(tid);
-  if (inode->book.may_hold({LockSpace::kRange, owner})) {
-    inode->book.drop_owner(owner);
+  if (inode->book().may_hold({LockSpace::kRange, owner})) {
+    inode->own_book().drop_owner(owner);
     review_wal(*inode);
     ReleaseOwnerRequest request;
     request.file = inode->key;
@@ -91,7 +96,7 @@ Operations::Task Operations::release_handle(InodePointer inode, HandlePointer ha
                                             LockOrder::Turn turn) {
   co_await turn.wait(loop_, nullptr);
   Result<void> committed;
-  const bool exclusive = inode->book.exclusive_through(handle->id);
+  const bool exclusive = inode->book().exclusive_through(handle->id);
   if (generation(*inode) == 0) {
     committed = co_await commit(inode, handle->who);
   } else if (exclusive) {
@@ -102,8 +107,8 @@ Operations::Task Operations::release_handle(InodePointer inode, HandlePointer ha
                committed.error().message());
   }
   if (exclusive) co_await publish_program(handle->locked_by);
-  if (!inode->book.holds_through(handle->id)) co_return;
-  inode->book.drop_handle(handle->id);
+  if (!inode->book().holds_through(handle->id)) co_return;
+  inode->own_book().drop_handle(handle->id);
   review_wal(*inode);
   ReleaseHandleRequest request;
   request.file = inode->key;

@@ -165,7 +165,7 @@ Operations::Task Operations::readdir(DataReply reply, NodeId, HandleId id, std::
         }
         full = !(with == WithAttributes::kYes ? listing.add(entry, param) : listing.add(entry));
         if (!full && inode) {
-          inodes_.looked_up(inode->node, inode);
+          this->looked_up(inode);
           looked_up.nodes.push_back(inode->node);
         }
       }

@@ -41,23 +41,23 @@ Operations::Task Operations::setlk(DoneReply reply, NodeId, LockCall call) {
   const InodePointer inode = handle->inode;
   const LockOwner owner{call.space, call.owner};
   auto turn = inode->order.arrive();
-  RequestMark mark(inode->book, owner);
+  RequestMark mark(inode->own_book(), owner);
   task::Interrupt* const interrupt = reply.interrupt();
   const bool our_turn = co_await turn.wait(loop_, interrupt);
   if (!our_turn) co_return reply.error(EINTR);
   if (handle->poisoned) co_return reply.error(EIO);
-  if (call.mode == LockMode::kShared && inode->book.holds_exclusive(owner, call.range)) {
+  if (call.mode == LockMode::kShared && inode->book().holds_exclusive(owner, call.range)) {
     co_await publish(inode, call.tid);  // a downgrade lets readers in
   }
   const auto claimed = co_await claim_before(inode, call);
   if (!claimed) co_return reply.error(claimed.error());
-  const bool held = inode->book.covers(owner, call.range);
+  const bool held = inode->book().covers(owner, call.range);
   const auto granted = co_await lock_at_lockd(inode, call, turn, interrupt);
   // Held all the time: a flock that had to wait was not.
-  const bool covered = held && inode->book.covers(owner, call.range);
+  const bool covered = held && inode->book().covers(owner, call.range);
   const Certainty certainty = mark.end();
   if (!granted) co_return reply.error(granted.error());
-  inode->book.set(owner, call.handle, call.range, call.mode, certainty);
+  inode->own_book().set(owner, call.handle, call.range, call.mode, certainty);
   if (call.mode == LockMode::kExclusive) handle->locked_by = call.tid;
   const auto ready = co_await after_grant(inode, handle, call, covered);
   if (!ready) {
@@ -96,7 +96,7 @@ Operations::Awaitable<Result<Granted>> Operations::lock_at_lockd(InodePointer in
   if (call.space == LockSpace::kRange) request.kind = co_await owner_kind(call.tid);
   request.wait = Wait::kYes;
   // What another thread locks through the same description meanwhile goes when this begins to wait.
-  if (call.space == LockSpace::kFlock) inode->book.doubt({call.space, call.owner});
+  if (call.space == LockSpace::kFlock) inode->own_book().doubt({call.space, call.owner});
   granted = co_await locks_.lock(request, interrupt);
   co_return granted;
 }
@@ -114,7 +114,7 @@ bool Operations::lingers(const Inode& inode, const LockCall& call) const {
 Operations::Awaitable<Result<Granted>> Operations::linger(const Inode& inode, LockRequest request,
                                                           task::Interrupt* interrupt) {
   const LockOwner owner{request.space, request.owner};
-  const bool only_reads = inode.book.holds(owner) && !inode.book.holds_exclusive(owner);
+  const bool only_reads = inode.book().holds(owner) && !inode.book().holds_exclusive(owner);
   const auto end = std::make_shared<task::Interrupt>();  // the timer's callback may be late
   asio::steady_timer timer(loop_, options_.linger);
   timer.async_wait([end](const boost::system::error_code& cancelled) {
@@ -136,10 +136,10 @@ Operations::Awaitable<Result<Granted>> Operations::linger(const Inode& inode, Lo
 void Operations::conversion_failed(InodePointer inode, const LockCall& call, ErrorCode error) {
   const LockOwner owner{call.space, call.owner};
   if (error == LockErrc::kWouldBlock) {
-    inode->book.lost(owner);
+    inode->own_book().lost(owner);
     review_wal(*inode);
   } else {
-    inode->book.doubt(owner);  // interrupted: lockd's verdict is not known
+    inode->own_book().doubt(owner);  // interrupted: lockd's verdict is not known
   }
 }
 
@@ -168,7 +168,7 @@ Operations::Awaitable<Result<void>> Operations::after_grant(InodePointer inode,
 }
 
 Operations::Awaitable<void> Operations::give_back(InodePointer inode, LockCall call) {
-  inode->book.clear({call.space, call.owner}, call.range);
+  inode->own_book().clear({call.space, call.owner}, call.range);
   review_wal(*inode);
   UnlockRequest request;
   request.file = inode->key;
@@ -183,7 +183,7 @@ Operations::Task Operations::unlock(DoneReply reply, NodeId, LockCall call) {
   if (!handle) co_return reply.error(EBADF);
   if (handle->poisoned) co_return reply.error(EIO);
   const InodePointer inode = handle->inode;
-  if (!inode->book.may_hold({call.space, call.owner})) co_return reply.done();
+  if (!inode->book().may_hold({call.space, call.owner})) co_return reply.done();
   auto job = std::make_shared<CloseJob>(loop_);
   start("unlock", unlock_at_lockd(inode, call, inode->order.arrive(), job));
   const bool ended = co_await ends_in_time(job, reply.interrupt());
@@ -196,8 +196,8 @@ Operations::Task Operations::unlock_at_lockd(InodePointer inode, LockCall call,
   const JobEnd end(job);
   co_await turn.wait(loop_, nullptr);
   const LockOwner owner{call.space, call.owner};
-  if (inode->book.holds_exclusive(owner, call.range)) co_await publish(inode, call.tid);
-  inode->book.clear(owner, call.range);
+  if (inode->book().holds_exclusive(owner, call.range)) co_await publish(inode, call.tid);
+  inode->own_book().clear(owner, call.range);
   review_wal(*inode);
   UnlockRequest request;
   request.file = inode->key;

@@ -96,7 +96,7 @@ Operations::Task Operations::unlink(DoneReply reply, Credentials who, NodeId par
     const auto moved =
         co_await backend_.rename(who, directory->handle, name, directory->handle, place.name);
     if (!moved) co_return reply.error(moved.error());
-    inode->silly = std::move(place);
+    inode->silly = std::make_unique<SillyPlace>(std::move(place));
     last_close(inode);  // it may have been closed meanwhile
     co_return reply.done();
   }

@@ -122,7 +122,7 @@ Operations::Task Operations::create(CreateReply reply, Credentials who, NodeId p
   const auto handle = add_handle(inode, std::move(who));
   file.fh = handle->id.value;
   file.keep_cache = inode->wal_index ? 1 : 0;
-  inodes_.looked_up(inode->node, inode);
+  looked_up(inode);
   if (!reply.created(entry_param(*inode, present(*inode, attributes)), file)) {
     forget(inode->node, 1);
     handles_.erase(handle->id);

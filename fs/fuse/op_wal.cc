@@ -35,7 +35,7 @@ bool Operations::is_database_lock(const Inode& inode, const LockCall& call) {
 // so a claim that arrived after it would stay for ever.
 Operations::Awaitable<Result<void>> Operations::claim_wal(InodePointer database) {
   if (database->wal.claimed) co_return Result<void>{};
-  if (!database->book.anybody_holds(kLockBytes)) {
+  if (!database->book().anybody_holds(kLockBytes)) {
     co_return make_error_code(LockErrc::kWalOwnedElsewhere);
   }
   const std::uint64_t generation = database->wal.generation;
@@ -96,13 +96,13 @@ void Operations::review_wal(Inode& inode) {
   Inode& database = inode.wal_index ? *inode.wal_index->database : inode;
   WalState& wal = database.wal;
   // Other nodes can switch the journal mode only while we hold none of the shared range.
-  if (!database.book.anybody_holds(kSharedRange)) {
+  if (!database.book().anybody_holds(kSharedRange)) {
     wal.kept_under = generation(database);
     if (wal.kept_under == 0) forget_header(database);
   }
-  if (database.book.anybody_holds(kLockBytes)) return;
+  if (database.book().anybody_holds(kLockBytes)) return;
   const auto index = wal.index.lock();
-  if (index && !index->book.empty()) return;
+  if (index && !index->book().empty()) return;
   wal.claimed = false;
   ++wal.generation;
 }
@@ -118,7 +118,7 @@ void Operations::note_header_write(Inode& inode, std::uint64_t offset,
   constexpr std::uint64_t kVersions = 18, kVersionsEnd = 20;
   if (offset >= kVersionsEnd || offset + data.size() <= kVersions) return;
   const bool whole = offset <= kVersions && offset + data.size() >= kVersionsEnd;
-  if (!whole || !inode.book.anybody_holds(kSharedRange)) return forget_header(inode);
+  if (!whole || !inode.book().anybody_holds(kSharedRange)) return forget_header(inode);
   const auto at = static_cast<std::size_t>(kVersions - offset);
   const bool is_wal = data[at] == 2 || data[at + 1] == 2;
   inode.wal.journal = is_wal ? JournalKind::kWal : JournalKind::kRollback;

@@ -39,6 +39,7 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
     inode->kernel_size.forget();
     co_return reply.error(written.error());
   }
+  if (behind) handle->unsent = true;
   if (call.tid != 0) inode->kernel_size.wrote(call.offset + data.size());
   reply.written(data.size());
 }
@@ -97,6 +98,7 @@ Operations::Task Operations::fsync(DoneReply reply, NodeId, HandleId id) {
   const auto writer = inode->writer;
   if (!writer) co_return reply.done();
   co_await locks_.wait_entitled();
+  handle->unsent = false;
   const auto committed = co_await writer->commit(handle->who);
   const ErrorCode late = writer->take_error(handle->errors);
   if (!committed) co_return reply.error(committed.error());

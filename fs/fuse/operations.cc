@@ -25,6 +25,7 @@ Operations::Operations(asio::any_io_executor loop, Backend& backend, CachingBack
       locks_(locks),
       options_(options),
       write_behind_(loop, budget_, [this]() -> Task { co_await locks_.wait_entitled(); }, {}),
+      cache_bound_(options.inodes_max),
       group_(loop_) {
   budget_.uncommitted_bytes_max = options.dirty_max;
   if (cache != nullptr) cache->on_changed([this](const FileKey& file) { changed_elsewhere(file); });
@@ -39,7 +40,7 @@ Operations::Awaitable<Result<void>> Operations::prepare() {
   if (root->attributes.type != FileType::kDirectory) co_return errno_code(ENOTDIR);
   const auto inode = known(root->handle, root->attributes);
   HOLDFAST_ASSERT(inode->node == kRootNode, "the root must be the first inode");
-  inodes_.looked_up(kRootNode, inode);
+  looked_up(inode);
   start("silly.sweep", sweep_directory(root->handle, Credentials{}));
   co_return Result<void>{};
 }
@@ -87,6 +88,15 @@ void Operations::cancel_all() {
 }
 
 Operations::Awaitable<Result<void>> Operations::commit(InodePointer inode, Credentials who) {
+  return bring(std::move(inode), std::move(who), &InodeWriter::commit);
+}
+
+Operations::Awaitable<Result<void>> Operations::send(InodePointer inode, Credentials who) {
+  return bring(std::move(inode), std::move(who), &InodeWriter::send);
+}
+
+Operations::Awaitable<Result<void>> Operations::bring(InodePointer inode, Credentials who,
+                                                      WriterCall how) {
   if (!inode->writer || !inode->writer->dirty()) co_return Result<void>{};
   co_await locks_.wait_entitled();
   auto result = std::make_shared<Result<void>>(errno_code(EIO));
@@ -94,7 +104,7 @@ Operations::Awaitable<Result<void>> Operations::commit(InodePointer inode, Crede
   what.node = inode->node;
   what.inode = inode;
   try {
-    co_await change(what, commit_into(inode, who, result));
+    co_await change(what, bring_into(inode, who, how, result));
   } catch (const boost::system::system_error& error) {
     if (error.code() != asio::error::operation_aborted) throw;
     *result = errno_code(EIO);  // the session was lost meanwhile
@@ -102,11 +112,11 @@ Operations::Awaitable<Result<void>> Operations::commit(InodePointer inode, Crede
   co_return *result;
 }
 
-Operations::Task Operations::commit_into(InodePointer inode, Credentials who,
-                                         std::shared_ptr<Result<void>> result) {
+Operations::Task Operations::bring_into(InodePointer inode, Credentials who, WriterCall how,
+                                        std::shared_ptr<Result<void>> result) {
   const auto writer = inode->writer;
   *result = Result<void>{};
-  if (writer) *result = co_await writer->commit(who);
+  if (writer) *result = co_await ((*writer).*how)(who);
 }
 
 // Patience is for a storage that does not answer: as long as it takes what is written, we wait.

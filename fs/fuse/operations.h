@@ -14,8 +14,10 @@
 
 #include "fs/backend/backend.h"
 #include "fs/cache/caching_backend.h"
+#include "fs/core/cache_bound.h"
 #include "fs/core/hidden_name.h"
 #include "fs/fuse/caller.h"
+#include "fs/fuse/calls.h"
 #include "fs/fuse/filesystem.h"
 #include "fs/fuse/inode.h"
 #include "fs/fuse/kill_watch.h"
@@ -44,34 +46,6 @@
 #include <boost/asio/cancellation_signal.hpp>
 
 namespace holdfast::fs {
-
-/// A lock request, converted at the edge.
-struct LockCall {
-  LockSpace space = LockSpace::kRange;
-  OwnerId owner;
-  HandleId handle;
-  LockMode mode = LockMode::kShared;
-  ByteRange range = ByteRange::whole_file();
-  Wait wait = Wait::kNo;
-  std::uint32_t pid = 0;  ///< the process, for people
-  pid_t tid = 0;          ///< the thread that waits
-};
-
-struct WriteCall {
-  NodeId node;
-  HandleId handle;
-  std::uint64_t offset = 0;
-  bool append = false;
-  pid_t tid = 0;  ///< the thread that writes; 0 = the kernel, a page of a mapping
-};
-
-/// Whose change it is, to be ended if that relied on a lock that is lost.
-struct ChangeOf {
-  NodeId node;
-  InodePointer inode{};  ///< if the kernel may have forgotten the node
-  pid_t tid = 0;         ///< the calling thread; 0 = the kernel, or nobody waits
-  bool append = false;
-};
 
 struct CloseJob;
 
@@ -109,6 +83,8 @@ class Operations {
   Awaitable<Result<void>> prepare();
   /// Waits for everything that runs, cancels what has not ended after `patience`.
   Task finish(std::chrono::milliseconds patience);
+  /// That the kernel remembers.
+  [[nodiscard]] std::size_t inodes() const { return inodes_.size(); }
   void use(Notifier* notifier) { notifier_ = notifier; }
   /// As mountinfo names this mount: "0:53".
   void use_device(std::string device) { losers_.use_device(std::move(device)); }
@@ -124,7 +100,10 @@ class Operations {
 
   // op_lookup.cc
   Task lookup(EntryReply reply, Credentials who, NodeId parent, std::string name);
+  // forget.cc
   void forget(NodeId node, std::uint64_t count);
+  /// The same of many, with other requests in between.
+  Task forget_all(std::vector<Forgotten> nodes);
   // op_attr.cc
   /// `through`: the kernel asks because of a read(2) or lseek(2) through this handle.
   /// `tid`: the thread that asks.
@@ -183,7 +162,12 @@ class Operations {
   Task give_up_after(std::chrono::milliseconds patience);
   /// Everything written to `inode` made stable; the error is also kept for the handles.
   Awaitable<Result<void>> commit(InodePointer inode, Credentials who);
-  Task commit_into(InodePointer inode, Credentials who, std::shared_ptr<Result<void>> result);
+  /// Or sent at least.
+  Awaitable<Result<void>> send(InodePointer inode, Credentials who);
+  using WriterCall = Awaitable<Result<void>> (InodeWriter::*)(Credentials);
+  Awaitable<Result<void>> bring(InodePointer inode, Credentials who, WriterCall how);
+  Task bring_into(InodePointer inode, Credentials who, WriterCall how,
+                  std::shared_ptr<Result<void>> result);
 
   // loss.cc
   using Inodes = std::set<InodePointer>;
@@ -221,6 +205,12 @@ class Operations {
   Task drain_inode(InodePointer inode, Drain drain);
   Task drop_for(InodePointer inode, DropPages pages);
   [[nodiscard]] InodePointer find_key(const FileKey& file) const;
+
+  // forget.cc
+  /// The kernel is about to be told of `inode` once more.
+  void looked_up(const InodePointer& inode);
+  /// Nobody awaits it: it may take as long as a WRITE.
+  Task give_back();
   /// Nobody holds the inode of this file any more.
   void gone(const FileKey& file);
 
@@ -360,7 +350,8 @@ class Operations {
   WriteBudget budget_;
   WriteBehind write_behind_;
   InodeTable<Inode> inodes_;
-  std::unordered_map<FileKey, std::weak_ptr<Inode>> by_key_;  // empty without a cache
+  CacheBound cache_bound_;
+  std::size_t gone_ = 0;  // since memory was given back
   std::unordered_map<HandleId, HandlePointer> handles_;
   std::set<InodePointer> unstable_;  ///< at least those with something that is not stable
   std::size_t sweep_unstable_at_ = 64;

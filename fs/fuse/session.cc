@@ -2,6 +2,7 @@
 
 #include "fs/fuse/abort_file.h"
 #include "fs/fuse/adopt_size.h"
+#include "fs/fuse/give_back.h"
 #include "holdfast/base/log.h"
 
 #include <cerrno>
@@ -231,6 +232,10 @@ void Session::invalidate(NodeId node, off_t from) {
   if (result != 0 && result != -ENOENT && result != -ENODEV && result != -ENOTCONN) {
     log::error("notifier.failed", "node={} errno={}", node.value, -result);
   }
+}
+
+void Session::give_back() const {
+  if (!connection_.empty()) fs::give_back(path_, static_cast<unsigned>(std::stoul(connection_)));
 }
 
 std::optional<std::uint64_t> Session::adopt_size(NodeId node) const {

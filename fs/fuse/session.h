@@ -5,8 +5,8 @@
 /// the first request and its answer (INIT) on their way: libfuse 3.14 drops PARALLEL_DIROPS, and
 /// the lock flags in that answer are what our promise hangs on.
 ///
-/// Thread: the loop; drop_pages(), drop_attributes() and adopt_size() from the notifier's threads
-/// too.
+/// Thread: the loop; drop_pages(), drop_attributes(), adopt_size() and give_back() from the
+/// notifier's threads too.
 
 #include "fs/core/inode_table.h"
 #include "fs/fuse/fuse_api.h"
@@ -85,6 +85,8 @@ class Session {
   void drop_pages(NodeId node);
   /// Those that the kernel believes in; waits for no page.
   void drop_attributes(NodeId node);
+  /// See give_back.h.
+  void give_back() const;
   /// See adopt_size.h.
   [[nodiscard]] std::optional<std::uint64_t> adopt_size(NodeId node) const;
 

@@ -91,7 +91,7 @@ Operations::Awaitable<Result<void>> Operations::keep_replaced(Credentials who, I
     const auto moved = co_await backend_.rename(who, to->handle, new_name, to->handle, place.name);
     if (!moved) co_return moved.error();
   }
-  replaced->silly = std::move(place);
+  replaced->silly = std::make_unique<SillyPlace>(std::move(place));
   co_return Result<void>{};
 }
 
@@ -99,7 +99,7 @@ Operations::Awaitable<Result<void>> Operations::keep_replaced(Credentials who, I
 // file (rename(2)), so the silly name is removed then.
 Operations::Awaitable<void> Operations::undo_keep(InodePointer replaced, Credentials who,
                                                   InodePointer to, std::string new_name) {
-  const SillyPlace place = std::move(*std::exchange(replaced->silly, std::nullopt));
+  const SillyPlace place = std::move(*std::exchange(replaced->silly, nullptr));
   const auto target = co_await backend_.lookup(who, to->handle, new_name);
   if (target && target->handle == replaced->handle) {
     (void)co_await backend_.remove(who, place.directory, place.name);

@@ -39,6 +39,12 @@ void InodeWriter::State::charge() {
 void InodeWriter::State::record(ErrorCode error) {
   ++error_count;
   last_error = error;
+  // Mostly a temporary file that was removed before anybody wanted it stored. Who has it open is
+  // told.
+  if (error == errno_code(ESTALE)) {
+    log::info("write.file_gone", "fileid_hash={:016x}", file.hash());
+    return;
+  }
   log::warn("write.commit_failed", "fileid_hash={:016x} error=\"{}\" kept_bytes={}", file.hash(),
             error.message(), kept.bytes());
 }
@@ -51,6 +57,7 @@ void InodeWriter::State::took(std::uint64_t offset, std::span<const std::uint8_t
   } else {
     kept.put(offset, data, result.verifier);
     if (!trusted_at) trusted_at = interruptions_before;
+    if (deferring) behind->dirty(shared_from_this());  // no close makes it stable
   }
   charge();
 }
@@ -76,7 +83,7 @@ void InodeWriter::State::cut(std::uint64_t size) {
   kept.erase(size, UINT64_MAX);
   for (LocalBytes* const read : reads)
     read->cut(size);
-  if (dirty.empty() && behind != nullptr) behind->clean(*this);
+  if (dirty.empty() && kept.empty() && behind != nullptr) behind->clean(*this);
   charge();
 }
 
@@ -93,7 +100,7 @@ asio::awaitable<Stability> InodeWriter::State::choose_stability(Credentials who,
   if (budget.fits(size)) co_return Stability::kUnstable;
   ++budget.budget_reached;
   // A failure is recorded for the handles; this write has its own answer.
-  if (!kept.empty()) (void)co_await commit(who);
+  if (!kept.empty()) (void)co_await bring(who, Until::kStable);
   // Else other files hold the budget: nothing is kept of a stable write.
   co_return budget.fits(size) ? Stability::kUnstable : Stability::kFileSync;
 }
@@ -103,7 +110,7 @@ asio::awaitable<Result<void>> InodeWriter::State::write_through(
   const Running through(running_through);
   // What was deferred is older. A disk that is full is reported here, not at the next fsync.
   if (!dirty.empty()) {
-    const auto flushed = co_await commit(last_writer);
+    const auto flushed = co_await bring(last_writer, Until::kStable);
     if (!flushed) co_return flushed;
   }
   // Before we take our turn: a commit may have to resend what we overlap.
@@ -145,13 +152,6 @@ void InodeWriter::begin_behind(WriteBehind& with) {
 
 void InodeWriter::end_behind() {
   state_->deferring = false;
-}
-
-asio::awaitable<Result<void>> InodeWriter::drain() {
-  State& state = *state_;
-  const Running running(state.running);
-  end_behind();
-  co_return co_await state.commit(state.last_writer);
 }
 
 void InodeWriter::discard() {
@@ -200,7 +200,12 @@ const Credentials& InodeWriter::last_writer() const {
 
 asio::awaitable<Result<void>> InodeWriter::commit(Credentials who) {
   const Running running(state_->running);
-  co_return co_await state_->commit(std::move(who));
+  co_return co_await state_->bring(std::move(who), Until::kStable);
+}
+
+asio::awaitable<Result<void>> InodeWriter::send(Credentials who) {
+  const Running running(state_->running);
+  co_return co_await state_->bring(std::move(who), Until::kSent);
 }
 
 asio::awaitable<Result<Attributes>> InodeWriter::truncate(Credentials who, SetAttributes change) {

@@ -7,7 +7,7 @@
 /// commit() returns (RFC 1813 section 3.3.21).
 ///
 /// *Behind*, for a file that nobody else can read or write (token EX): write() copies the data and
-/// returns. It is sent by commit() and drain(), and by WriteBehind when it is old or memory short:
+/// returns. It is sent by commit(), and by WriteBehind when it is old or memory short:
 /// UNSTABLE WRITEs side by side and one COMMIT; if all there is fits into one WRITE, that one,
 /// stable. Who reads lays over what the storage answers (`Reading`). After a commit that failed,
 /// writes go through until one succeeds, so that a program hears at once of a full disk.
@@ -62,12 +62,9 @@ class InodeWriter {
   /// From now on nobody else can read or write the file: writes need not be sent at once. `with`
   /// outlives the writer.
   void begin_behind(WriteBehind& with);
-  /// From now on somebody may: writes go through.
+  /// From now on somebody may: writes go through. What has waited is sent by commit(); if that
+  /// fails the file cannot be given away unless with discard().
   void end_behind();
-  /// That, and what was written before this call is made stable. On error
-  /// it is not, and the file cannot be given away unless with discard(). What is still
-  /// uncommitted afterwards was written through meanwhile: dirty() says so.
-  boost::asio::awaitable<Result<void>> drain();
   /// What was not made stable is lost (each handle gets EIO once), and nothing is sent any more,
   /// apart from what is on its way. All further writes and commits fail with EIO.
   void discard();
@@ -91,6 +88,9 @@ class InodeWriter {
   /// uncommitted. An error is returned and kept for the cursors: whoever called this for a handle
   /// (fsync) follows with take_error() and reports either.
   boost::asio::awaitable<Result<void>> commit(Credentials who);
+  /// Sends everything written before this call, so that a storage that is full or refuses it says
+  /// so now. It is made stable later (WriteBehind, commit()). Errors as of commit().
+  boost::asio::awaitable<Result<void>> send(Credentials who);
   /// backend.setattr() with a size, in its place among the writes: no resend can bring back what it
   /// cut off. The way to truncate.
   boost::asio::awaitable<Result<Attributes>> truncate(Credentials who, SetAttributes change);

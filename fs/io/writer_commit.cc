@@ -91,14 +91,15 @@ asio::awaitable<void> InodeWriter::State::flush_some(Flushing& flushing) {
   }
 }
 
-asio::awaitable<Result<void>> InodeWriter::State::send_unsent(Uncommitted::Generation upto) {
+asio::awaitable<Result<void>> InodeWriter::State::send_unsent(Uncommitted::Generation upto,
+                                                              Until until) {
   const auto first = kept.next_unsent(upto, 0);
   if (!first) co_return Result<void>();
   Flushing flushing;
   flushing.upto = upto;
   // A stable WRITE costs the server what COMMIT does; if it is the only one, the COMMIT is saved.
   const bool alone = kept.extents() == 1 && first->data.size() <= backend.limits().write_max;
-  if (alone) {
+  if (alone && until == Until::kStable) {
     flushing.stability = Stability::kFileSync;
     co_await flush_some(flushing);
     co_return flushing.result;
@@ -134,7 +135,7 @@ asio::awaitable<Result<void>> InodeWriter::State::resend(Credentials who,
 
 asio::awaitable<Result<void>> InodeWriter::State::commit_round(Credentials who,
                                                                Uncommitted::Generation upto) {
-  const auto sent = co_await send_unsent(upto);
+  const auto sent = co_await send_unsent(upto, Until::kStable);
   if (!sent) co_return sent.error();
   if (!kept.holds(upto)) co_return Result<void>();
   const auto committed = co_await backend.commit(who, file, 0, 0);
@@ -147,16 +148,27 @@ asio::awaitable<Result<void>> InodeWriter::State::commit_round(Credentials who,
   co_return co_await resend(who, upto);
 }
 
-asio::awaitable<Result<void>> InodeWriter::State::commit(Credentials who) {
+asio::awaitable<Result<void>> InodeWriter::State::round_of(Credentials who,
+                                                           Uncommitted::Generation upto,
+                                                           Until until) {
+  return until == Until::kStable ? commit_round(std::move(who), upto) : send_unsent(upto, until);
+}
+
+bool InodeWriter::State::done(Uncommitted::Generation upto, Until until) const {
+  return until == Until::kStable ? !kept.holds(upto) : !kept.next_unsent(upto, 0);
+}
+
+asio::awaitable<Result<void>> InodeWriter::State::bring(Credentials who, Until until) {
   if (discarded) co_return errno_code(EIO);
   auto wanted = kept.generation();
   if (!dirty.empty()) {
     wanted = kept.add_unsent(dirty.take());
-    if (behind != nullptr) behind->clean(*this);
     charge();
   }
+  // What is only sent stays listed: nobody else may come to make it stable.
+  if (until == Until::kStable && behind != nullptr) behind->clean(*this);
   const auto errors_before = error_count;
-  for (int round = 0; kept.holds(wanted); ++round) {
+  for (int round = 0; !done(wanted, until); ++round) {
     if (committing) {  // whatever it proves is ours too
       co_await commit_done.wait();
       if (error_count != errors_before) co_return last_error;
@@ -165,10 +177,11 @@ asio::awaitable<Result<void>> InodeWriter::State::commit(Credentials who) {
     committing = true;
     const auto upto = kept.close();
     const auto interruptions = backend.interruptions();
-    Result<void> done = errno_code(EIO);
+    if (until == Until::kSent && !trusted_at) trusted_at = interruptions;
+    Result<void> result = errno_code(EIO);
     std::exception_ptr cancelled;
     try {
-      if (round < kCommitRoundsMax) done = co_await commit_round(who, upto);
+      if (round < kCommitRoundsMax) result = co_await round_of(who, upto, until);
     } catch (...) {
       cancelled = std::current_exception();
     }
@@ -176,24 +189,24 @@ asio::awaitable<Result<void>> InodeWriter::State::commit(Credentials who) {
     commit_done.notify();
     if (cancelled) std::rethrow_exception(cancelled);
     if (discarded) co_return errno_code(EIO);
-    failing = !done;
-    if (done && trusted_at) trusted_at = interruptions;
+    failing = !result;
+    if (result && until == Until::kStable && trusted_at) trusted_at = interruptions;
     if (kept.empty()) trusted_at.reset();
-    if (done) continue;
-    if (done.error() == errno_code(ESTALE)) {
+    if (result) continue;
+    if (result.error() == errno_code(ESTALE)) {
       cut(0);  // the file is gone, and with it whom to send to
     } else {
       kept.distrust(upto);
     }
     charge();
-    record(done.error());
-    co_return done;
+    record(result.error());
+    co_return result;
   }
   co_return Result<void>();
 }
 
 asio::awaitable<void> InodeWriter::State::commit_in_background() {
-  (void)co_await commit(last_writer);  // recorded for the handles
+  (void)co_await bring(last_writer, Until::kStable);  // recorded for the handles
 }
 
 asio::awaitable<void> InodeWriter::State::flush() {

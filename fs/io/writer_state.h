@@ -40,6 +40,12 @@ class Running {
   unsigned& count_;
 };
 
+/// How far what was written is brought.
+enum class Until : std::uint8_t {
+  kSent,    ///< the storage has taken it, and may lose it when it restarts
+  kStable,  ///< it has promised to keep it
+};
+
 struct InodeWriter::State final : public DirtyFile,
                                   public std::enable_shared_from_this<InodeWriter::State> {
   State(boost::asio::any_io_executor on, FileWrites& to, WriteBudget& shared, FileHandle of)
@@ -50,7 +56,7 @@ struct InodeWriter::State final : public DirtyFile,
   FileWrites& backend;
   WriteBudget& budget;
   FileHandle file;
-  WriteBehind* behind = nullptr;  // where we are listed while `dirty` has anything
+  WriteBehind* behind = nullptr;  // where we are listed until a commit begins
   bool deferring = false;         // writes may wait in `dirty`
   DirtyBytes dirty;
   Uncommitted kept;
@@ -101,10 +107,14 @@ struct InodeWriter::State final : public DirtyFile,
                                                  Which which, Stability stability);
   struct Flushing;
   boost::asio::awaitable<void> flush_some(Flushing& flushing);
-  boost::asio::awaitable<Result<void>> send_unsent(Uncommitted::Generation upto);
+  boost::asio::awaitable<Result<void>> send_unsent(Uncommitted::Generation upto, Until until);
   boost::asio::awaitable<Result<void>> resend(Credentials who, Uncommitted::Generation upto);
   boost::asio::awaitable<Result<void>> commit_round(Credentials who, Uncommitted::Generation upto);
-  boost::asio::awaitable<Result<void>> commit(Credentials who);
+  boost::asio::awaitable<Result<void>> round_of(Credentials who, Uncommitted::Generation upto,
+                                                Until until);
+  /// Of what was written before: nothing is left to do.
+  [[nodiscard]] bool done(Uncommitted::Generation upto, Until until) const;
+  boost::asio::awaitable<Result<void>> bring(Credentials who, Until until);
   boost::asio::awaitable<void> commit_in_background();
 
   boost::asio::awaitable<void> flush() override;

@@ -181,7 +181,7 @@ void TokenAgent::admit(Instant now, TokenEffects& effects) {
   for (const FileKey& key : std::exchange(admissible_, {})) {
     File* file = find(key);
     if (file == nullptr || file->waiting.empty()) continue;
-    std::deque<Waiting> left;
+    std::vector<Waiting> left;
     for (const Waiting& one : std::exchange(file->waiting, {})) {
       if (!admits(*file, one.use, one.urgency)) {
         if (one.urgency == Urgency::kWithin && !mutated(Mutation::kWithinWaits)) {

@@ -28,7 +28,6 @@
 
 #include <chrono>
 #include <cstddef>
-#include <deque>
 #include <list>
 #include <map>
 #include <optional>
@@ -203,7 +202,7 @@ class TokenAgent {
     std::optional<Ask> ask;
     std::optional<Recall> early;  // of the token that is asked for
     std::optional<Descent> down;
-    std::deque<Waiting> waiting;
+    std::vector<Waiting> waiting;  // mostly empty, and a deque never is: it takes 576 bytes
     Instant ask_again{};
     std::list<FileKey>::iterator age;
   };

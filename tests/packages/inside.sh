@@ -38,11 +38,13 @@ holdfast-lockd --version
 for helper in mount.holdfast umount.fuse.holdfast; do
   expect "$(readlink -f "/sbin/$helper")" /usr/bin/holdfast "/sbin/$helper"
 done
-if [[ -e $(compgen -G "$debs/holdfast-csi*" || true) ]]; then
+pages=(holdfast mount.holdfast umount.fuse.holdfast holdfast-lockd)
+if compgen -G "$debs/holdfast-csi*" >/dev/null; then
+  pages+=(holdfast-csi holdfast-csi-keeper)
   holdfast-csi --version
   holdfast-csi-keeper --version
 fi
-for page in holdfast mount.holdfast umount.fuse.holdfast holdfast-lockd; do
+for page in "${pages[@]}"; do
   # dpkg may be told to leave out manual pages (containers).
   [[ -e /usr/share/man/man8/$page.8.gz ]] || grep -qs '^path-exclude.*/man' /etc/dpkg/dpkg.cfg.d/* || fail "no manual page $page"
   if [[ -e /usr/share/man/man8/$page.8.gz ]]; then zcat "/usr/share/man/man8/$page.8.gz" | grep -q '^\.TH' || fail "no manual page $page"; fi

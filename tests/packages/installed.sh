@@ -40,6 +40,8 @@ if [[ -z ${PACKAGES_TEST_INSIDE:-} ]]; then
   exit 0
 fi
 T=$PACKAGES_TEST_INSIDE
+# This namespace's copies of FUSE mounts would keep their file systems alive after they are unmounted outside.
+awk '$3 ~ /^fuse(\.|$)/ {print $2}' /proc/self/mounts | while read -r at; do umount -l -c "$at" || true; done
 
 in_root() { chroot "$T/root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin HOME=/root TERM=dumb DEBIAN_FRONTEND=noninteractive "$@"; }
 furnish() {  # the kernel's file systems, and of devices only what is needed; an init shall change nothing of this machine's
@@ -113,6 +115,9 @@ ExecStopPost=/bin/systemctl --no-block --force poweroff
 StandardOutput=append:/run/said
 StandardError=append:/run/said
 END
+  # As systemd makes it itself where it is not in a container: else units with mounts of their own (PrivateMounts) would
+  # keep copies of a mount that is taken down.
+  mount --make-rshared "$T/root"
   tail --pid=$$ -s 0.2 -f "$T/said" &
   exec unshare --net chroot "$T/root" env -i container=other PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     /lib/systemd/systemd --unit=packages-test.service --log-target=null --show-status=no </dev/null

@@ -199,7 +199,7 @@ Answer<MountPlan> plan_mount(const std::string& volume_id, const Texts& context)
   out.mount_options = get(ours, "mountoptions");
   if (get(ours, "server").empty() && get(ours, "share").empty()) {
     const auto id = parse_volume_id(volume_id);
-    if (!id)
+    if (!id || id->place.directory.empty())
       return Refusal{Code::kNotFound,
                      fmt::format("volume {}: neither its id nor its attributes (server, share, "
                                  "subDir) say where it is",

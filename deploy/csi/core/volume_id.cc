@@ -25,12 +25,17 @@ std::optional<std::vector<std::string>> parts_of(std::string_view text) {
   }
 }
 
+std::string text_of(const VolumeId& id, std::string_view directory) {
+  return fmt::format("{}#{}#{}#{}", escape(server_text(id.place.share), "#"),
+                     escape(id.place.share.path, "#"), escape(directory, "#"),
+                     escape(id.name, "#"));
+}
+
 }  // namespace
 
 std::string to_string(const VolumeId& id) {
-  return fmt::format("{}#{}#{}#{}", escape(server_text(id.place.share), "#"),
-                     escape(id.place.share.path, "#"), escape(id.place.directory, "#"),
-                     escape(id.name, "#"));
+  std::string whole = text_of(id, id.place.directory);
+  return whole.size() <= kVolumeIdBytesMax ? whole : text_of(id, "");
 }
 
 std::optional<VolumeId> parse_volume_id(std::string_view text) {
@@ -38,10 +43,10 @@ std::optional<VolumeId> parse_volume_id(std::string_view text) {
   if (!parts || parts->size() != kPartsOfId) return std::nullopt;
   auto share = parse_share((*parts)[0], (*parts)[1]);
   auto directory = parse_directory((*parts)[2]);
-  if (!share || !directory || directory->empty() || !check_name((*parts)[3])) return std::nullopt;
+  if (!share || !directory || !check_name((*parts)[3])) return std::nullopt;
   VolumeId id{Place{*share, *directory}, (*parts)[3]};
   // One volume, one id: no second spelling of it passes.
-  if (to_string(id) != text) return std::nullopt;
+  if (text_of(id, id.place.directory) != text) return std::nullopt;
   return id;
 }
 

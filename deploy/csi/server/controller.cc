@@ -12,6 +12,17 @@
 namespace holdfast::csi {
 namespace {
 
+/// Before anything is made: what has no id could not be removed again.
+Done check_id(const Parameters& parameters, const std::string& name) {
+  const std::string id = to_string(VolumeId{parameters.place, name});
+  if (id.size() <= kVolumeIdBytesMax) return {};
+  return Refusal{Code::kInvalidArgument,
+                 fmt::format("server, share and the volume's name are together too long for the id "
+                             "of a volume ({} bytes, CSI allows {}); name the server by a shorter "
+                             "name or its address, or export the directory under a shorter path",
+                             id.size(), kVolumeIdBytesMax)};
+}
+
 Answer<CreateOrder> order_from(const pb::CreateVolumeRequest& request) {
   if (auto named = check_name(request.name()); !named) return named.error();
   if (auto checked = check_capabilities(all_from_pb(request.volume_capabilities())); !checked)
@@ -23,7 +34,9 @@ Answer<CreateOrder> order_from(const pb::CreateVolumeRequest& request) {
         "has neither snapshots nor clones; copy the data with a pod"};
   auto parameters = read_parameters(texts_from_pb(request.parameters()), request.name());
   if (!parameters) return parameters.error();
-  return CreateOrder{request.name(), from_pb(request.capacity_range()), *parameters};
+  const std::string name = stored_name(request.name());
+  if (auto checked = check_id(*parameters, name); !checked) return checked.error();
+  return CreateOrder{name, from_pb(request.capacity_range()), *parameters};
 }
 
 Answer<VolumeId> known_id(const std::string& text) {
@@ -39,7 +52,7 @@ Answer<Record> find(const VolumeId& id) {
     return find_volume_record(backend, name);
   });
   if (!record) return record;
-  if (record->directory != id.place.directory)
+  if (!id.place.directory.empty() && record->directory != id.place.directory)
     return Refusal{Code::kNotFound, fmt::format("no volume {}", printable(to_string(id)))};
   return record;
 }

@@ -48,7 +48,8 @@ says=$(lockd_metrics) || fail "lockd serves its metrics"
 grep -q '^holdfast_lockd_sessions{phase="live"} 1$' <<<"$says" || fail "lockd knows it"
 
 # The same served, to whoever asks by number, until it is told to end.
-"$bin/holdfast" metrics --listen 127.0.0.1:0 2>"$CLUSTER/log/metrics.log" &
+: >"$CLUSTER/log/metrics.log"
+"$bin/holdfast" metrics --listen 127.0.0.1:0 2>>"$CLUSTER/log/metrics.log" &
 exporter=$!
 url=
 for ((i = 0; i < 100; i++)); do

@@ -23,6 +23,7 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <poll.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -47,6 +48,8 @@ constexpr std::size_t kSmall = 512;  // goes through a narrow() proxy in one pie
 /// A gate between processes.
 class Gate {
  public:
+  static constexpr int kPatienceMs = 60'000;
+
   Gate() {
     if (::pipe2(ends_, O_CLOEXEC) != 0) throw std::runtime_error("pipe");
   }
@@ -57,9 +60,11 @@ class Gate {
   Gate(const Gate&) = delete;
   Gate& operator=(const Gate&) = delete;
   void open() const { (void)!::write(ends_[1], "x", 1); }
+  /// Does not wait for ever: who should open it may have failed, which its exit status tells.
   void pass() const {
+    pollfd opened{ends_[0], POLLIN, 0};
     char byte = 0;
-    (void)!::read(ends_[0], &byte, 1);
+    if (::poll(&opened, 1, kPatienceMs) == 1) (void)!::read(ends_[0], &byte, 1);
   }
 
  private:
@@ -103,9 +108,9 @@ class FrozenMount : public ::testing::Test {
   static void SetUpTestSuite() { test::enter_private_mounts(); }
   void SetUp() override {
     proxy_.narrow();
-    directory_ =
-        std::filesystem::temp_directory_path() / ("holdfast-frozen-" + std::to_string(::getpid()));
-    std::filesystem::create_directories(directory_);
+    std::string pattern = std::filesystem::temp_directory_path() / "holdfast-frozen-XXXXXX";
+    ASSERT_NE(::mkdtemp(pattern.data()), nullptr);
+    directory_ = pattern;
     const std::string lockd = wire::to_string(lockd_.address());
     a_.emplace(directory_ / "a", lockd, proxy_.port());
     b_.emplace(directory_ / "b", lockd, 2049);

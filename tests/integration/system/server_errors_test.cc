@@ -91,8 +91,10 @@ class ServerErrors : public ::testing::TestWithParam<Case> {
   void SetUp() override { ASSERT_TRUE(parts_->mount->mounted()) << parts_->mount->log(); }
 
   struct Parts {
-    Parts() : directory(std::filesystem::temp_directory_path() / "holdfast-errors-") {
-      directory += std::to_string(::getpid());
+    Parts() {
+      std::string pattern = std::filesystem::temp_directory_path() / "holdfast-errors-XXXXXX";
+      if (::mkdtemp(pattern.data()) == nullptr) throw std::runtime_error("mkdtemp");
+      directory = pattern;
       mount.emplace(directory / "a", wire::to_string(lockd.address()), proxy.port());
     }
     ~Parts() {

@@ -93,7 +93,8 @@ delay_start() {
 }
 
 # node_mount NODE [extra -o options [NAME]]: at $CLUSTER/NAME, which is NODE's own if nothing is said.
-# CLUSTER_LOCKDS: replicas instead of the cluster's own lockd. HOLDFAST_TEST_CACHE: -o cache=
+# CLUSTER_LOCKDS: replicas instead of the cluster's own lockd. HOLDFAST_TEST_CACHE: -o cache=, none
+# if it is not set.
 node_mount() {
   local node=$1 name=${3:-$1}
   if [[ $name != "$node" ]]; then
@@ -101,7 +102,7 @@ node_mount() {
     cluster_mounts+=("$name")
   fi
   on_node "$node" "$bin/holdfast" mount "$CLUSTER_SERVER:/export" "$CLUSTER/$name" \
-    -o "lockd=${CLUSTER_LOCKDS:-$CLUSTER_SERVER:$LOCKD_PORT},log=$CLUSTER/log/$name.log${HOLDFAST_TEST_CACHE:+,cache=$HOLDFAST_TEST_CACHE}${2:+,$2}"
+    -o "lockd=${CLUSTER_LOCKDS:-$CLUSTER_SERVER:$LOCKD_PORT},log=$CLUSTER/log/$name.log,cache=${HOLDFAST_TEST_CACHE:-none}${2:+,$2}"
 }
 
 # Looks into the table only: stat of a dead mount would hang.

@@ -1,6 +1,8 @@
 // A mount of a plain directory with locks at a running lockd, for tests:
 //   holdfast-test-mount DIRECTORY MOUNTPOINT LOCKD_ADDRESS
 // HOLDFAST_TEST_CACHE=tokens: as -o cache=tokens; else as cache=none.
+// HOLDFAST_TEST_INODES_MAX=N: as -o inodes_max=N.
+// SIGHUP: writes how many inodes the kernel remembers to DIRECTORY/inodes.
 // Prints "mounted" and serves until it is unmounted or gets SIGTERM. Exit 0 after a clean unmount.
 #include "fs/backend/dir/dir_backend.h"
 #include "fs/fuse/filesystem.h"
@@ -12,6 +14,7 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iostream>
@@ -58,6 +61,8 @@ asio::awaitable<int> serve(asio::io_context& loop, Arguments arguments) {
   options.fsname = arguments.directory;
   options.keep = true;
   options.close_wait_max = std::chrono::milliseconds(3000);
+  if (const char* const most = std::getenv("HOLDFAST_TEST_INODES_MAX"))
+    options.inodes_max = static_cast<std::size_t>(std::atoi(most));
   int code = 4;
   {
     const char* const slow = std::getenv("HOLDFAST_TEST_SLOW_ATTRIBUTES_MS");
@@ -83,6 +88,17 @@ asio::awaitable<int> serve(asio::io_context& loop, Arguments arguments) {
       });
     };
     wait_for_fill();
+    asio::signal_set count(loop, SIGHUP);
+    const std::function<void()> wait_for_count = [&] {
+      count.async_wait([&](const boost::system::error_code& error, int) {
+        if (error) return;
+        const std::string file = arguments.directory + "/inodes";
+        std::ofstream(file + ".new") << filesystem.inodes();
+        std::filesystem::rename(file + ".new", file);
+        wait_for_count();
+      });
+    };
+    wait_for_count();
     asio::signal_set signals(loop, SIGTERM, SIGINT);
     const auto mounted = co_await filesystem.mount(arguments.mountpoint);
     if (mounted) {
@@ -99,6 +115,7 @@ asio::awaitable<int> serve(asio::io_context& loop, Arguments arguments) {
     signals.cancel();
     restart.cancel();
     fill.cancel();
+    count.cancel();
   }
   co_await locks.stop();
   co_await (*backend)->stop();

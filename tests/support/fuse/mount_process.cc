@@ -31,7 +31,7 @@ MountProcess::MountProcess(const std::string& directory, const std::string& lock
     : directory_(directory) {
   std::filesystem::create_directories(directory);
   const char* const cache = std::getenv("HOLDFAST_TEST_CACHE");
-  const std::string options = "lockd=" + lockd + (cache ? ",cache=" + std::string(cache) : "") +
+  const std::string options = "lockd=" + lockd + ",cache=" + (cache ? cache : "none") +
                               ",port=" + std::to_string(port) +
                               ",mountport=20048,log=" + directory + ".log";
   pid_ = ::fork();

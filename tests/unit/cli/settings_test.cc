@@ -16,8 +16,8 @@ TEST(MountSettings, ReadsEveryOption) {
   const auto options = parsed(
       "lockd=nas:7000,port=2050,mountport=0,rsize=65536,wsize=32768,nconnect=4,soft,timeo=50,"
       "volume_id=f81d4fae-7dec-4d0d-a765-00a0c91e6bf6,lockd_wait=30,log=/var/log/x,debug,ro,"
-      "cache=tokens,acregmin=1,acregmax=2,acdirmin=0,linger=25,dirty_max=1048576,allow_other,"
-      "nosuid,nodev,noexec,vers=3");
+      "cache=tokens,acregmin=1,acregmax=2,acdirmin=0,linger=25,dirty_max=1048576,"
+      "inodes_max=20000,allow_other,nosuid,nodev,noexec,vers=3");
   ASSERT_TRUE(options.lockd);
   EXPECT_EQ(std::get<SharedLockd>(*options.lockd), SharedLockd{(wire::TcpAddress{"nas", 7000})});
   EXPECT_EQ(options.port, 2050);
@@ -37,6 +37,7 @@ TEST(MountSettings, ReadsEveryOption) {
   EXPECT_EQ(options.kept_ages.names, std::chrono::seconds(0));
   EXPECT_EQ(options.linger, std::chrono::milliseconds(25));
   EXPECT_EQ(options.dirty_max, 1U << 20);
+  EXPECT_EQ(options.inodes_max, 20'000U);
   EXPECT_TRUE(options.read_only);
   EXPECT_EQ(options.allow_other, true);
   EXPECT_EQ(options.kernel_options, (std::vector<std::string>{"nosuid", "nodev", "noexec"}));
@@ -99,8 +100,8 @@ TEST(MountSettings, RefusesUnknownAndMalformedOptions) {
         "lockd=/a",    "lockd=a//b",     "lockd=a/a:7680", "lockd=a/embedded", "lockd=a/unix:/x",
         "port=x",      "port=70000",     "rsize=1",        "rsize=99999999",   "nconnect=9",
         "timeo=0",     "volume_id=1234", "log=relative",   "cache=yes",        "linger=1001",
-        "dirty_max=1", "acregmin=",      "actimeo=86401",  "acdirmax=1",       "noac=1",
-        "vers=4",      "remount",        "remount,ro"}) {
+        "dirty_max=1", "inodes_max=999", "acregmin=",      "actimeo=86401",    "acdirmax=1",
+        "noac=1",      "vers=4",         "remount",        "remount,ro"}) {
     MountOptions options;
     const auto done = parse_options(text, UnknownOptions::kRefuse, options);
     ASSERT_FALSE(done) << text;

@@ -72,22 +72,39 @@ TEST(VolumeIdTest, SaysWhereTheVolumeIs) {
 
 TEST(VolumeIdTest, OtherIdsAreNotOurs) {
   for (const std::string text :
-       {"", "some-id", "nas#/export#a", "nas#/export#a#b#c", "nas#/export##n", "nas#/export#a#",
+       {"", "some-id", "nas#/export#a", "nas#/export#a#b#c", "nas#/export#a#",
         "nas#/export#../etc#n", "nas#/export#a%2f..#n", "nas#/export#.holdfast-csi#n",
         "nas#export#a#n", "nas#/export#a%zz#n", "nas#/export#a/#n", "nas#//export#a#n",
         "nas#/export#%61#n", "nas.example.com#srv/nfs#pvc-1##"})
     EXPECT_FALSE(parse_volume_id(text)) << text;
 }
 
+TEST(VolumeIdTest, NoIdIsLongerThanCsiAllowsUnlessServerAndShareAre) {
+  const std::string name = stored_name(std::string(128, 'n'));
+  const VolumeId deep{{share("nas.home.example.com", "/volume1/kubernetes"), std::string(200, 'd')},
+                      name};
+  const std::string id = to_string(deep);
+  EXPECT_LE(id.size(), kVolumeIdBytesMax);
+  const VolumeId without_directory{{deep.place.share, ""}, name};
+  EXPECT_EQ(parse_volume_id(id), without_directory);
+  const VolumeId far{{share(std::string(60, 's'), "/e"), "d"}, name};
+  EXPECT_GT(to_string(far).size(), kVolumeIdBytesMax);
+}
+
 RC_GTEST_PROP(VolumeIdProperty, AnyAcceptedPlaceComesBackFromItsId, ()) {
   const auto text = rc::gen::nonEmpty(
       rc::gen::container<std::string>(rc::gen::elementOf(std::string("abcdefgh#%:/ .\xc3\xa9"))));
-  const std::string name = *text;
+  const std::string name = stored_name(*text);
   const auto parsed = parse_directory(*text);
   const bool accepted = parsed && !parsed->empty() && check_name(name);
   RC_PRE(accepted);
   const VolumeId id{{Share{"nas", std::nullopt, "/e#x%"}, *parsed}, name};
-  RC_ASSERT(parse_volume_id(to_string(id)) == id);
+  const auto back = parse_volume_id(to_string(id));
+  RC_ASSERT(back.has_value());
+  RC_ASSERT(back->name == name && back->place.share == id.place.share);
+  RC_ASSERT(back->place.directory.empty() || back->place.directory == *parsed);
+  RC_ASSERT(!back->place.directory.empty() ||
+            to_string(id).size() + escape(*parsed, "#").size() > kVolumeIdBytesMax);
 }
 
 RC_GTEST_PROP(VolumeIdProperty, WhateverComesInNothingOutsideTheShareComesOut,
@@ -95,8 +112,8 @@ RC_GTEST_PROP(VolumeIdProperty, WhateverComesInNothingOutsideTheShareComesOut,
   for (const auto& attempt : {text, "nas#/export#" + text + "#n", "nas#/export#a#" + text}) {
     const auto id = parse_volume_id(attempt);
     if (!id) continue;
-    RC_ASSERT(to_string(*id) == attempt);
-    const std::string path = "/" + id->place.directory + "/";
+    RC_ASSERT(to_string(*id) == attempt || attempt.size() > kVolumeIdBytesMax);
+    const std::string path = "/" + id->place.directory + (id->place.directory.empty() ? "" : "/");
     RC_ASSERT(path.find("/../") == std::string::npos && path.find("//") == std::string::npos);
     RC_ASSERT(as_file_name(id->name).find('/') == std::string::npos);
     RC_ASSERT(as_file_name(id->name).front() != '.');
@@ -117,6 +134,18 @@ TEST(NameTest, AnyTextOfTheRightLengthMakesAFileName) {
   EXPECT_EQ(as_file_name("../etc"), "%2e.%2fetc");
   EXPECT_EQ(as_file_name("pvc-1"), "pvc-1");
   EXPECT_NE(as_file_name("a/b"), as_file_name("a%2fb"));
+}
+
+TEST(NameTest, LongNamesAreStoredShortAndApart) {
+  const std::string usual = "pvc-0c5f3a52-8d0b-4a44-9f0e-1f4f6c1d2e3b";
+  EXPECT_EQ(stored_name(usual), usual);
+  const std::string long_name(128, 'n');
+  const std::string stored = stored_name(long_name);
+  EXPECT_LE(stored.size(), 64U);
+  EXPECT_EQ(stored_name(stored), stored);
+  EXPECT_NE(stored, stored_name(std::string(127, 'n')));
+  EXPECT_NE(stored, stored_name(std::string(127, 'n') + "m"));
+  EXPECT_LE(as_file_name(stored_name(std::string(60, '/'))).size(), 64U);
 }
 
 TEST(RecordTest, ComesBackFromItsText) {

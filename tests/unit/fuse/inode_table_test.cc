@@ -5,9 +5,8 @@
 namespace holdfast::fs {
 namespace {
 
-struct Node {
-  explicit Node(NodeId node_id) : node(node_id) {}
-  NodeId node;
+struct Node : InodeNames, std::enable_shared_from_this<Node> {
+  using InodeNames::InodeNames;
 };
 
 FileHandle handle(std::uint8_t byte) {
@@ -15,8 +14,13 @@ FileHandle handle(std::uint8_t byte) {
   out.bytes.assign({byte, 1, 2});
   return out;
 }
+FileKey key(std::uint8_t byte) {
+  return {byte, handle(byte).hash()};
+}
 std::shared_ptr<Node> get(InodeTable<Node>& table, std::uint8_t byte) {
-  return table.find_or_make(handle(byte), [](NodeId id) { return std::make_shared<Node>(id); });
+  return table.find_or_make(handle(byte), [byte](NodeId id) {
+    return std::make_shared<Node>(id, handle(byte), key(byte));
+  });
 }
 
 TEST(InodeTable, TheFirstInodeIsTheRoot) {
@@ -60,18 +64,41 @@ TEST(InodeTable, TooLargeAndUnknownForgetsAreHarmless) {
   EXPECT_EQ(table.lookups(inode->node), 0U);
 }
 
-TEST(InodeTable, DeadEntriesAreSweptAndLiveOnesStay) {
+TEST(InodeTable, OfTheDeadNothingIsKept) {
   InodeTable<Node> table;
-  const auto kept = get(table, 0);
-  for (int i = 0; i < 5000; ++i) {
-    FileHandle passing;
-    passing.bytes.assign({9, static_cast<std::uint8_t>(i), static_cast<std::uint8_t>(i >> 8)});
-    (void)table.find_or_make(passing, [](NodeId id) { return std::make_shared<Node>(id); });
+  const auto open = get(table, 0);
+  for (std::uint8_t i = 1; i < 100; ++i) {
+    const auto inode = get(table, i);
+    table.looked_up(inode->node, inode);
   }
-  EXPECT_EQ(get(table, 0), kept);
-  std::size_t alive = 0;
-  table.for_each([&](const auto&) { ++alive; });
-  EXPECT_EQ(alive, 1U);
+  const auto closed_later = get(table, 99);
+  EXPECT_EQ(table.alive(), 100U);
+  for (std::uint64_t node = 1; node <= 100; ++node)
+    table.forget(NodeId{node}, 1);
+  EXPECT_EQ(table.size(), 0U);
+  EXPECT_EQ(table.alive(), 2U) << "what is open";
+  EXPECT_EQ(get(table, 0), open);
+  EXPECT_EQ(table.find(key(50)), nullptr);
+}
+
+TEST(InodeTable, AFileIsFoundByItsKey) {
+  InodeTable<Node> table;
+  auto inode = get(table, 1);
+  EXPECT_EQ(table.find(key(1)), inode);
+  EXPECT_EQ(table.find(key(2)), nullptr);
+  inode.reset();
+  EXPECT_EQ(table.find(key(1)), nullptr);
+}
+
+TEST(InodeTable, AVirtualFileIsFoundByItsNodeOnly) {
+  InodeTable<Node> table;
+  const auto inode = table.make_virtual([](NodeId id) {
+    return std::make_shared<Node>(id, FileHandle{}, FileKey{7, 8});
+  });
+  table.looked_up(inode->node, inode);
+  EXPECT_EQ(table.find(inode->node), inode);
+  EXPECT_EQ(table.find(FileHandle{}), nullptr);
+  EXPECT_EQ(table.find(FileKey{7, 8}), nullptr);
 }
 
 }  // namespace

@@ -56,7 +56,8 @@ class KernelPagesTest : public ::testing::Test {
                             go_on_.acquire();
                           },
                       .adopt_size = [](NodeId) { return std::nullopt; },
-                      .drop_attributes = [this](NodeId) { ++attributes_; }}};
+                      .drop_attributes = [this](NodeId) { ++attributes_; },
+                      .give_back = {}}};
   KernelPages pages_;
 };
 

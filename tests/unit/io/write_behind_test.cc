@@ -189,6 +189,46 @@ TEST(WriteBehind, IsFlushedWhenItIsOld) {
   EXPECT_EQ(bench.storage.stable().size(), 10U);
 }
 
+TEST(WriteBehind, AClosedFileIsSentAtOnceAndCommittedWhenItIsOld) {
+  Bench bench(std::chrono::milliseconds(20));
+  bench.write(0, 10);
+  ASSERT_TRUE(bench.sync(bench.writer->send(kWho)));
+  EXPECT_EQ(bench.calls(), (Bench::Calls{1, 0, 0}));
+  EXPECT_TRUE(bench.writer->dirty());
+  ASSERT_TRUE(bench.sync(bench.writer->send(kWho)));
+  EXPECT_EQ(bench.calls(), (Bench::Calls{0, 0, 0})) << "nothing is left to send";
+  while (bench.writer->dirty())
+    bench.turn();
+  EXPECT_EQ(bench.calls(), (Bench::Calls{0, 0, 1}));
+  EXPECT_EQ(bench.storage.stable().size(), 10U);
+}
+
+TEST(WriteBehind, ACloseHearsOfAFullDisk) {
+  Bench bench;
+  ErrorCursor cursor = bench.writer->error_cursor();
+  bench.storage.failing_every = 1;
+  bench.write(0, 10);
+  EXPECT_EQ(bench.sync(bench.writer->send(kWho)).error(), errno_code(ENOSPC));
+  EXPECT_EQ(bench.writer->take_error(cursor), errno_code(ENOSPC));
+  EXPECT_TRUE(bench.writer->dirty()) << "the bytes are not lost";
+  bench.storage.failing_every = 0;
+  ASSERT_TRUE(bench.fsync());
+  EXPECT_EQ(bench.storage.stable().size(), 10U);
+}
+
+TEST(WriteBehind, WhatGoesThroughAfterAFailureIsMadeStableWhenItIsOld) {
+  Bench bench(std::chrono::milliseconds(20));
+  bench.storage.failing_every = 1;
+  bench.write(0, 10);
+  EXPECT_FALSE(bench.fsync());
+  bench.storage.failing_every = 0;
+  bench.write(10, 10);  // through
+  EXPECT_EQ(bench.storage.visible().size(), 20U);
+  while (bench.writer->dirty())
+    bench.turn();
+  EXPECT_EQ(bench.storage.stable().size(), 20U);
+}
+
 TEST(WriteBehind, NothingIsFlushedWhileTheMountIsNotEntitled) {
   Bench bench(std::chrono::milliseconds(0));
   bench.is_entitled = false;
@@ -329,7 +369,7 @@ TEST(WriteBehind, AFileThatIsGoneKeepsNothing) {
 
 TEST(WriteBehind, AWriteThatIsStillOnItsWayThroughComesFirst) {
   Bench bench;
-  ASSERT_TRUE(bench.sync(bench.writer->drain()));
+  bench.writer->end_behind();
   const Bytes old(100, 1);
   const Bytes fresh(60, 2);
   bench.storage.held = true;

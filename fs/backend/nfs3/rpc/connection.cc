@@ -30,6 +30,7 @@ constexpr std::size_t kBatchCalls = 16;
 constexpr std::size_t kBatchBytes = 1U << 20;
 constexpr std::chrono::milliseconds kWatchMin{20};
 constexpr std::chrono::milliseconds kWatchMax{1'000};
+constexpr std::chrono::milliseconds kIdleMax{10'000};
 
 std::uint32_t random_bits() {
   static thread_local std::mt19937 random{std::random_device{}()};
@@ -294,7 +295,9 @@ asio::awaitable<void> Connection::write_loop() {
 asio::awaitable<void> Connection::watch_loop() {
   asio::steady_timer timer(executor_);
   while (connected_) {
-    timer.expires_after(std::clamp(options_.timeo / 8, kWatchMin, kWatchMax));
+    // A call that begins later on this connection is sent for the first time: nothing to repeat.
+    const auto watch_max = table_.empty() ? kIdleMax : kWatchMax;
+    timer.expires_after(std::clamp(options_.timeo / 8, kWatchMin, watch_max));
     co_await timer.async_wait(kTuple);
     const auto oldest = table_.oldest_sent();
     if (!connected_ || oldest == Table::Time::max()) continue;
