@@ -1,6 +1,7 @@
 #include "lockd/life.h"
 
 #include "holdfast/base/log.h"
+#include "lockd/credentials.h"
 #include "lockd/server/identity.h"
 #include "lockd/store/etcd/etcd_store.h"
 #include "lockd/store/memory_store.h"
@@ -45,6 +46,7 @@ Lives::Lives(asio::io_context& loop, Settings settings, ServiceManager manager)
       settings_(std::move(settings)),
       manager_(std::move(manager)),
       signals_(loop, SIGTERM, SIGINT),
+      hangup_(loop, SIGHUP),
       heartbeat_(loop),
       over_(loop.get_executor()) {
   if (settings_.etcd) identity_ = fresh_etcd_identity();
@@ -78,6 +80,7 @@ std::unique_ptr<Store> Lives::make_store() {
 
 asio::awaitable<int> Lives::run(std::function<void(const wire::StartFailure&)> complain) {
   listen_for_signals();
+  listen_for_hangup();
   beat();
   std::optional<wire::StartFailure> failure;
   if (settings_.status) open_status();
@@ -85,6 +88,7 @@ asio::awaitable<int> Lives::run(std::function<void(const wire::StartFailure&)> c
     failure = co_await live_once();
   status_.reset();
   signals_.cancel();
+  hangup_.cancel();
   heartbeat_.cancel();
   if (failure) {
     complain(*failure);
@@ -97,9 +101,10 @@ asio::awaitable<int> Lives::run(std::function<void(const wire::StartFailure&)> c
 asio::awaitable<std::optional<wire::StartFailure>> Lives::live_once() {
   over_.clear();
   waits_for_ = "it opens its store";
-  door_.emplace(loop_.get_executor());
+  door_.emplace(loop_.get_executor(), settings_.server.tls);
   if (settings_.etcd) open_door();
   Server server(loop_.get_executor(), settings_.server, make_store());
+  server_ = &server;
   give_up_.emplace();
   std::optional<wire::StartFailure> failure;
   task::Event opened(loop_.get_executor());
@@ -117,6 +122,7 @@ asio::awaitable<std::optional<wire::StartFailure>> Lives::live_once() {
   give_up_.reset();
   if (!failure) co_await over_.wait();
   serving_ = nullptr;
+  server_ = nullptr;
   co_await door_->stop();
   co_await server.stop();
   co_return failure;
@@ -146,6 +152,30 @@ void Lives::listen_for_signals() {
     stopping_ = true;
     end_life();
   });
+}
+
+void Lives::listen_for_hangup() {
+  hangup_.async_wait([this](const boost::system::error_code& error, int) {
+    if (error) return;
+    reload();
+    listen_for_hangup();
+  });
+}
+
+// What cannot be read leaves everything as it was: a typing error locks nobody out.
+void Lives::reload() {
+  const auto reloaded = reload_credentials(settings_);
+  if (!reloaded) {
+    log::error("lockd.reload_failed",
+               "reason=\"{}\" hint=\"{}\" meaning=\"certificates and access list are as before\"",
+               reloaded.error().what, reloaded.error().hint);
+    return;
+  }
+  const std::size_t credentials =
+      settings_.server.access ? settings_.server.access->all().size() : 0;
+  log::info("lockd.reloaded", "tls={} credentials={}", settings_.server.tls ? "yes" : "no",
+            credentials);
+  if (server_ != nullptr && settings_.server.access) server_->reload(settings_.server.access);
 }
 
 void Lives::deposed(const std::string& why) {
@@ -179,6 +209,11 @@ void Lives::announce(const Server& server) const {
             "addresses={} epoch={} lease_ttl_ms={} fence={} wait_out_ms={} grace={}", addresses,
             server.epoch().value, core.lease_ttl.count(), fence_text(core), bound.count(),
             server.coordinator().status().grace ? "yes" : "no");
+  if (settings_.server.plain_text == PlainText::kEverywhere) {
+    log::warn("lockd.plain_text",
+              "meaning=\"--allow-plain: whoever reaches the port may take any lock of any volume, "
+              "and the network sees and may change what is said\" hint=\"holdfast-lockd init\"");
+  }
   manager_.ready("active at " + addresses);
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 /// The lives of one holdfast-lockd: a server is opened, serves, and ends by a signal; or, with
 /// replicas, because another lockd became the active one: then the next life waits for its turn.
+/// SIGHUP: certificates and the access list are read again.
 ///
 /// Thread: the loop's. No two lives overlap: what a deposed one has not said is never said.
 
@@ -38,6 +39,8 @@ class Lives {
   boost::asio::awaitable<std::optional<wire::StartFailure>> live_once();
   void open_door();
   void listen_for_signals();
+  void listen_for_hangup();
+  void reload();
   void deposed(const std::string& why);
   void end_life();
   void announce(const Server& server) const;
@@ -49,11 +52,13 @@ class Lives {
   Settings settings_;
   ServiceManager manager_;
   boost::asio::signal_set signals_;
+  boost::asio::signal_set hangup_;
   boost::asio::steady_timer heartbeat_;
   std::chrono::steady_clock::time_point started_ = std::chrono::steady_clock::now();
   std::unique_ptr<status::Service> status_;
   std::optional<EtcdIdentity> identity_;
   // Of the life that is:
+  Server* server_ = nullptr;
   std::optional<StandbyDoor> door_;  // with replicas, until it leads
   std::string waits_for_;            // why it does not serve
   Server* serving_ = nullptr;        // while it does

@@ -1,5 +1,6 @@
 // holdfast-lockd: command line, files and the loop. Its parts are wired in life.cc.
 #include "holdfast/base/log.h"
+#include "lockd/credentials.h"
 #include "lockd/life.h"
 #include "lockd/service_manager.h"
 #include "lockd/settings.h"
@@ -44,6 +45,10 @@ void complain(const holdfast::wire::StartFailure& failure) {
 
 int serve(lockd::Settings settings, lockd::ServiceManager manager) {
   make_default_directories(settings);
+  if (const auto opened = lockd::open_credentials(settings); !opened) {
+    complain(opened.error());
+    return lockd::kExitUsage;  // as wrong a second later
+  }
   asio::io_context loop(1);
   lockd::Lives lives(loop, std::move(settings), std::move(manager));
   auto exit_code = asio::co_spawn(loop, lives.run(&complain), asio::use_future);
@@ -67,6 +72,7 @@ int create_store(const lockd::Settings& settings) {
 
 int main(int argc, char** argv) {
   lockd::Parsed parsed = lockd::parse_command_line(argc, argv);
+  if (parsed.command) return parsed.command();
   if (!parsed.settings) return parsed.exit_code;
   lockd::Settings& settings = *parsed.settings;
   holdfast::log::configure(settings.log);

@@ -1,5 +1,8 @@
 #include "lockd/settings.h"
 
+#include "lockd/access_command.h"
+#include "lockd/init_command.h"
+
 #include <algorithm>
 #include <cstdint>
 #include <iostream>
@@ -15,6 +18,8 @@ namespace {
 
 constexpr std::uint32_t kLeaseTtlMin = 1;
 constexpr std::uint32_t kLeaseTtlMax = 3600;
+// One in the middle of a TLS handshake takes some 50 KiB.
+constexpr std::size_t kStrangersWithTls = 1024;
 
 struct Texts {
   std::vector<std::string> listen{"0.0.0.0:7680", "[::]:7680"};
@@ -33,6 +38,9 @@ struct Texts {
   EtcdAccess etcd;
   std::string status;
   std::vector<std::string> status_names;
+  wire::TlsFiles tls;
+  std::string access;
+  bool allow_plain = false;
   std::string log_format = "text";
   std::string log_level = "info";
 };
@@ -93,6 +101,23 @@ void describe_status(CLI::App& app, Texts& texts) {
       ->allow_extra_args(false);
 }
 
+void describe_access(CLI::App& app, Texts& texts) {
+  app.add_option("--tls-cert", texts.tls.certificate,
+                 "Speak TLS 1.3 on TCP addresses, with this certificate (PEM). 'holdfast-lockd "
+                 "init' makes one");
+  app.add_option("--tls-key", texts.tls.key, "Its key (PEM)");
+  app.add_option("--tls-ca", texts.tls.ca,
+                 "Certificate (PEM) of who signs clients' certificates; without it only tokens "
+                 "are taken");
+  app.add_option("--access", texts.access,
+                 "List of who may use which volumes: see 'holdfast-lockd access'. SIGHUP: read "
+                 "it and the certificates again");
+  app.add_flag("--allow-plain", texts.allow_plain,
+               "Take mounts from every address without TLS and without a credential too: whoever "
+               "reaches the port may take any lock, and the network sees and may change all that "
+               "is said. Without it plain text is for unix sockets and loopback");
+}
+
 void describe_options(CLI::App& app, Texts& texts) {
   app.set_version_flag("--version", std::string("holdfast-lockd ") + HOLDFAST_VERSION);
   app.add_option("--listen", texts.listen,
@@ -127,6 +152,7 @@ void describe_options(CLI::App& app, Texts& texts) {
   app.add_option("--log-level", texts.log_level, "trace, debug, info, warn or error")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}))
       ->capture_default_str();
+  describe_access(app, texts);
   describe_fencing(app, texts);
   describe_replicas(app, texts);
   describe_status(app, texts);
@@ -136,7 +162,7 @@ void describe_options(CLI::App& app, Texts& texts) {
       "Exit codes: 0 stopped by SIGTERM or SIGINT, 1 cannot start, 2 wrong usage.\n"
       "A clean stop releases nothing: mounts keep their leases and come back.\n"
       "The same after a kill: the store knows the mounts, and they tell what they hold.\n"
-      "There is no TLS yet: keep the port inside a network you trust.");
+      "SIGHUP reads certificates and the access list again; no session ends by it.");
 }
 
 log::Options log_options(const Texts& texts) {
@@ -222,6 +248,29 @@ std::string take_status(const Texts& texts, Settings& settings) {
   return {};
 }
 
+// What is wrong, or nothing.
+std::string take_access(const Texts& texts, Settings& settings) {
+  ServerOptions& server = settings.server;
+  settings.tls = texts.tls;
+  settings.access_path = texts.access;
+  const bool tls = !texts.tls.certificate.empty();
+  if (tls == texts.tls.key.empty()) return "--tls-cert and --tls-key go together";
+  if (!tls && !texts.tls.ca.empty()) return "--tls-ca: needs --tls-cert";
+  if (tls && texts.access.empty())
+    return "--tls-cert: needs --access, the list of who may use which volumes";
+  if (tls) server.strangers_max = kStrangersWithTls;
+  if (texts.allow_plain) server.plain_text = PlainText::kEverywhere;
+  if (tls || texts.allow_plain || texts.new_volume) return {};
+  for (const wire::Address& address : server.listen) {
+    if (wire::stays_here(address)) continue;
+    return "--listen " + wire::to_string(address) +
+           ": not without TLS, whoever reaches the port could take any lock.\n"
+           "hint: 'holdfast-lockd init' makes certificates, a token and a configuration; or listen "
+           "on 127.0.0.1; or, in a network you trust wholly, --allow-plain";
+  }
+  return {};
+}
+
 }  // namespace
 
 Parsed parse_command_line(int argc, const char* const* argv) {
@@ -229,12 +278,16 @@ Parsed parse_command_line(int argc, const char* const* argv) {
                "holdfast-lockd"};
   Texts texts;
   describe_options(app, texts);
+  std::function<int()> command;
+  register_init(app, command);
+  register_access(app, command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     const int code = app.exit(error);  // prints help, version, or what is wrong
     return {.settings = std::nullopt, .exit_code = code == 0 ? kExitClean : kExitUsage};
   }
+  if (command) return {.settings = std::nullopt, .command = std::move(command)};
   Settings settings;
   settings.log = log_options(texts);
   ServerOptions& server = settings.server;
@@ -255,7 +308,7 @@ Parsed parse_command_line(int argc, const char* const* argv) {
     }
     server.admin_path = texts.admin;
   }
-  for (const auto take : {take_store, take_status}) {
+  for (const auto take : {take_access, take_store, take_status}) {
     const std::string wrong = take(texts, settings);
     if (wrong.empty()) continue;
     std::cerr << "holdfast-lockd: " << wrong << '\n';

@@ -2,10 +2,12 @@
 /// Command line and configuration file of holdfast-lockd.
 
 #include "holdfast/base/log.h"
+#include "holdfast/wire/tls.h"
 #include "lockd/server/server.h"
 #include "lockd/status/service.h"
 #include "lockd/store/etcd/location.h"
 
+#include <functional>
 #include <optional>
 #include <string>
 
@@ -28,13 +30,16 @@ struct Settings {
   std::optional<EtcdOptions> etcd;    ///< without its secrets: they are in `etcd_access`
   EtcdAccess etcd_access;
   std::optional<status::StatusOptions> status;
+  wire::TlsFiles tls;       ///< without a certificate: plain text
+  std::string access_path;  ///< of the access list; empty: none
   /// Create the store as one that knows that there is nothing to know, and exit.
   bool new_volume = false;
 };
 
-/// Either settings, or the exit code after --help, --version or an error, which was printed.
+/// Settings, or a command to run instead, or the exit code after --help or a printed error.
 struct Parsed {
   std::optional<Settings> settings;
+  std::function<int()> command{};
   int exit_code = kExitClean;
 };
 [[nodiscard]] Parsed parse_command_line(int argc, const char* const* argv);

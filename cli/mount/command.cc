@@ -25,6 +25,7 @@ void register_mount(CLI::App& app, int& exit_code) {
                    "lockd=HOST[:PORT][/HOST[:PORT]...]|unix:PATH|embedded (required), ro, soft, "
                    "timeo=, port=, "
                    "mountport=, rsize=, wsize=, nconnect=, volume_id=UUID, lockd_wait=SECONDS, "
+                   "tls_ca=, tls_cert=, tls_key=, token_file=PATH, plain, "
                    "cache=tokens|none, acregmin=, acregmax=, acdirmin=, actimeo=SECONDS, noac, "
                    "log=PATH|journal|stderr, debug, [no]allow_other, nosuid, nodev, noexec")
       ->type_name("OPTION,...")

@@ -1,6 +1,7 @@
 #include "cli/mount/mount_life.h"
 
 #include "cli/mount/background.h"
+#include "cli/mount/credentials.h"
 #include "cli/mount/embedded_lockd.h"
 #include "cli/mount/presence.h"
 #include "cli/mount/storage.h"
@@ -173,6 +174,7 @@ class Life {
     fs::LockClientOptions options;
     if (const auto* shared = std::get_if<SharedLockd>(&*settings_.options.lockd)) {
       options.addresses = *shared;
+      if (auto taken = take_credentials(settings_.options, options); !taken) co_return taken;
     } else {
       auto embedded = co_await EmbeddedServer::open(io_.get_executor(), volume);
       if (!embedded) co_return embedded.error();

@@ -123,6 +123,12 @@ Done milliseconds(std::string_view name, std::string_view value, unsigned unit,
   return {};
 }
 
+Done parse_file(std::string_view name, std::string_view value, std::string& out) {
+  if (!value.starts_with('/')) return bad_value(name, value, "an absolute path");
+  out = value;
+  return {};
+}
+
 Done parse_valued(std::string_view name, std::string_view value, MountOptions& options,
                   bool& known) {
   constexpr std::uint32_t kTransferMin = 4096;
@@ -149,6 +155,10 @@ Done parse_valued(std::string_view name, std::string_view value, MountOptions& o
     if (!options.volume_id) return bad_value(name, value, "a UUID");
     return {};
   }
+  if (name == "tls_ca") return parse_file(name, value, options.tls_ca);
+  if (name == "tls_cert") return parse_file(name, value, options.tls_certificate);
+  if (name == "tls_key") return parse_file(name, value, options.tls_key);
+  if (name == "token_file") return parse_file(name, value, options.token_file);
   if (name == "log") return parse_log(value, options);
   if (name == "cache") return parse_cache(value, options);
   fs::KeptAges& ages = options.kept_ages;
@@ -176,6 +186,8 @@ Done parse_one(std::string_view option, UnknownOptions unknown, MountOptions& op
     if (!done) return done;
   } else if (option == "ro") {
     options.read_only = true;
+  } else if (option == "plain") {
+    options.plain = true;
   } else if (option == "soft") {
     options.soft = true;
   } else if (option == "noac") {

@@ -53,6 +53,12 @@ struct MountOptions {
   std::optional<std::chrono::milliseconds> timeo;
   std::optional<VolumeId> volume_id;
   std::chrono::milliseconds lockd_wait{0};  ///< keep trying this long while lockd is unreachable
+  // How lockd is known, and how this mount is. Absolute paths; empty: the usual file, if it exists.
+  std::string tls_ca;
+  std::string tls_certificate;
+  std::string tls_key;
+  std::string token_file;
+  bool plain = false;  ///< no TLS and no token, whatever files exist
   LogTarget log;
   bool debug = false;
   bool read_only = false;

@@ -131,7 +131,8 @@ class ClientCore {
   }
 
   // ---- The connection
-  [[nodiscard]] ClientEffects connected(Instant now);
+  /// `token`: Hello::token.
+  [[nodiscard]] ClientEffects connected(Instant now, std::string token = {});
   void disconnected();
   [[nodiscard]] ClientEffects received(const ServerMessage& message, Instant now);
 

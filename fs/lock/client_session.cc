@@ -2,6 +2,7 @@
 #include "holdfast/base/mutation.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace holdfast::fs {
 namespace {
@@ -11,12 +12,13 @@ constexpr Duration kStartingRetryMax = std::chrono::seconds(2);
 
 }  // namespace
 
-ClientEffects ClientCore::connected(Instant now) {
+ClientEffects ClientCore::connected(Instant now, std::string token) {
   ClientEffects effects;
   link_ = Link::kGreeting;
   hello_sent_ = now;
   renewals_.clear();
   Hello hello = hello_;
+  hello.token = std::move(token);
   if (session_) {
     hello.resume = ResumeSession{session_->session, session_->secret, losses_seen_};
   }

@@ -20,6 +20,7 @@
 #include "holdfast/wire/codec.h"
 #include "holdfast/wire/connection.h"
 #include "holdfast/wire/start_failure.h"
+#include "holdfast/wire/tls.h"
 
 #include <chrono>
 #include <deque>
@@ -61,6 +62,12 @@ struct LockClientOptions {
   std::function<void(Instant)> on_deadline;
   /// What is sent is counted there; null: nowhere. Outlives the client.
   counters::Counters* counters = nullptr;
+  /// TLS to addresses that are no unix sockets; null: plain text. Its files are read again for each
+  /// connection.
+  std::shared_ptr<wire::Tls> tls{};
+  /// The mount's token, asked for at each connection; may be empty: none. It is never sent in plain
+  /// text over a network.
+  std::function<Result<std::string>()> token{};
 };
 
 class LockClient final : public LockService {
@@ -113,7 +120,8 @@ class LockClient final : public LockService {
   boost::asio::awaitable<Result<Outcome>> call(Command command, task::Interrupt* interrupt);
 
   boost::asio::awaitable<void> run();
-  boost::asio::awaitable<void> converse(std::unique_ptr<wire::Stream> stream);
+  boost::asio::awaitable<void> converse(std::unique_ptr<wire::Stream> stream, std::string token);
+  [[nodiscard]] Result<std::string> token_for(const wire::Stream& stream) const;
   boost::asio::awaitable<void> time_loop();
   boost::asio::awaitable<void> tell_all(std::shared_ptr<wire::Connection> connection);
   boost::asio::awaitable<void> back_off(std::optional<DropConnection> dropped);

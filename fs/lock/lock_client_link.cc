@@ -57,6 +57,18 @@ ClientCore::Limits limits_of(const LockClientOptions& options) {
   return limits;
 }
 
+const char* hint_for(const ErrorCode& error) {
+  if (error == wire::WireErrc::kTokenInPlain)
+    return "-o tls_ca=FILE (or /etc/holdfast/ca.pem) turns on TLS; -o plain sends no token";
+  if (error.category() == wire::certificate_category())
+    return "is that the ca.pem that 'holdfast-lockd init' made there, and lockd= a name its "
+           "certificate is for? Is this node's clock right?";
+  if (error.category() == wire::tls_category())
+    return "does lockd have a certificate (tls-cert= in its configuration)? -o plain speaks "
+           "without TLS";
+  return "is holdfast-lockd running there, and its port open to this node?";
+}
+
 }  // namespace
 
 LockClient::LockClient(asio::any_io_executor executor, LockClientOptions options)
@@ -111,7 +123,7 @@ std::optional<wire::StartFailure> LockClient::start_failure() const {
     return wire::StartFailure{
         .code = *unreachable_,
         .what = fmt::format("cannot reach lockd at {}: {}", where(), unreachable_->message()),
-        .hint = "is holdfast-lockd running there, and its port open to this node?"};
+        .hint = hint_for(*unreachable_)};
   }
   if (!core_.refusal()) {
     if (!strange_answer_) return std::nullopt;
@@ -137,6 +149,12 @@ std::optional<wire::StartFailure> LockClient::start_failure() const {
         "lockd at {} serves nobody: mounts have seen a later life of it than its store knows",
         where());
     failure.hint = "was an old store put back, or does a former lockd still run? see its log";
+  } else if (refusal.errc == LockErrc::kAccessDenied) {
+    failure.what = fmt::format("lockd at {} does not let this mount in: {}", where(), reason);
+    failure.hint =
+        "the CA certificate belongs into /etc/holdfast/ca.pem (or -o tls_ca=FILE), the token into "
+        "/etc/holdfast/token (or -o token_file=FILE); 'holdfast-lockd access' makes and lists "
+        "tokens";
   } else {
     failure.what = fmt::format("lockd at {} refused this mount: {}", where(), reason);
     failure.hint = "see the log of holdfast-lockd";
@@ -168,21 +186,33 @@ asio::awaitable<void> LockClient::shut_down() {
 
 asio::awaitable<void> LockClient::run() {
   while (!stopping_) {
-    const wire::StreamOptions stream_options;
+    wire::StreamOptions stream_options;
+    stream_options.tls = options_.tls;
+    // Certificates may have been renewed. Those of before do as long as they can.
+    if (options_.tls) static_cast<void>(options_.tls->reload());
     auto timeout = options_.connect_timeout;
     if (options_.addresses.size() > 1) timeout = std::min(timeout, kReplicaPatience);
     auto stream = co_await wire::connect(address(), stream_options, timeout);
-    if (stream) {
+    auto token = stream ? token_for(**stream) : Result<std::string>(stream.error());
+    if (token) {
       unreachable_.reset();
-      co_await converse(*std::move(stream));
+      co_await converse(*std::move(stream), *std::move(token));
     } else {
-      unreachable(stream.error());
+      unreachable(token.error());
     }
     const auto dropped = std::exchange(dropped_, std::nullopt);
     if (next_address_at_once(dropped)) continue;
     attempted_.set();
     co_await back_off(dropped);
   }
+}
+
+Result<std::string> LockClient::token_for(const wire::Stream& stream) const {
+  if (!options_.token) return std::string();
+  auto token = options_.token();
+  const bool seen = stream.proof().channel == wire::Channel::kPlain;
+  if (token && !token->empty() && seen) return make_error_code(wire::WireErrc::kTokenInPlain);
+  return token;
 }
 
 // A connection that broke is tried again where it was; an address that does not answer, or not as
@@ -223,13 +253,14 @@ void LockClient::unreachable(ErrorCode error) {
   }
 }
 
-asio::awaitable<void> LockClient::converse(std::unique_ptr<wire::Stream> stream) {
+asio::awaitable<void> LockClient::converse(std::unique_ptr<wire::Stream> stream,
+                                           std::string token) {
   lease_counts_.connected();
   const auto connection = std::make_shared<wire::Connection>(executor_, std::move(stream), codec_,
                                                              wire::ConnectionLimits{});
   connection_ = connection;
   group_.spawn("lockd.write", run_writer(connection));
-  perform(core_.connected(boot_time_now()));
+  perform(core_.connected(boot_time_now(), std::move(token)));
   ErrorCode ended;
   while (!ended && !connection->closed()) {
     const auto filled = co_await connection->fill();
@@ -257,6 +288,8 @@ asio::awaitable<void> LockClient::converse(std::unique_ptr<wire::Stream> stream)
   connection_.reset();
   core_.disconnected();
   strange_answer_ = !session_ && !core_.refusal();
+  // With TLS 1.3 the other end says only now what it thinks of our certificate.
+  if (wire::is_tls_error(ended)) unreachable(ended);
   log::info("lockd.disconnected", "lockd={} reason=\"{}\"", wire::to_string(address()),
             ended.message());
 }

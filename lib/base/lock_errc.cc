@@ -46,6 +46,8 @@ class LockCategory final : public boost::system::error_category {
         return "this lockd is a standby";
       case LockErrc::kStaleLockd:
         return "this lockd remembers less than its mounts do";
+      case LockErrc::kAccessDenied:
+        return "this mount may not use this volume";
     }
     return "unknown lock error";
   }
@@ -77,6 +79,7 @@ class LockCategory final : public boost::system::error_category {
       case LockErrc::kStaleLockd:
         return posix(EIO);
       case LockErrc::kBadSecret:
+      case LockErrc::kAccessDenied:
         return posix(EACCES);
       case LockErrc::kBadRequest:
         return posix(EINVAL);

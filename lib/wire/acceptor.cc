@@ -1,5 +1,6 @@
 #include "holdfast/wire/errc.h"
 #include "holdfast/wire/stream.h"
+#include "lib/wire/accepted_stream.h"
 #include "lib/wire/socket_stream.h"
 
 #include <cerrno>
@@ -141,7 +142,12 @@ asio::awaitable<Result<std::unique_ptr<Stream>>> Acceptor::accept() {
       co_await socket_->acceptor.async_accept(socket, peer, asio::as_tuple(asio::use_awaitable));
   if (error) co_return error;
   tune(socket, options_);
-  co_return std::make_unique<SocketStream>(std::move(socket), describe(peer));
+  const Channel plain = channel_to(peer);
+  if (options_.tls && plain != Channel::kUnix) {
+    co_return std::make_unique<AcceptedStream>(std::move(socket), describe(peer), plain,
+                                               options_.tls, options_.turn);
+  }
+  co_return std::make_unique<SocketStream>(std::move(socket), describe(peer), plain);
 }
 
 void Acceptor::close() {

@@ -3,7 +3,9 @@
 #include <charconv>
 #include <optional>
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <sys/un.h>
 
 namespace holdfast::wire {
@@ -75,6 +77,15 @@ std::string to_string(const Address& address) {
   const auto& tcp = std::get<TcpAddress>(address);
   if (tcp.host.find(':') != std::string::npos) return fmt::format("[{}]:{}", tcp.host, tcp.port);
   return fmt::format("{}:{}", tcp.host, tcp.port);
+}
+
+bool stays_here(const Address& address) {
+  const auto* tcp = std::get_if<TcpAddress>(&address);
+  if (tcp == nullptr || tcp->host == "localhost") return true;
+  in_addr v4{};
+  if (::inet_pton(AF_INET, tcp->host.c_str(), &v4) == 1) return (ntohl(v4.s_addr) >> 24) == 127;
+  in6_addr v6{};
+  return ::inet_pton(AF_INET6, tcp->host.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
 }  // namespace holdfast::wire

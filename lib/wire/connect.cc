@@ -1,6 +1,7 @@
 #include "holdfast/wire/errc.h"
 #include "holdfast/wire/stream.h"
 #include "lib/wire/socket_stream.h"
+#include "lib/wire/tls_stream.h"
 
 #include <cstdint>
 #include <vector>
@@ -55,10 +56,24 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
     co_return boost::system::in_place_value;
   }
 
+  // What was connected to, over which there is TLS now.
+  asio::awaitable<Result<void>> secure(const Tls& tls, std::string peer, std::string host) {
+    auto made = TlsStream::to(std::move(socket_), std::move(peer), tls, host);
+    socket_ = StreamSocket(timer_.get_executor());
+    if (!made) co_return made.error();
+    tls_ = *std::move(made);
+    const TlsTurn alone;
+    const auto secured = co_await tls_->handshake(alone);
+    if (!secured) co_return failure(secured.error());
+    co_return boost::system::in_place_value;
+  }
+
   [[nodiscard]] bool given_up() const { return given_up_; }
-  StreamSocket take_socket() {
+  [[nodiscard]] StreamSocket& socket() { return socket_; }
+  [[nodiscard]] std::unique_ptr<Stream> take(const std::string& peer, const Endpoint& endpoint) {
     timer_.cancel();
-    return std::move(socket_);
+    if (tls_) return std::move(tls_);
+    return std::make_unique<SocketStream>(std::move(socket_), peer, channel_to(endpoint));
   }
 
  private:
@@ -67,6 +82,7 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
     resolver_.cancel();
     ErrorCode ignored;
     socket_.close(ignored);
+    if (tls_) tls_->close();
   }
   [[nodiscard]] ErrorCode failure(ErrorCode error) const {
     return given_up_ ? ErrorCode(make_error_code(WireErrc::kStalled)) : error;
@@ -75,6 +91,7 @@ class Attempt : public std::enable_shared_from_this<Attempt> {
   StreamSocket socket_;
   asio::ip::tcp::resolver resolver_;
   asio::steady_timer timer_;
+  std::unique_ptr<TlsStream> tls_;
   bool given_up_ = false;
 };
 
@@ -88,13 +105,13 @@ asio::awaitable<Result<std::unique_ptr<Stream>>> connect(Address address, Stream
   const auto endpoints = co_await attempt->resolve(address);
   if (!endpoints) co_return endpoints.error();
   ErrorCode last = make_error_code(WireErrc::kClosed);
+  const auto* tcp = std::get_if<TcpAddress>(&address);
   for (const Endpoint& endpoint : *endpoints) {
-    const auto connected = co_await attempt->connect(endpoint);
-    if (connected && !attempt->given_up()) {
-      StreamSocket socket = attempt->take_socket();
-      tune(socket, options);
-      co_return std::make_unique<SocketStream>(std::move(socket), to_string(address));
-    }
+    auto connected = co_await attempt->connect(endpoint);
+    if (connected) tune(attempt->socket(), options);
+    if (connected && options.tls && tcp != nullptr)
+      connected = co_await attempt->secure(*options.tls, to_string(address), tcp->host);
+    if (connected && !attempt->given_up()) co_return attempt->take(to_string(address), endpoint);
     last = connected ? ErrorCode(make_error_code(WireErrc::kStalled)) : connected.error();
     if (attempt->given_up()) break;
   }

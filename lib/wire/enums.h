@@ -58,7 +58,7 @@ inline constexpr EnumTable<SessionPhase, pb::SessionPhase, 5> kPhases{{
     {SessionPhase::kFencing, pb::SESSION_PHASE_FENCING},
     {SessionPhase::kFenced, pb::SESSION_PHASE_FENCED},
 }};
-inline constexpr EnumTable<LockErrc, pb::LockError, 17> kErrors{{
+inline constexpr EnumTable<LockErrc, pb::LockError, 18> kErrors{{
     {LockErrc::kWouldBlock, pb::LOCK_ERROR_WOULD_BLOCK},
     {LockErrc::kDeadlock, pb::LOCK_ERROR_DEADLOCK},
     {LockErrc::kInterrupted, pb::LOCK_ERROR_INTERRUPTED},
@@ -76,6 +76,7 @@ inline constexpr EnumTable<LockErrc, pb::LockError, 17> kErrors{{
     {LockErrc::kLockLost, pb::LOCK_ERROR_LOCK_LOST},
     {LockErrc::kStandby, pb::LOCK_ERROR_STANDBY},
     {LockErrc::kStaleLockd, pb::LOCK_ERROR_STALE_LOCKD},
+    {LockErrc::kAccessDenied, pb::LOCK_ERROR_ACCESS_DENIED},
 }};
 
 /// Ours to theirs; _UNSPECIFIED (0), which every decoder refuses, for a value without a row.

@@ -24,6 +24,8 @@ class WireCategory final : public boost::system::error_category {
         return "no progress for too long";
       case WireErrc::kClosed:
         return "the connection is closed";
+      case WireErrc::kTokenInPlain:
+        return "a token is not sent in plain text over a network";
     }
     return "unknown wire error";
   }
@@ -46,6 +48,8 @@ class WireCategory final : public boost::system::error_category {
         return posix(ETIMEDOUT);
       case WireErrc::kClosed:
         return posix(ECONNRESET);
+      case WireErrc::kTokenInPlain:
+        return posix(EPERM);
     }
     return posix(EIO);
   }

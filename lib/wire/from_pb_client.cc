@@ -184,7 +184,7 @@ std::optional<ClientMessage> take(const pb::Hello& from) {
   const auto volume = take_16(from.volume());
   if (!volume || from.version_min() == 0 || from.version_max() < from.version_min() ||
       !is_text(from.volume_name()) || !is_text(from.node()) || !is_text(from.mountpoint()) ||
-      from.write_life_ms() > kLeaseTtlMsMax) {
+      from.write_life_ms() > kLeaseTtlMsMax || from.token().size() > kTokenTextMax) {
     return std::nullopt;
   }
   Hello to;
@@ -204,6 +204,7 @@ std::optional<ClientMessage> take(const pb::Hello& from) {
   }
   to.write_life = std::chrono::milliseconds(from.write_life_ms());
   to.epoch_seen = {from.epoch_seen()};
+  to.token = from.token();
   return to;
 }
 

@@ -26,8 +26,8 @@ void set_option(int fd, int level, int name, int value) {
 
 }  // namespace
 
-SocketStream::SocketStream(StreamSocket socket, std::string peer)
-    : socket_(std::move(socket)), peer_(std::move(peer)) {}
+SocketStream::SocketStream(StreamSocket socket, std::string peer, Channel channel)
+    : socket_(std::move(socket)), peer_(std::move(peer)), channel_(channel) {}
 
 asio::awaitable<Result<std::size_t>> SocketStream::read_some(std::span<std::byte> room) {
   auto [error, bytes] = co_await socket_.async_read_some(asio::buffer(room.data(), room.size()),
@@ -65,6 +65,20 @@ void tune(StreamSocket& socket, const StreamOptions& options) {
   set_option(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, limit);  // overrides KEEPCNT, see tcp(7)
 }
 
+Channel channel_to(const asio::generic::stream_protocol::endpoint& endpoint) {
+  if (endpoint.data()->sa_family == AF_INET) {
+    sockaddr_in v4{};
+    std::memcpy(&v4, endpoint.data(), sizeof v4);
+    return (ntohl(v4.sin_addr.s_addr) >> 24) == 127 ? Channel::kLoopback : Channel::kPlain;
+  }
+  if (endpoint.data()->sa_family == AF_INET6) {
+    sockaddr_in6 v6{};
+    std::memcpy(&v6, endpoint.data(), sizeof v6);
+    return IN6_IS_ADDR_LOOPBACK(&v6.sin6_addr) ? Channel::kLoopback : Channel::kPlain;
+  }
+  return Channel::kUnix;
+}
+
 std::string describe(const asio::generic::stream_protocol::endpoint& endpoint) {
   char text[INET6_ADDRSTRLEN] = "";
   if (endpoint.data()->sa_family == AF_INET) {
@@ -89,7 +103,8 @@ Result<std::unique_ptr<Stream>> stream_of(const asio::any_io_executor& executor,
   socket.assign(asio::generic::stream_protocol(AF_UNIX, 0), connected.get(), error);
   if (error) return error;
   static_cast<void>(connected.release());
-  return std::unique_ptr<Stream>(std::make_unique<SocketStream>(std::move(socket), "pair"));
+  return std::unique_ptr<Stream>(
+      std::make_unique<SocketStream>(std::move(socket), "pair", Channel::kUnix));
 }
 
 }  // namespace holdfast::wire

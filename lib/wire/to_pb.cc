@@ -162,6 +162,7 @@ void put(const Hello& from, pb::ClientMessage& message) {
   }
   to.set_write_life_ms(to_u32_ms(from.write_life));
   to.set_epoch_seen(from.epoch_seen.value);
+  to.set_token(from.token);
 }
 
 void put(const Request& from, pb::ClientMessage& message) {

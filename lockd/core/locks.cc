@@ -280,6 +280,7 @@ Outcome Locks::refuse(LockErrc errc) {
     case LockErrc::kLockLost:
     case LockErrc::kStandby:
     case LockErrc::kStaleLockd:
+    case LockErrc::kAccessDenied:
       break;
   }
   return Refused{errc};

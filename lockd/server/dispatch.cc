@@ -68,8 +68,11 @@ Result<void> Server::handle(const PeerPtr& peer, const Hello& hello, Instant now
   if (!peer->stranger) return make_error_code(WireErrc::kOutOfPlace);
   no_stranger(*peer);
   peer->hello = hello;
+  peer->hello.token.clear();
   greeting_.emplace(peer->id, peer);
-  if (auto refused = check_version(hello)) {
+  auto refused = check_version(hello);
+  if (!refused) refused = refuse(*peer, hello);
+  if (refused) {
     perform(Effects{Greet{peer->id, *std::move(refused)}});
     return boost::system::in_place_value;
   }

@@ -12,7 +12,9 @@ struct Server::Peer {
   std::shared_ptr<wire::Connection> connection;
   ConnectionId id;
   Door door;
-  Hello hello;  // as it was said, for the log
+  Hello hello;                           // as it was said, without its token; for the log
+  std::optional<Credential> credential;  // by which it was admitted, if it needed one
+  std::uint64_t trust = 0;               // Tls::trust() then
   std::chrono::steady_clock::time_point accepted_at;
   std::optional<SessionId> session;  // once welcomed, until replaced or ended
   bool stranger = true;

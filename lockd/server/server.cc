@@ -109,7 +109,9 @@ wire::Started Server::bind() {
 }
 
 wire::Started Server::open_acceptor(const wire::Address& address, Door door) {
-  const wire::StreamOptions stream{.unacknowledged_max = options_.coordinator.lease_ttl};
+  wire::StreamOptions stream{.unacknowledged_max = options_.coordinator.lease_ttl};
+  stream.tls = options_.tls;
+  stream.turn = {.begin = [this] { return turns_.wait(); }, .end = [this] { turns_.done(); }};
   auto opened = wire::Acceptor::open(executor_, address, stream);
   if (opened) {
     acceptors_.push_back(*std::move(opened));

@@ -7,12 +7,14 @@
 /// destruction.
 ///
 /// Thread: the executor's thread only. Who may connect: every listening address takes sessions; the
-/// admin socket (unix, mode 0600) takes sessions and listings.
+/// admin socket (unix, mode 0600) takes sessions and listings. Of which volume a session may be is
+/// decided at its Hello (admission.cc): all that follows on a connection is about that volume.
 ///
 /// Limits (ServerOptions; each has a warn line): connections, connections without Hello (the oldest
-/// goes: a mount says Hello at once, so those that are old are not mounts), time to Hello, bytes
-/// queued for a reader, time a write may stand still. Messages of one connection are handled
-/// messages_per_turn at a time, then it is the turn of the others.
+/// goes: a mount says Hello at once, so those that are old are not mounts), time to Hello with the
+/// TLS handshake before it, bytes queued for a reader, time a write may stand still. Messages of
+/// one connection are handled messages_per_turn at a time, then it is the turn of the others; a
+/// step of a TLS handshake has a turn of its own.
 
 #include "holdfast/task/event.h"
 #include "holdfast/task/group.h"
@@ -21,6 +23,8 @@
 #include "holdfast/wire/connection.h"
 #include "holdfast/wire/start_failure.h"
 #include "holdfast/wire/stream.h"
+#include "holdfast/wire/tls.h"
+#include "lockd/access/access_list.h"
 #include "lockd/core/coordinator.h"
 #include "lockd/core/effect_queue.h"
 #include "lockd/server/fence_command.h"
@@ -48,6 +52,12 @@ namespace holdfast::lockd {
 
 struct Report;
 
+/// From where mounts may come without TLS.
+enum class PlainText {
+  kLocal,       ///< unix sockets and loopback, with a credential where there is an access list
+  kEverywhere,  ///< from every address, and without a credential
+};
+
 struct ServerOptions {
   /// Sessions only. May be empty (embedded: the admin socket is enough).
   std::vector<wire::Address> listen;
@@ -55,6 +65,11 @@ struct ServerOptions {
   bool skip_unsupported_families = false;
   /// Path of the admin socket; none = no listings.
   std::optional<std::string> admin_path;
+  /// TLS on TCP addresses; null: plain text.
+  std::shared_ptr<wire::Tls> tls{};
+  /// Who may use which volumes; null: whoever can connect, all of them.
+  std::shared_ptr<const AccessList> access{};
+  PlainText plain_text = PlainText::kLocal;
   Options coordinator;
   /// For FenceStep::kCommand.
   FenceCommand fence_command;
@@ -85,6 +100,9 @@ class Server {
   /// Closes every connection and waits for the coroutines. Releases no lock and ends no session:
   /// mounts lose the connection and come back.
   [[nodiscard]] boost::asio::awaitable<void> stop();
+  /// Another access list, or `tls` was reloaded: connections that would be refused now are closed.
+  /// Their sessions stay, and end as those of mounts that are silent do.
+  void reload(std::shared_ptr<const AccessList> access);
 
   /// Where it listens (chosen ports filled in), the admin socket last.
   [[nodiscard]] std::vector<wire::Address> listening() const;
@@ -95,6 +113,7 @@ class Server {
   /// Counters for metrics and tests.
   struct Probe {
     std::uint64_t accepted = 0, strangers_dropped = 0, malformed = 0, slow_readers = 0;
+    std::uint64_t access_denied = 0, access_revoked = 0;
     std::uint64_t store_writes = 0, store_failures = 0, fences_run = 0, fences_failed = 0;
     std::uint64_t pauses = 0;  ///< of this loop: see lease_now()
     Histogram store_times, fence_times;
@@ -141,6 +160,11 @@ class Server {
   void bind_session(const PeerPtr& peer, const Welcome& welcome);
   void unbind(Peer& peer);
   void no_stranger(Peer& peer);
+
+  // admission.cc: who may
+  [[nodiscard]] std::optional<HelloRefused> refuse(Peer& peer, const Hello& hello);
+  [[nodiscard]] std::string denied(Peer& peer, const Hello& hello) const;
+  [[nodiscard]] bool still_admitted(const Peer& peer) const;
 
   // effects.cc: what the coordinator wants done
   /// At once, or when the store has what must be there before.

@@ -13,11 +13,11 @@ asio::awaitable<void> run_writer(std::shared_ptr<wire::Connection> connection) {
 
 }  // namespace
 
-StandbyDoor::StandbyDoor(asio::any_io_executor executor)
-    : executor_(executor), reason_("it has just started"), group_(executor) {}
+StandbyDoor::StandbyDoor(asio::any_io_executor executor, std::shared_ptr<wire::Tls> tls)
+    : executor_(executor), tls_(std::move(tls)), reason_("it has just started"), group_(executor) {}
 
 bool StandbyDoor::open(const wire::Address& address) {
-  auto opened = wire::Acceptor::open(executor_, address, wire::StreamOptions{});
+  auto opened = wire::Acceptor::open(executor_, address, wire::StreamOptions{.tls = tls_});
   if (!opened) return false;
   acceptors_.push_back(*std::move(opened));
   group_.spawn("standby.accept", accept_loop(acceptors_.back()));

@@ -10,6 +10,7 @@
 #include "holdfast/wire/codec.h"
 #include "holdfast/wire/connection.h"
 #include "holdfast/wire/stream.h"
+#include "holdfast/wire/tls.h"
 
 #include <cstdint>
 #include <list>
@@ -25,7 +26,8 @@ namespace holdfast::lockd {
 
 class StandbyDoor {
  public:
-  explicit StandbyDoor(boost::asio::any_io_executor executor);
+  /// `tls` on TCP addresses, as the server will have it; null: plain text.
+  StandbyDoor(boost::asio::any_io_executor executor, std::shared_ptr<wire::Tls> tls);
 
   /// False: cannot listen there, as the server will say when it is its turn.
   bool open(const wire::Address& address);
@@ -45,6 +47,7 @@ class StandbyDoor {
   static constexpr std::size_t kConnectionsMax = 64;  // beyond it, the oldest is closed
 
   boost::asio::any_io_executor executor_;
+  std::shared_ptr<wire::Tls> tls_;
   wire::Codec codec_;
   std::string reason_;
   std::uint64_t answered_ = 0;

@@ -146,7 +146,7 @@ class Cluster:
                                     env=self.environment(who), start_new_session=True)
 
     def lockd_start(self):
-        command = [self.bin / "holdfast-lockd", "--listen", f"10.77.0.1:{PORT}", "--admin", self.socket,
+        command = [self.bin / "holdfast-lockd", "--listen", f"10.77.0.1:{PORT}", "--allow-plain", "--admin", self.socket,
                    "--lease-ttl", str(self.ttl), "--store", self.top / "lockd.db"]
         if os.path.exists(self.socket):
             os.unlink(self.socket)

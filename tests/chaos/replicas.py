@@ -59,7 +59,7 @@ class Replicas(Cluster):
         self.said_from[name] = log.stat().st_size if log.exists() else 0
         store = "etcd://" + ",".join(f"{self.address(m)}:{ETCD_PORT}" for m in self.members)
         self.lockds[name] = self.spawn(name, name, [
-            self.bin / "holdfast-lockd", "--listen", f"{self.address(name)}:{PORT}", "--admin", self.socket_of(name),
+            self.bin / "holdfast-lockd", "--listen", f"{self.address(name)}:{PORT}", "--allow-plain", "--admin", self.socket_of(name),
             "--lease-ttl", str(self.ttl), "--store", store, "--leader-ttl", str(LEADER_TTL)])
 
     def lockd_option(self):

@@ -25,6 +25,7 @@ expect "$(show ActiveState)" inactive "lockd"
 
 step "enable --now returns when lockd serves"
 sed -i 's/^#lease-ttl=.*/lease-ttl=2/' /etc/holdfast/lockd.conf # so that a mount stands still soon without lockd
+holdfast-lockd init >/run/init.log || fail "init"
 runuser -u holdfast -- holdfast-lockd --config /etc/holdfast/lockd.conf --new-volume
 systemctl enable --now holdfast-lockd 2>&1 || fail "enable --now"
 [[ $(show StatusText) == "active at 0.0.0.0:7680,"* ]] || fail "status: $(show StatusText)"

@@ -67,6 +67,11 @@ user=$(setting User)
 as_lockd() { exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all "$@"; }
 install -d -o "$user" -m "$(setting RuntimeDirectoryMode)" "/run/$(setting RuntimeDirectory)"
 read -ra command <<<"$(setting ExecStart)"
+(as_lockd "${command[@]}") 2>/run/lockd.log && fail "lockd starts without credentials"
+grep -q "holdfast-lockd init" /run/lockd.log || fail "lockd does not say where credentials come from"
+holdfast-lockd init >/run/init.log || fail "init"
+expect "$(stat -c '%U %a' /var/lib/holdfast/tls/lockd.key)" "holdfast 600" "lockd's key"
+expect "$(stat -c '%U %a' /etc/holdfast/token)" "root 600" "the token for the nodes"
 (as_lockd "${command[@]}" --new-volume)
 as_lockd "${command[@]}" >/run/lockd.log 2>&1 &
 lockd=$!
@@ -79,6 +84,8 @@ echo "/run/data /run/mnt2 holdfast lockd=localhost,_netdev,nofail,x-systemd.moun
 mount -T /run/fstab /run/mnt2
 echo text >/run/mnt/file
 expect "$(cat /run/mnt2/file)" text "the other mount reads"
+! mount -t holdfast /run/data /run/mnt2 -o lockd=localhost,plain 2>/run/refused.log || fail "a mount without a credential"
+grep -q "does not let this mount in" /run/refused.log || { cat /run/refused.log; fail "it was not let in, and not told so"; }
 exec 9<>/run/mnt/file
 flock -n 9 || fail "flock"
 ! flock -n /run/mnt2/file true || fail "both mounts hold one lock"

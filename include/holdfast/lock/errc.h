@@ -25,8 +25,10 @@ enum class LockErrc {
   kStarting,           ///< EAGAIN: lockd is not ready for this session yet; ask again later.
   kLockLost,           ///< EIO: the session's locks on this file were given away.
   kStandby,            ///< EAGAIN: this lockd is not the active one; try another address.
-  kStaleLockd,  ///< EIO: this lockd remembers less than its clients do (an old store); serves
-                ///< nobody.
+  kStaleLockd,    ///< EIO: this lockd remembers less than its clients do (an old store); serves
+                  ///< nobody.
+  kAccessDenied,  ///< EACCES: no credential, an unknown one, or not for this volume. Says nothing
+                  ///< of the session, which may be resumed with a right one.
 };
 
 [[nodiscard]] const boost::system::error_category& lock_category();

@@ -259,7 +259,10 @@ struct Hello {
   /// Present on a reconnect. If lockd knows the session it goes on; else it answers kSessionLost
   /// and the client opens a new one after it has poisoned what it held.
   std::optional<ResumeSession> resume;
+  /// The credential of a mount that shows no certificate; empty: none. Never logged.
+  std::string token;
 };
+inline constexpr std::size_t kTokenTextMax = 256;
 
 /// First message of a connection, from lockd.
 struct Welcome {

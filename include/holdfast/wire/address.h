@@ -29,6 +29,8 @@ struct AddressError {
 };
 
 [[nodiscard]] boost::system::result<Address, AddressError> parse_address(std::string_view text);
+/// It never leaves this host: a unix socket, 127.0.0.0/8, ::1, "localhost".
+[[nodiscard]] bool stays_here(const Address& address);
 /// As parse_address() reads it.
 [[nodiscard]] std::string to_string(const Address& address);
 

@@ -68,6 +68,7 @@ class Connection {
   [[nodiscard]] bool closed() const { return closed_; }
   [[nodiscard]] bool closing() const { return closed_ || closing_; }
   [[nodiscard]] const std::string& peer() const { return stream_->peer(); }
+  [[nodiscard]] Proof proof() const { return stream_->proof(); }
 
  private:
   template <class Message>

@@ -13,6 +13,7 @@ enum class WireErrc {
   kQueueFull,          ///< the peer does not read what is sent to it (ENOBUFS)
   kStalled,            ///< the peer took nothing for too long, or said nothing (ETIMEDOUT)
   kClosed,             ///< the peer closed, or we did (ECONNRESET)
+  kTokenInPlain,       ///< a token would have to be sent in plain text over a network (EPERM)
 };
 
 [[nodiscard]] const boost::system::error_category& wire_category();

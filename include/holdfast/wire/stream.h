@@ -1,6 +1,5 @@
 #pragma once
-/// Bytes both ways between a mount and lockd. The seam for TLS: a TLS stream will wrap another
-/// Stream, and nothing above this header changes.
+/// Bytes both ways between a mount and lockd, in plain text or over TLS (tls.h).
 ///
 /// Thread: the executor's thread only. At most one read and one write at a time.
 
@@ -10,6 +9,8 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -19,6 +20,22 @@
 #include <boost/asio/awaitable.hpp>
 
 namespace holdfast::wire {
+
+class Tls;
+
+/// What protects a connection on its way.
+enum class Channel : std::uint8_t {
+  kUnix,      ///< a unix socket: file permissions say who
+  kLoopback,  ///< plain text that does not leave this host
+  kPlain,     ///< plain text
+  kTls,
+};
+/// What is known of the other end without asking it.
+struct Proof {
+  Channel channel = Channel::kPlain;
+  /// Common name in the certificate it has shown and that was verified; empty: none.
+  std::string certificate;
+};
 
 class Stream {
  public:
@@ -30,6 +47,15 @@ class Stream {
   virtual void close() = 0;
   /// The other end, for people.
   [[nodiscard]] virtual const std::string& peer() const = 0;
+  /// Final once something was read.
+  [[nodiscard]] virtual Proof proof() const = 0;
+};
+
+/// So that one who asks for many TLS handshakes, each as dear as a thousand requests, does not keep
+/// the others waiting: each step of one happens between begin() and end(). Both may be empty.
+struct TlsTurn {
+  std::function<boost::asio::awaitable<void>()> begin;
+  std::function<void()> end;
 };
 
 /// How fast a dead peer is noticed. A TCP connection of either side gives up when sent bytes are
@@ -37,9 +63,14 @@ class Stream {
 /// third of it.
 struct StreamOptions {
   std::chrono::milliseconds unacknowledged_max{10'000};
+  /// TLS on TCP; null: plain text. Unix sockets are always plain.
+  std::shared_ptr<Tls> tls{};
+  TlsTurn turn{};
 };
 
-/// Connects to any of the address's endpoints, in the resolver's order. `timeout` bounds the whole.
+/// Connects to any of the address's endpoints, in the resolver's order, TLS handshake included: the
+/// address's host is who the other end must be. `timeout` bounds the whole.
+/// Errors: the kernel's, the resolver's, tls.h.
 [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Stream>>> connect(
     Address address, StreamOptions options, std::chrono::milliseconds timeout);
 
@@ -57,6 +88,9 @@ class Acceptor {
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
+  /// With TLS the stream may all the same turn out to be plain text: the first byte tells, and
+  /// Stream::proof(). Whether that is allowed is for the caller to say. The handshake is made by
+  /// the first read_some().
   [[nodiscard]] boost::asio::awaitable<Result<std::unique_ptr<Stream>>> accept();
   void close();
   /// With the port that was chosen where 0 was asked for.

@@ -55,6 +55,26 @@ TEST(LockdProgram, WrongUsageExitsWithTwoAndSaysWhat) {
   }
 }
 
+// Plain text over a network is nothing that happens by forgetting.
+TEST(LockdProgram, PlainTextElsewhereHasToBeSaid) {
+  for (const char* arguments :
+       {"--admin ''", "--listen 0.0.0.0:0", "--listen '[::]:0'", "--listen '*:0'",
+        "--listen 127.0.0.1:0 --listen 192.0.2.1:0", "--listen 10.0.0.1:0 --access /dev/null"}) {
+    const Ran ran = run(std::string("--store memory: ") + arguments);
+    EXPECT_EQ(ran.code, 2) << arguments << ": " << ran.output;
+    EXPECT_NE(ran.output.find("--allow-plain"), std::string::npos) << ran.output;
+  }
+}
+
+TEST(LockdProgram, HalfOfTlsIsWrongUsage) {
+  for (const char* arguments :
+       {"--tls-cert /x", "--tls-key /x", "--tls-ca /x", "--tls-cert /x --tls-key /y",
+        "--tls-cert /does/not/exist --tls-key /x --access /dev/null"}) {
+    const Ran ran = run(std::string("--store memory: --listen 127.0.0.1:0 ") + arguments);
+    EXPECT_EQ(ran.code, 2) << arguments << ": " << ran.output;
+  }
+}
+
 TEST(LockdProgram, AnAddressInUseIsOneLineAndAHint) {
   LockdProcess first;
   const Ran ran = run("--admin '' --listen " + wire::to_string(first.address()));

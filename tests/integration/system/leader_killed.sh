@@ -29,7 +29,7 @@ trap clean_up EXIT
 store=etcd://127.0.0.1:2379/test
 export CLUSTER_LOCKDS=10.77.0.1:7680/10.77.0.1:7681
 replica_start() {  # replica_start 1|2; from then on its log is log/lockd1 or log/lockd2
-  nsenter --net="/run/netns/$net-srv" -- "$bin/holdfast-lockd" --store "$store" --listen "10.77.0.1:768$(($1 - 1))" \
+  nsenter --net="/run/netns/$net-srv" -- "$bin/holdfast-lockd" --store "$store" --listen "10.77.0.1:768$(($1 - 1))" --allow-plain \
     --admin "$CLUSTER/lockd$1.sock" >>"$CLUSTER/log/lockd$1" 2>&1 &
   pid[$1]=$!
 }

@@ -100,7 +100,7 @@ TEST(LockClientOutage, SuspendsByItselfAtTheDeadlineAndResumesWithItsLocks) {
 TEST(LockClientOutage, StandbysAreAskedMoreAndMoreSeldomThoughTheLeaseRuns) {
   InProcessLockd lockd;
   DrivenLoop loop;
-  lockd::StandbyDoor door(loop.executor());
+  lockd::StandbyDoor door(loop.executor(), nullptr);
   ASSERT_TRUE(door.open(wire::TcpAddress{"127.0.0.1", 0}));
   {
     TestMount mount(loop, {lockd.address(), door.listening().front()});

@@ -163,6 +163,7 @@ inline ClientMessage any_client_message() {
       hello.pid = any_u32();
       hello.write_life = any_ms(86'400'000);
       hello.epoch_seen = {any_u64()};
+      if (any_bool()) hello.token = any_text().substr(0, kTokenTextMax);
       if (any_bool()) hello.resume = ResumeSession{{above_zero()}, any_bytes<16>(), {any_u64()}};
       return hello;
     }

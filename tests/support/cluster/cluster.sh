@@ -7,6 +7,7 @@
 #   cluster_up                        # afterwards: $CLUSTER/a and $CLUSTER/b are two mounts of one export
 #   CLUSTER_NODES="a b c"             # before cluster_init: more nodes, or fewer
 #   CLUSTER_RTT_US=200                # the same: mounts reach both servers through bin/delay_proxy, with that round trip
+#   lockd_access=(--tls-cert …)       # after cluster_init: instead of plain text for everybody
 #   on_node a COMMAND…                # in node a's network namespace, in the caller's mount namespace
 #   cluster_down                      # also runs from the trap, whatever happened
 #
@@ -27,6 +28,7 @@ cluster_init() {
   chmod 1777 "$CLUSTER/export"
   lockd_pid=
   delay_pid=
+  lockd_access=(--allow-plain)
   CLUSTER_SERVER=10.77.0.1  # what mounts talk to
   trap cluster_down EXIT
   trap 'exit 130' INT
@@ -48,7 +50,7 @@ lockd_start() {
   fi
   # Not through on_node: $! would be the shell that runs the function.
   nsenter --net="/run/netns/$net-srv" -- "$bin/holdfast-lockd" --listen "10.77.0.1:$LOCKD_PORT" --admin "$CLUSTER/lockd.sock" \
-    --store "$CLUSTER/lockd.db" "$@" \
+    --store "$CLUSTER/lockd.db" "${lockd_access[@]}" "$@" \
     >>"$CLUSTER/log/lockd.log" 2>&1 &
   lockd_pid=$!
   local i

@@ -78,9 +78,13 @@ void InProcessLockd::forget(bool empty) {
 }
 
 void InProcessLockd::inspect(const std::function<void(const lockd::Server&)>& look) {
+  change([&](lockd::Server& server) { look(server); });
+}
+
+void InProcessLockd::change(const std::function<void(lockd::Server&)>& change) {
   std::promise<void> done;
   asio::post(*loop_, [&] {
-    look(*server_);
+    change(*server_);
     done.set_value();
   });
   done.get_future().wait();

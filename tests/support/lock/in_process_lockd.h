@@ -54,6 +54,8 @@ class InProcessLockd {
   void start();
   /// Runs `look` on the server's thread and waits for it.
   void inspect(const std::function<void(const lockd::Server&)>& look);
+  /// The same, for what changes the server.
+  void change(const std::function<void(lockd::Server&)>& change);
   [[nodiscard]] lockd::Server::Probe probe();
 
  private:

@@ -43,6 +43,19 @@ TEST(MountSettings, ReadsEveryOption) {
   EXPECT_EQ(options.kernel_options, (std::vector<std::string>{"nosuid", "nodev", "noexec"}));
 }
 
+TEST(MountSettings, CredentialsAreAbsolutePaths) {
+  const auto options = parsed("tls_ca=/a,tls_cert=/b,tls_key=/c,token_file=/d,plain");
+  EXPECT_EQ(options.tls_ca, "/a");
+  EXPECT_EQ(options.tls_certificate, "/b");
+  EXPECT_EQ(options.tls_key, "/c");
+  EXPECT_EQ(options.token_file, "/d");
+  EXPECT_TRUE(options.plain);
+  for (const char* relative : {"tls_ca=a", "tls_cert=", "tls_key=b/c", "token_file=x"}) {
+    MountOptions refused;
+    EXPECT_FALSE(parse_options(relative, UnknownOptions::kRefuse, refused)) << relative;
+  }
+}
+
 TEST(MountSettings, KnowsTheThreeKindsOfLockd) {
   EXPECT_TRUE(std::holds_alternative<EmbeddedLockd>(*parsed("lockd=embedded").lockd));
   EXPECT_EQ(std::get<SharedLockd>(*parsed("lockd=unix:/run/x.sock").lockd),

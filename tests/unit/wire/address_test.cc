@@ -32,5 +32,13 @@ TEST(Address, SaysWhatIsWrong) {
   EXPECT_NE(reprint("unix:/" + std::string(200, 'x')).find("107 bytes"), std::string::npos);
 }
 
+TEST(Address, WhatStaysOnThisHostIsKnown) {
+  for (const char* here : {"127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost", "unix:/x"})
+    EXPECT_TRUE(stays_here(*parse_address(here))) << here;
+  for (const char* away : {"0.0.0.0:1", "[::]:1", "*:1", "10.0.0.1", "nas", "localhost.example",
+                           "127.0.0.1.example", "[::2]:1", "1.127.0.0:1"})
+    EXPECT_FALSE(stays_here(*parse_address(away))) << away;
+}
+
 }  // namespace
 }  // namespace holdfast::wire
