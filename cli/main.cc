@@ -2,6 +2,8 @@
 
 #include "cli/admin/admin.h"
 #include "cli/admin/break.h"
+#include "cli/admin/status.h"
+#include "cli/admin/who.h"
 #include "cli/bench/bench.h"
 #include "cli/bench/fs/fs.h"
 #include "cli/mount/command.h"
@@ -40,7 +42,11 @@ int run(int argc, char** argv) {
   app.footer("Manual: holdfast(8)");
   cli::register_mount(app, exit_code);
   cli::register_unmount(app, exit_code);
+  cli::register_status(app, exit_code);
+  cli::register_top(app, exit_code);
+  cli::register_who(app, exit_code);
   cli::register_locks(app, exit_code);
+  cli::register_waiters(app, exit_code);
   cli::register_sessions(app, exit_code);
   cli::register_break(app, exit_code);
   torture::register_torture(app, exit_code);

@@ -1,6 +1,7 @@
 #include "fs/backend/nfs3/client.h"
 
 #include "fs/backend/nfs3/status.h"
+#include "fs/state/state.h"
 #include "holdfast/base/log.h"
 
 #include <algorithm>
@@ -105,6 +106,7 @@ asio::awaitable<Result<Answer>> Client::perform(rpc::Message message, Lane lane,
   if (!patience && !options_.hard) patience = options_.timeo;
   const auto start = steady_clock::now();
   if (const auto number = message.procedure(); number < calls_.size()) calls_[number].add();
+  const state::State::Call under_way(options_.state, message.procedure());
   bytes_written_.add(message.payload.size());
   rpc::Backoff backoff;
   bool repeated = false;
