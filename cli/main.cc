@@ -6,6 +6,7 @@
 #include "cli/admin/who.h"
 #include "cli/bench/bench.h"
 #include "cli/bench/fs/fs.h"
+#include "cli/doctor/doctor.h"
 #include "cli/mount/command.h"
 #include "cli/torture/torture.h"
 #include "fs/guard/channel.h"
@@ -45,6 +46,7 @@ int run(int argc, char** argv) {
   cli::register_status(app, exit_code);
   cli::register_top(app, exit_code);
   cli::register_who(app, exit_code);
+  cli::register_doctor(app, exit_code);
   cli::register_locks(app, exit_code);
   cli::register_waiters(app, exit_code);
   cli::register_sessions(app, exit_code);
