@@ -36,7 +36,7 @@ finds 0 "lockd at $lockd answers" "$server" --lockd "$lockd"
 compgen -G "$CLUSTER/export/.holdfast-doctor-*" >/dev/null && fail "it leaves something behind"
 
 finds 1 'cannot be reached: Connection refused' "$server" --lockd 10.77.0.1:7681
-finds 1 'does not answer as lockd does' "$server" --lockd 10.77.0.1:2049
+finds 1 'something listens there and does not answer' "$server" --lockd 10.77.0.1:2049
 lockd_kill KILL
 rm -f "$CLUSTER"/lockd.db*
 CLUSTER_EMPTY_STORE=1 lockd_start
