@@ -35,6 +35,10 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+namespace holdfast::fs::state {
+class State;
+}
+
 namespace holdfast::fs {
 
 struct LockClientOptions {
@@ -59,8 +63,13 @@ struct LockClientOptions {
   /// The lease now ends at this time, usually later than before; told before anything relies on it.
   /// May be empty.
   std::function<void(Instant)> on_deadline;
+  /// What /proc says of a process of this node, for whoever asks who has a lock. Quick; may be
+  /// empty.
+  std::function<ProcessInfo(std::uint32_t pid)> process_of;
   /// What is sent is counted there; null: nowhere. Outlives the client.
   counters::Counters* counters = nullptr;
+  /// How the session is is told there; null: nowhere. Outlives the client.
+  state::State* state = nullptr;
 };
 
 class LockClient final : public LockService {
@@ -99,6 +108,10 @@ class LockClient final : public LockService {
   [[nodiscard]] std::uint64_t token_generation(const FileKey& file) const override;
   void listen(Listener listener) override { listener_ = std::move(listener); }
 
+  /// Who holds, and who waits for, locks of the files with this number: lockd's answer, with what
+  /// the other mounts say; if there is none in time, what this mount knows by itself.
+  boost::asio::awaitable<WhoAnswer> who(std::uint64_t fileid, std::chrono::milliseconds most);
+
   /// Of the session now open.
   [[nodiscard]] std::optional<SessionId> session() const { return session_; }
   [[nodiscard]] const ClientCore& core() const { return core_; }
@@ -107,6 +120,7 @@ class LockClient final : public LockService {
 
  private:
   struct Waiter;
+  struct Asking;
   class Pinning;
   template <class T>
   Awaitable<T> call_for(Command command);
@@ -125,6 +139,9 @@ class LockClient final : public LockService {
   void log_refusal(DropConnection::Why why);
   [[nodiscard]] std::optional<wire::StartFailure> start_failure() const;
 
+  void tell_state();
+  [[nodiscard]] WhoAnswer what_we_know(std::uint64_t fileid) const;
+  void add_processes(std::vector<ToldLock>& locks) const;
   void end_pinning(CallId call, const Outcome& outcome);
   void perform(ClientEffects effects);
   void tell_deadline();
@@ -140,6 +157,8 @@ class LockClient final : public LockService {
   void perform(const Drain& effect);
   void perform(const TokenPinned& effect);
   void perform(const TokensLost& effect);
+  void perform(const TellOfOurs& effect);
+  void perform(const WhoAnswered& effect);
 
   boost::asio::any_io_executor executor_;
   LockClientOptions options_;
@@ -154,6 +173,8 @@ class LockClient final : public LockService {
   std::shared_ptr<wire::Connection> connection_;  // shared with its writer
   std::unordered_map<CallId, Waiter*> waiters_;
   std::unordered_map<CallId, Pinning*> pinnings_;
+  std::unordered_map<std::uint64_t, Asking*> askings_;
+  std::uint64_t last_question_ = 0;
   std::deque<ClientEffect> to_do_;  // effects, in order
   bool performing_ = false;
   std::optional<SessionId> session_;
