@@ -2,8 +2,11 @@
 
 #include "cli/admin/admin.h"
 #include "cli/admin/break.h"
+#include "cli/admin/status.h"
+#include "cli/admin/who.h"
 #include "cli/bench/bench.h"
 #include "cli/bench/fs/fs.h"
+#include "cli/doctor/doctor.h"
 #include "cli/metrics/command.h"
 #include "cli/mount/command.h"
 #include "cli/torture/torture.h"
@@ -41,7 +44,12 @@ int run(int argc, char** argv) {
   app.footer("Manual: holdfast(8)");
   cli::register_mount(app, exit_code);
   cli::register_unmount(app, exit_code);
+  cli::register_status(app, exit_code);
+  cli::register_top(app, exit_code);
+  cli::register_who(app, exit_code);
+  cli::register_doctor(app, exit_code);
   cli::register_locks(app, exit_code);
+  cli::register_waiters(app, exit_code);
   cli::register_sessions(app, exit_code);
   cli::register_break(app, exit_code);
   cli::register_metrics(app, exit_code);

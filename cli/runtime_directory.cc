@@ -22,4 +22,8 @@ std::vector<std::string> published_directories() {
   return {kOfRoot, runtime_directory()};
 }
 
+std::string control_path(std::string_view directory, std::string_view connection) {
+  return fmt::format("{}/mount-{}.sock", directory, connection);
+}
+
 }  // namespace holdfast::cli

@@ -4,6 +4,7 @@
 /// Thread: any.
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace holdfast::cli {
@@ -12,5 +13,8 @@ namespace holdfast::cli {
 [[nodiscard]] std::string runtime_directory();
 /// Ours, and root's: where mounts that we can use may have published their counters.
 [[nodiscard]] std::vector<std::string> published_directories();
+
+/// The socket of the mount with that FUSE connection (the minor device number of the mount).
+[[nodiscard]] std::string control_path(std::string_view directory, std::string_view connection);
 
 }  // namespace holdfast::cli

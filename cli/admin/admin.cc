@@ -45,6 +45,16 @@ std::optional<std::vector<List>> collect(const AdminOptions& options, const Clie
   return std::nullopt;
 }
 
+LockList joined(const std::vector<LockList>& lists) {
+  LockList all;
+  for (const LockList& list : lists) {
+    all.locks.insert(all.locks.end(), list.locks.begin(), list.locks.end());
+    all.truncated = all.truncated || list.truncated;
+    all.tokens += list.tokens;
+  }
+  return all;
+}
+
 void describe(CLI::App& command, AdminOptions& options) {
   command.add_option("--socket", options.sockets,
                      "Admin socket of a lockd; repeatable. Default: every lockd on this machine");
@@ -61,13 +71,14 @@ int run_locks(const AdminOptions& options, std::ostream& out, std::ostream& erro
     out << locks_json(*lists);
     return kAdminOk;
   }
-  LockList all;
-  for (const LockList& list : *lists) {
-    all.locks.insert(all.locks.end(), list.locks.begin(), list.locks.end());
-    all.truncated = all.truncated || list.truncated;
-    all.tokens += list.tokens;
-  }
-  out << locks_table(all);
+  out << locks_table(joined(*lists));
+  return kAdminOk;
+}
+
+int run_waiters(const AdminOptions& options, std::ostream& out, std::ostream& errors) {
+  const auto lists = collect<LockList>(options, ClientMessage(ListLocks{}), errors);
+  if (!lists) return kAdminUnreachable;
+  out << (options.json ? waiters_json(*lists) : waiters_table(joined(*lists)));
   return kAdminOk;
 }
 
@@ -96,6 +107,14 @@ void register_locks(CLI::App& app, int& exit_code) {
   describe(*command, *options);
   command->callback(
       [options, &exit_code] { exit_code = run_locks(*options, std::cout, std::cerr); });
+}
+
+void register_waiters(CLI::App& app, int& exit_code) {
+  auto options = std::make_shared<AdminOptions>();
+  auto* command = app.add_subcommand("waiters", "Who waits for a lock at lockd, and behind whom");
+  describe(*command, *options);
+  command->callback(
+      [options, &exit_code] { exit_code = run_waiters(*options, std::cout, std::cerr); });
 }
 
 void register_sessions(CLI::App& app, int& exit_code) {

@@ -1,5 +1,6 @@
 #pragma once
-/// `holdfast locks` and `holdfast sessions`: what lockd knows, from its admin socket.
+/// `holdfast locks`, `holdfast waiters` and `holdfast sessions`: what lockd knows, from its admin
+/// socket.
 ///
 /// Without --socket every lockd on this machine is asked: holdfast-lockd, and those inside mounts
 /// with `lockd=embedded`.
@@ -24,12 +25,14 @@ inline constexpr int kAdminOk = 0;
 inline constexpr int kAdminUnreachable = 1;  ///< no lockd answered; one line on `errors` each
 
 [[nodiscard]] int run_locks(const AdminOptions& options, std::ostream& out, std::ostream& errors);
+[[nodiscard]] int run_waiters(const AdminOptions& options, std::ostream& out, std::ostream& errors);
 [[nodiscard]] int run_sessions(const AdminOptions& options, std::ostream& out,
                                std::ostream& errors);
 
 /// Adds the sub-commands. When one was chosen, parsing runs it and sets `exit_code`, which must
 /// outlive the parse.
 void register_locks(CLI::App& app, int& exit_code);
+void register_waiters(CLI::App& app, int& exit_code);
 void register_sessions(CLI::App& app, int& exit_code);
 
 }  // namespace holdfast::cli

@@ -1,5 +1,6 @@
 #include "cli/admin/listing.h"
 
+#include "cli/admin/table.h"
 #include "holdfast/base/json.h"
 
 #include <algorithm>
@@ -15,43 +16,6 @@ namespace {
 constexpr std::uint64_t kPendingByte = 0x40000000;
 constexpr std::uint64_t kSharedFirst = kPendingByte + 2;
 constexpr std::uint64_t kSharedSize = 510;
-
-std::string_view state_text(LockState state) {
-  switch (state) {
-    case LockState::kHeld:
-      return "held";
-    case LockState::kWaiting:
-      return "waiting";
-    case LockState::kWalOwner:
-      return "wal-owner";
-  }
-  return "?";
-}
-std::string_view space_text(LockSpace space) {
-  return space == LockSpace::kFlock ? "flock" : "fcntl";
-}
-std::string_view mode_text(LockMode mode) {
-  return mode == LockMode::kExclusive ? "exclusive" : "shared";
-}
-
-using Row = std::vector<std::string>;
-
-std::string table(const std::vector<Row>& rows) {
-  std::vector<std::size_t> widths(rows.front().size());
-  for (const Row& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i)
-      widths[i] = std::max(widths[i], row[i].size());
-  }
-  std::string out;
-  for (const Row& row : rows) {
-    for (std::size_t i = 0; i < row.size(); ++i) {
-      const bool last = i + 1 == row.size();
-      out += last ? row[i] : fmt::format("{:<{}}  ", row[i], widths[i]);
-    }
-    out += '\n';
-  }
-  return out;
-}
 
 std::string hex(const VolumeId& id) {
   std::string out;
@@ -95,6 +59,24 @@ std::string grace_line(const SessionList& list) {
 }
 
 }  // namespace
+
+std::string_view state_text(LockState state) {
+  switch (state) {
+    case LockState::kHeld:
+      return "held";
+    case LockState::kWaiting:
+      return "waiting";
+    case LockState::kWalOwner:
+      return "wal-owner";
+  }
+  return "?";
+}
+std::string_view space_text(LockSpace space) {
+  return space == LockSpace::kFlock ? "flock" : "fcntl";
+}
+std::string_view mode_text(LockMode mode) {
+  return mode == LockMode::kExclusive ? "exclusive" : "shared";
+}
 
 std::string cell(std::string_view text) {
   if (text.empty()) return "-";

@@ -16,6 +16,12 @@ namespace holdfast::cli {
 /// "PENDING", "RESERVED" or "SHARED" for exactly SQLite's lock bytes, else "0-511" or "0-EOF", both
 /// ends inclusive as in /proc/locks.
 [[nodiscard]] std::string range_text(const ByteRange& range);
+/// "held", "waiting", "wal-owner".
+[[nodiscard]] std::string_view state_text(LockState state);
+/// "fcntl" or "flock".
+[[nodiscard]] std::string_view space_text(LockSpace space);
+/// "shared" or "exclusive".
+[[nodiscard]] std::string_view mode_text(LockMode mode);
 /// "250ms", "12s", "3m04s", "5h06m", "2d03h".
 [[nodiscard]] std::string age_text(std::chrono::milliseconds age);
 
@@ -27,6 +33,9 @@ namespace holdfast::cli {
 
 [[nodiscard]] std::string locks_table(const LockList& list);
 [[nodiscard]] std::string sessions_table(const SessionList& list);
+/// Who waits, the longest first, and what for.
+[[nodiscard]] std::string waiters_table(const LockList& list);
+[[nodiscard]] std::string waiters_json(const std::vector<LockList>& lists);
 [[nodiscard]] std::string locks_json(const std::vector<LockList>& lists);
 [[nodiscard]] std::string sessions_json(const std::vector<SessionList>& lists);
 

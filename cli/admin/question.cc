@@ -55,6 +55,9 @@ std::vector<std::string> local_sockets() {
   for (const auto& directory : directories) {
     std::error_code ignored;
     for (const auto& entry : std::filesystem::directory_iterator(directory, ignored)) {
+      // A mount's own socket, and the CSI keeper's, are no lockd's.
+      const std::string name = entry.path().filename().string();
+      if (name.starts_with("mount-") || name.starts_with("csi-")) continue;
       if (entry.is_socket(ignored)) found.push_back(entry.path().string());
     }
   }

@@ -2,8 +2,10 @@
 
 #include "cli/mount/background.h"
 #include "cli/mount/credentials.h"
+#include "cli/mount/control.h"
 #include "cli/mount/embedded_lockd.h"
 #include "cli/mount/presence.h"
+#include "cli/mount/process_info.h"
 #include "cli/mount/storage.h"
 #include "cli/runtime_directory.h"
 #include "fs/backend/nfs3/options.h"
@@ -12,6 +14,7 @@
 #include "fs/fuse/filesystem.h"
 #include "fs/guard/socket_guard.h"
 #include "fs/lock/lock_client.h"
+#include "fs/state/state.h"
 #include "holdfast/base/log.h"
 #include "holdfast/base/result.h"
 #include "holdfast/task/group.h"
@@ -54,6 +57,15 @@ constexpr std::size_t kTokensOfAnInode = 2;
 
 std::size_t inodes_max(const MountSettings& settings) {
   return settings.options.inodes_max.value_or(fs::MountOptions{}.inodes_max);
+}
+
+std::string lockd_text(const MountSettings& settings) {
+  const auto* shared = std::get_if<SharedLockd>(&*settings.options.lockd);
+  if (shared == nullptr) return "embedded";
+  std::string all;
+  for (const wire::Address& one : *shared)
+    all += (all.empty() ? "" : ", ") + wire::to_string(one);
+  return all;
 }
 
 fs::MountOptions filesystem_options(const MountSettings& settings) {
@@ -111,7 +123,8 @@ class Life {
         log::info("mount.stopping", "signal={}", signal);
         filesystem_->request_unmount();
       } else {
-        counters_.reset();    // the file
+        counters_.reset();  // the files
+        state_.reset();
         ::_exit(kExitMount);  // still starting: nothing is mounted, no lock is held
       }
     }
@@ -122,8 +135,8 @@ class Life {
   asio::awaitable<Done> begin() {
     if (auto guarded = begin_guard(); !guarded) co_return guarded;
     begin_counters();
-    auto storage =
-        co_await open_storage(io_.get_executor(), settings_, guard_.get(), counters_.get());
+    const StorageWatchers watchers{guard_.get(), counters_.get(), state_.get()};
+    auto storage = co_await open_storage(io_.get_executor(), settings_, watchers);
     if (!storage) co_return storage.error();
     backend_ = std::move(*storage);
     auto volume = co_await identify_volume(*backend_, settings_);
@@ -132,10 +145,15 @@ class Life {
     if (!locks) co_return locks;
     auto options = filesystem_options(settings_);
     options.counters = counters_.get();
+    options.state = state_.get();
     filesystem_ = std::make_unique<fs::Filesystem>(io_, *backend_, *client_, options);
     auto mounted = co_await filesystem_->mount(settings_.mountpoint);
     if (mounted) {
       publish_counters();
+      publish_state(*volume);
+      control_ =
+          std::make_unique<Control>(io_.get_executor(), *client_,
+                                    control_path(runtime_directory(), filesystem_->connection()));
       if (guard_) guard_connection();
       co_return boost::system::in_place_value;
     }
@@ -194,6 +212,8 @@ class Life {
     if (std::holds_alternative<NfsSource>(settings_.source))
       options.write_life = fs::nfs3::Options::kUnackedMax;
     options.counters = counters_.get();
+    options.state = state_.get();
+    options.process_of = [](std::uint32_t pid) { return process_info(pid); };
     if (guard_) options.on_deadline = [this](Instant at) { guard_->deadline(at); };
     options.start_patience = settings_.options.lockd_wait;
     options.tokens = fs::TokenLimits{.tokens_max = kTokensOfAnInode * inodes_max(settings_),
@@ -210,6 +230,7 @@ class Life {
     std::error_code ignored;  // then the counters say so
     std::filesystem::create_directories(runtime_directory(), ignored);
     counters_ = std::make_unique<fs::counters::Counters>(runtime_directory());
+    state_ = std::make_unique<fs::state::State>(runtime_directory());
   }
 
   void publish_counters() {
@@ -220,12 +241,26 @@ class Life {
               runtime_directory(), published.error().message());
   }
 
+  void publish_state(VolumeId volume) {
+    state_->identify({.source = settings_.source_text,
+                      .mountpoint = settings_.mountpoint,
+                      .lockd = lockd_text(settings_),
+                      .node = host_name(),
+                      .volume = volume});
+    const auto published = state_->publish(filesystem_->connection());
+    if (published) return;
+    log::warn("mount.state_hidden",
+              "directory={} error=\"{}\" note=\"holdfast status cannot show this mount\"",
+              runtime_directory(), published.error().message());
+  }
+
   /// For people who wonder what this mount has asked of others so far.
   void log_counters() const {
     if (counters_) log::info("mount.counters", "{}", counters_->text());
   }
 
   asio::awaitable<void> end() {
+    if (control_) co_await control_->stop();
     if (client_) co_await client_->stop();
     if (backend_) co_await backend_->stop();
     if (guard_) guard_->stop();
@@ -239,10 +274,12 @@ class Life {
   asio::signal_set signals_;
   // Built in this order, destroyed in reverse.
   std::unique_ptr<fs::counters::Counters> counters_;
+  std::unique_ptr<fs::state::State> state_;
   std::unique_ptr<fs::guard::SocketGuard> guard_;
   std::unique_ptr<fs::Backend> backend_;
   std::unique_ptr<EmbeddedServer> embedded_;
   std::unique_ptr<fs::LockClient> client_;
+  std::unique_ptr<Control> control_;
   std::unique_ptr<fs::Filesystem> filesystem_;
   std::unique_ptr<Presence> presence_;
   int exit_code_ = kExitSystem;

@@ -13,37 +13,6 @@ namespace asio = boost::asio;
 namespace holdfast::cli {
 namespace {
 
-fs::nfs3::Options nfs_options(const NfsSource& source, const MountOptions& from) {
-  fs::nfs3::Options out;
-  out.server = source.server;
-  out.path = source.path;
-  if (source.port) out.port = *source.port;
-  if (from.port) out.port = *from.port;
-  if (from.mountport) out.mountport = *from.mountport;
-  if (from.rsize) out.rsize = *from.rsize;
-  if (from.wsize) out.wsize = *from.wsize;
-  if (from.nconnect) out.connections = *from.nconnect;
-  out.hard = !from.soft;
-  if (from.timeo) out.timeo = *from.timeo;
-  return out;
-}
-
-std::string nfs_hint(const ErrorCode& error, const NfsSource& source) {
-  switch (to_errno(error)) {
-    case EACCES:
-    case EPERM:
-      return fmt::format("does {} export {} to this node? (showmount -e {})", source.server,
-                         source.path, source.server);
-    case ENOENT:
-    case ENOTDIR:
-      return fmt::format("is {} the export's path as the server knows it? (showmount -e {})",
-                         source.path, source.server);
-    default:
-      return "is the server up, and does it offer NFS version 3 over TCP? (rpcinfo -t SERVER nfs "
-             "3)";
-  }
-}
-
 Failure volume_failure(const ErrorCode& error, const MountSettings& settings,
                        const fs::Backend& backend) {
   using fs::VolumeErrc;
@@ -76,9 +45,39 @@ Failure volume_failure(const ErrorCode& error, const MountSettings& settings,
 
 }  // namespace
 
+fs::nfs3::Options nfs_options(const NfsSource& source, const MountOptions& from) {
+  fs::nfs3::Options out;
+  out.server = source.server;
+  out.path = source.path;
+  if (source.port) out.port = *source.port;
+  if (from.port) out.port = *from.port;
+  if (from.mountport) out.mountport = *from.mountport;
+  if (from.rsize) out.rsize = *from.rsize;
+  if (from.wsize) out.wsize = *from.wsize;
+  if (from.nconnect) out.connections = *from.nconnect;
+  out.hard = !from.soft;
+  if (from.timeo) out.timeo = *from.timeo;
+  return out;
+}
+
+std::string nfs_hint(const ErrorCode& error, const NfsSource& source) {
+  switch (to_errno(error)) {
+    case EACCES:
+    case EPERM:
+      return fmt::format("does {} export {} to this node? (showmount -e {})", source.server,
+                         source.path, source.server);
+    case ENOENT:
+    case ENOTDIR:
+      return fmt::format("is {} the export's path as the server knows it? (showmount -e {})",
+                         source.path, source.server);
+    default:
+      return "is the server up, and does it offer NFS version 3 over TCP? (rpcinfo -t SERVER nfs "
+             "3)";
+  }
+}
+
 asio::awaitable<OpenedStorage> open_storage(asio::any_io_executor executor, MountSettings settings,
-                                            fs::guard::SocketGuard* guard,
-                                            fs::counters::Counters* counters) {
+                                            StorageWatchers watchers) {
   if (const auto* directory = std::get_if<DirectorySource>(&settings.source)) {
     auto backend = fs::make_dir_backend(executor, directory->path);
     if (backend) co_return std::move(*backend);
@@ -89,8 +88,9 @@ asio::awaitable<OpenedStorage> open_storage(asio::any_io_executor executor, Moun
   }
   const auto& source = std::get<NfsSource>(settings.source);
   auto options = nfs_options(source, settings.options);
-  options.guard = guard;
-  options.counters = counters;
+  options.guard = watchers.guard;
+  options.counters = watchers.counters;
+  options.state = watchers.state;
   auto outcome = co_await fs::nfs3::Nfs3Backend::mount(executor, options);
   if (!outcome.backend)
     co_return Failure{kExitMount, outcome.failure.text, nfs_hint(outcome.failure.code, source)};

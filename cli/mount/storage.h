@@ -4,8 +4,10 @@
 #include "cli/mount/failure.h"
 #include "cli/mount/settings.h"
 #include "fs/backend/backend.h"
+#include "fs/backend/nfs3/options.h"
 #include "fs/counters/counters.h"
 #include "fs/guard/socket_guard.h"
+#include "fs/state/state.h"
 
 #include <memory>
 
@@ -17,10 +19,19 @@ namespace holdfast::cli {
 
 using OpenedStorage = boost::system::result<std::unique_ptr<fs::Backend>, Failure>;
 
-/// `guard` is for sockets and may be null; both outlive the storage.
+/// Who is told of what the storage does; each may be null, and outlives the storage.
+struct StorageWatchers {
+  fs::guard::SocketGuard* guard = nullptr;  ///< of sockets
+  fs::counters::Counters* counters = nullptr;
+  fs::state::State* state = nullptr;
+};
 [[nodiscard]] boost::asio::awaitable<OpenedStorage> open_storage(
-    boost::asio::any_io_executor executor, MountSettings settings, fs::guard::SocketGuard* guard,
-    fs::counters::Counters* counters);
+    boost::asio::any_io_executor executor, MountSettings settings, StorageWatchers watchers);
+
+/// What -o says about NFS; nobody watches.
+[[nodiscard]] fs::nfs3::Options nfs_options(const NfsSource& source, const MountOptions& from);
+/// What to look at when a server or export could not be mounted.
+[[nodiscard]] std::string nfs_hint(const ErrorCode& error, const NfsSource& source);
 
 /// Finds or makes the volume's marker.
 [[nodiscard]] boost::asio::awaitable<boost::system::result<VolumeId, Failure>> identify_volume(

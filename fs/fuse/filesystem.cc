@@ -27,7 +27,7 @@ struct Filesystem::State {
                                                               options.kept_ages, boot_time_now)
                            : nullptr),
         operations(loop, cache ? *cache : storage, cache.get(), lock_service, options),
-        session(loop, options.background_max, options.counters),
+        session(loop, options.background_max, options.counters, options.state),
         notifier(loop, {.drop_pages = [this](NodeId node) { session.drop_pages(node); },
                         .adopt_size = [this](NodeId node) { return session.adopt_size(node); },
                         .drop_attributes = [this](NodeId node) { session.drop_attributes(node); },

@@ -31,6 +31,10 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/io_context.hpp>
 
+namespace holdfast::fs::state {
+class State;
+}
+
 namespace holdfast::fs {
 
 struct MountOptions {
@@ -67,6 +71,8 @@ struct MountOptions {
   std::chrono::milliseconds unmount_wait_max{10'000};
   /// The kernel's requests are counted there; null: nowhere. Outlives the filesystem.
   counters::Counters* counters = nullptr;
+  /// Those without an answer are told there; null: nowhere. Outlives the filesystem.
+  state::State* state = nullptr;
 };
 
 class Filesystem {

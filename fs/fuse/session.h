@@ -27,6 +27,10 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 
+namespace holdfast::fs::state {
+class State;
+}
+
 namespace holdfast::fs {
 
 /// The data of a WRITE, owned: libfuse's buffer itself when it is large, else a copy.
@@ -57,7 +61,7 @@ class Session {
   /// `userdata` comes back with every operation (fuse_req_userdata); it holds this session as
   /// `owner_of`.
   Session(boost::asio::any_io_executor loop, std::uint32_t background_max,
-          counters::Counters* counters);
+          counters::Counters* counters, state::State* state);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -96,6 +100,8 @@ class Session {
  private:
   static ssize_t read_request(int fd, void* buffer, size_t size, void* userdata);
   static ssize_t write_answer(int fd, iovec* parts, int count, void* userdata);
+  void begin_request(const void* bytes, std::size_t size);
+  void end_request(const iovec* parts, int count);
   void look_at_request(const void* bytes, std::size_t size);
   void patch_init_answer(iovec* parts, int count);
   void invalidate(NodeId node, off_t from);
@@ -105,6 +111,7 @@ class Session {
   boost::asio::any_io_executor loop_;
   std::uint32_t background_max_;
   RequestCounts counts_;
+  state::State* state_;  // may be null
   fuse_session* session_ = nullptr;
   std::string path_;
   std::string connection_;  // its number under fusectl

@@ -130,13 +130,13 @@ CallId ClientCore::submit(Command command, ClientEffects& effects) {
   }
   if (agent_) {
     const FileKey file = *file_of(command);
-    lanes_[file].push_back(Call{.id = id, .command = std::move(command)});
+    lanes_[file].push_back(Call{.id = id, .command = std::move(command), .since = now_});
     ++lane_calls_;
     lanes_due_.insert(file);
     go_on(effects);
     return id;
   }
-  unsent_.push_back(Call{.id = id, .command = std::move(command)});
+  unsent_.push_back(Call{.id = id, .command = std::move(command), .since = now_});
   pump(effects);
   return id;
 }

@@ -109,9 +109,17 @@ struct FilesLost {
 struct TokensLost {
   std::vector<FileKey> files;
 };
-using ClientEffect = std::variant<SendMessage, CompleteCall, DropConnection, SessionOpened,
-                                  SessionResumed, LeaseSuspended, LeaseResumed, SessionLost,
-                                  FilesLost, Drain, TokenPinned, TokensLost>;
+/// lockd wants to know: to be sent, with the processes filled in.
+struct TellOfOurs {
+  ToldWho told;
+};
+struct WhoAnswered {
+  WhoAnswer answer;
+};
+using ClientEffect =
+    std::variant<SendMessage, CompleteCall, DropConnection, SessionOpened, SessionResumed,
+                 LeaseSuspended, LeaseResumed, SessionLost, FilesLost, Drain, TokenPinned,
+                 TokensLost, TellOfOurs, WhoAnswered>;
 using ClientEffects = std::vector<ClientEffect>;
 
 class ClientCore {
@@ -177,6 +185,13 @@ class ClientCore {
   /// What was kept under one number is good under the same number still; 0: keep nothing.
   [[nodiscard]] std::uint64_t token_generation(const FileKey& file) const;
 
+  // ---- Who has a lock (client_who.cc); for people
+  /// Locks of files with this number that this mount's programs have or wait for, at most `count`.
+  [[nodiscard]] std::vector<ToldLock> told_of(std::uint64_t fileid, std::size_t count) const;
+  [[nodiscard]] bool can_ask_who() const { return link_ == Link::kUp && session_->answers_who; }
+  /// Answered by WhoAnswered, or not at all if the connection breaks.
+  [[nodiscard]] ClientEffects ask_who(const AskWho& question);
+
   // ---- Time
   [[nodiscard]] ClientEffects tick(Instant now);
   /// When tick() has something to do; Instant::max() = nothing.
@@ -188,8 +203,14 @@ class ClientCore {
   /// When the lease ends, with the margin taken off; Instant{} without a session.
   [[nodiscard]] Instant deadline() const { return deadline_; }
   [[nodiscard]] State state() const { return state_; }
+  /// lockd has answered the Hello of this connection.
+  [[nodiscard]] bool greeted() const { return link_ == Link::kUp || link_ == Link::kReclaiming; }
+  /// lockd's, of the session; 0 without one.
+  [[nodiscard]] Epoch epoch() const { return session_ ? session_->epoch : Epoch{}; }
   /// The last refusal of a Hello, for people.
   [[nodiscard]] const std::optional<HelloRefused>& refusal() const { return refusal_; }
+  /// Locks held, here or at lockd; a lock of one owner that another one splits counts twice.
+  [[nodiscard]] std::size_t locks() const { return held_.pieces(); }
   /// Calls not completed, and cancels and give-backs under way.
   [[nodiscard]] std::size_t open_calls() const {
     return sent_.size() + unsent_.size() + lane_calls_ + (agent_ ? agent_->waiting() : 0);
@@ -202,6 +223,7 @@ class ClientCore {
   struct Call {
     CallId id;
     Command command;
+    Instant since{};                // when it was submitted
     bool background = false;        // nobody waits for it
     bool answered = false;          // interrupted: the caller was told, the verdict is open
     bool cancelled = false;         // a cancel was sent, for whatever reason
@@ -225,6 +247,8 @@ class ClientCore {
   void on(const Queued& queued, Instant now, ClientEffects& effects);
   void on(const Reclaimed& reclaimed, Instant now, ClientEffects& effects);
   void on(const Recall& recall, Instant now, ClientEffects& effects);
+  void on(const TellWho& asked, Instant now, ClientEffects& effects);
+  void on(const WhoAnswer& answer, Instant now, ClientEffects& effects);
 
   void resend(ClientEffects& effects);
   void pump(ClientEffects& effects);
@@ -261,7 +285,7 @@ class ClientCore {
   // client_tokens.cc
   static void append(TokenEffects said, ClientEffects& effects);
   void go_on(ClientEffects& effects);
-  void see(Instant now) { now_ = std::max(now_, now); }
+  void see(Instant now) { held_.see(now_ = std::max(now_, now)); }
   [[nodiscard]] bool decides_here() const { return entitled(now_); }
   [[nodiscard]] bool open_at_lockd(const FileKey& file) const;
   [[nodiscard]] TokenAgent::Locks locks_of(const FileKey& file) const;

@@ -28,6 +28,7 @@ bool agree(const HeldLocks::Piece& one, const HeldLocks::Piece& other) {
 void HeldLocks::add(File& file, Agent agent, Owner& owner, const Piece& piece) {
   owner.pieces.emplace(piece.range.start(), piece);
   ++file.pieces;
+  ++pieces_;
   ++file.through[{piece.handle, agent}];
   if (on_lock_bytes(agent.space, piece.range)) ++file.database_pieces;
 }
@@ -35,6 +36,7 @@ void HeldLocks::add(File& file, Agent agent, Owner& owner, const Piece& piece) {
 std::map<std::uint64_t, HeldLocks::Piece>::iterator HeldLocks::remove(
     File& file, Agent agent, Owner& owner, std::map<std::uint64_t, Piece>::iterator at) {
   --file.pieces;
+  --pieces_;
   const auto through = file.through.find({at->second.handle, agent});
   if (--through->second == 0) file.through.erase(through);
   if (on_lock_bytes(agent.space, at->second.range)) --file.database_pieces;
@@ -95,7 +97,10 @@ void HeldLocks::apply_one(const LockRequest& request) {
   File& file = files_[request.file];
   const Agent agent{request.space, request.owner};
   Owner& owner = file.owners[agent];
-  if (owner.pieces.empty()) owner.arrived = ++last_arrival_;
+  if (owner.pieces.empty()) {
+    owner.arrived = ++last_arrival_;
+    owner.since = now_;
+  }
   carve(file, agent, owner, request.range);
   add(file, agent, owner, Piece{request.range, request.mode, request.handle, request.pid});
   merge_around(file, agent, owner, request.range.start());
@@ -168,6 +173,7 @@ void HeldLocks::drop(const FileKey& key) {
   File& file = found->second;
   file.owners.clear();
   file.through.clear();
+  pieces_ -= file.pieces;
   file.pieces = file.database_pieces = 0;
   file.claimed = false;
   tidy(key);

@@ -9,6 +9,7 @@
 /// Invariant: pieces of one owner never overlap (check: tests/unit/wire/held_locks_test.cc, against
 /// an array of bytes).
 
+#include "holdfast/base/clock.h"
 #include "holdfast/lock/message.h"
 
 #include <compare>
@@ -37,6 +38,9 @@ class HeldLocks {
     friend auto operator<=>(const Agent&, const Agent&) = default;
   };
 
+  /// For since(): what is applied from now on is applied then.
+  void see(Instant now) { now_ = now; }
+
   // ---- What lockd said
   /// `command` was answered with success.
   void apply(const Command& command);
@@ -45,7 +49,10 @@ class HeldLocks {
   void refused(const Command& command, LockErrc errc);
   /// Everything on `file` is gone.
   void drop(const FileKey& file);
-  void clear() { files_.clear(); }
+  void clear() {
+    files_.clear();
+    pieces_ = 0;
+  }
 
   /// `request` may or may not have been carried out: leaves only what the owner holds either way.
   /// True if that is less than before: shared where it was exclusive; nothing of a flock lock that
@@ -68,12 +75,21 @@ class HeldLocks {
   /// lowest range, with the touching ones of that mode. O(owners * log ranges).
   [[nodiscard]] std::optional<Piece> conflict(const FileKey& file, Agent agent,
                                               const ByteRange& range, LockMode mode) const;
+  [[nodiscard]] std::size_t pieces() const { return pieces_; }
   [[nodiscard]] bool any(const FileKey& file) const;
   [[nodiscard]] bool any_exclusive(const FileKey& file) const;
   [[nodiscard]] std::size_t pieces(const FileKey& file) const;
   [[nodiscard]] bool any_uncertain(const FileKey& file) const;
   /// All locks of `file`, in the order in which the owners came.
   [[nodiscard]] std::vector<HeldLock> locks_of(const FileKey& file) const;
+
+  /// For people: what is held of all files with this number, and since when its owner has had
+  /// anything of the file.
+  struct Told {
+    HeldLock lock;
+    Instant since;
+  };
+  [[nodiscard]] std::vector<Told> told_of(std::uint64_t fileid, std::size_t count) const;
 
   /// As a database: its wal-index is owned here.
   [[nodiscard]] bool claimed(const FileKey& database) const;
@@ -112,6 +128,7 @@ class HeldLocks {
     std::map<std::uint64_t, Piece> pieces;  // by start
     bool uncertain = false;
     std::uint64_t arrived = 0;  // orders owners by when they came to the file
+    Instant since{};            // the same, as time
     [[nodiscard]] bool forgettable() const { return pieces.empty() && !uncertain; }
   };
   struct File {
@@ -137,11 +154,11 @@ class HeldLocks {
   void apply_one(const TokenRelease&) {}
   void apply_one(const TokenAssert&) {}
 
-  static void add(File& file, Agent agent, Owner& owner, const Piece& piece);
-  static std::map<std::uint64_t, Piece>::iterator remove(
-      File& file, Agent agent, Owner& owner, std::map<std::uint64_t, Piece>::iterator at);
-  static void carve(File& file, Agent agent, Owner& owner, const ByteRange& hole);
-  static void merge_around(File& file, Agent agent, Owner& owner, std::uint64_t start);
+  void add(File& file, Agent agent, Owner& owner, const Piece& piece);
+  std::map<std::uint64_t, Piece>::iterator remove(File& file, Agent agent, Owner& owner,
+                                                  std::map<std::uint64_t, Piece>::iterator at);
+  void carve(File& file, Agent agent, Owner& owner, const ByteRange& hole);
+  void merge_around(File& file, Agent agent, Owner& owner, std::uint64_t start);
   static std::map<std::uint64_t, Piece>::iterator first_in(Owner& owner, const ByteRange& range);
   void free(const FileKey& key, Agent agent, const ByteRange& range);
   void tidy(const FileKey& key);
@@ -150,6 +167,8 @@ class HeldLocks {
 
   Files files_;
   std::uint64_t last_arrival_ = 0;
+  std::size_t pieces_ = 0;  // of all files
+  Instant now_{};
 };
 
 }  // namespace holdfast::fs

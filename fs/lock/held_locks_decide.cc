@@ -93,6 +93,19 @@ std::vector<HeldLock> HeldLocks::locks_of(const FileKey& key) const {
   return locks;
 }
 
+std::vector<HeldLocks::Told> HeldLocks::told_of(std::uint64_t fileid, std::size_t count) const {
+  std::vector<Told> told;
+  for (auto at = files_.lower_bound({.fileid = fileid, .handle_hash = 0});
+       at != files_.end() && at->first.fileid == fileid; ++at) {
+    for (HeldLock& lock : locks_of(at->first)) {
+      if (told.size() >= count) return told;
+      const Owner* owner = find(at->first, {lock.space, lock.owner});
+      told.push_back({std::move(lock), owner->since});
+    }
+  }
+  return told;
+}
+
 bool HeldLocks::claimed(const FileKey& database) const {
   const auto found = files_.find(database);
   return found != files_.end() && found->second.claimed;

@@ -36,6 +36,10 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 
+namespace holdfast::fs::state {
+class State;
+}
+
 namespace holdfast::fs {
 
 struct LockClientOptions {
@@ -60,6 +64,9 @@ struct LockClientOptions {
   /// The lease now ends at this time, usually later than before; told before anything relies on it.
   /// May be empty.
   std::function<void(Instant)> on_deadline;
+  /// What /proc says of a process of this node, for whoever asks who has a lock. Quick; may be
+  /// empty.
+  std::function<ProcessInfo(std::uint32_t pid)> process_of;
   /// What is sent is counted there; null: nowhere. Outlives the client.
   counters::Counters* counters = nullptr;
   /// TLS to addresses that are no unix sockets; null: plain text. Its files are read again for each
@@ -68,6 +75,8 @@ struct LockClientOptions {
   /// The mount's token, asked for at each connection; may be empty: none. It is never sent in plain
   /// text over a network.
   std::function<Result<std::string>()> token{};
+  /// How the session is is told there; null: nowhere. Outlives the client.
+  state::State* state = nullptr;
 };
 
 class LockClient final : public LockService {
@@ -106,6 +115,10 @@ class LockClient final : public LockService {
   [[nodiscard]] std::uint64_t token_generation(const FileKey& file) const override;
   void listen(Listener listener) override { listener_ = std::move(listener); }
 
+  /// Who holds, and who waits for, locks of the files with this number: lockd's answer, with what
+  /// the other mounts say; if there is none in time, what this mount knows by itself.
+  boost::asio::awaitable<WhoAnswer> who(std::uint64_t fileid, std::chrono::milliseconds most);
+
   /// Of the session now open.
   [[nodiscard]] std::optional<SessionId> session() const { return session_; }
   [[nodiscard]] const ClientCore& core() const { return core_; }
@@ -114,6 +127,7 @@ class LockClient final : public LockService {
 
  private:
   struct Waiter;
+  struct Asking;
   class Pinning;
   template <class T>
   Awaitable<T> call_for(Command command);
@@ -133,6 +147,9 @@ class LockClient final : public LockService {
   void log_refusal(DropConnection::Why why);
   [[nodiscard]] std::optional<wire::StartFailure> start_failure() const;
 
+  void tell_state();
+  [[nodiscard]] WhoAnswer what_we_know(std::uint64_t fileid) const;
+  void add_processes(std::vector<ToldLock>& locks) const;
   void end_pinning(CallId call, const Outcome& outcome);
   void perform(ClientEffects effects);
   void tell_deadline();
@@ -148,6 +165,8 @@ class LockClient final : public LockService {
   void perform(const Drain& effect);
   void perform(const TokenPinned& effect);
   void perform(const TokensLost& effect);
+  void perform(const TellOfOurs& effect);
+  void perform(const WhoAnswered& effect);
 
   boost::asio::any_io_executor executor_;
   LockClientOptions options_;
@@ -162,6 +181,8 @@ class LockClient final : public LockService {
   std::shared_ptr<wire::Connection> connection_;  // shared with its writer
   std::unordered_map<CallId, Waiter*> waiters_;
   std::unordered_map<CallId, Pinning*> pinnings_;
+  std::unordered_map<std::uint64_t, Asking*> askings_;
+  std::uint64_t last_question_ = 0;
   std::deque<ClientEffect> to_do_;  // effects, in order
   bool performing_ = false;
   std::optional<SessionId> session_;

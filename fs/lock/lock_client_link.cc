@@ -46,6 +46,7 @@ Hello hello_of(const LockClientOptions& options) {
   hello.mountpoint = options.mountpoint.substr(0, wire::kTextSizeMax);
   hello.pid = options.pid;
   hello.write_life = options.write_life;
+  hello.tells_who = true;
   return hello;
 }
 
@@ -321,6 +322,7 @@ asio::awaitable<void> LockClient::time_loop() {
   for (;;) {
     const Instant now = boot_time_now();
     perform(core_.tick(now));
+    tell_state();
     const Instant next = core_.next_deadline();
     std::chrono::nanoseconds wait = kSleepMax;
     if (next < now + wait) wait = std::max<std::chrono::nanoseconds>(next - now, kSleepMin);

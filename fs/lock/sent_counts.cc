@@ -8,7 +8,8 @@ namespace {
 
 // In the order of the variants; the sizes do not agree when one is added there only.
 constexpr std::array<std::string_view, std::variant_size_v<ClientMessage>> kMessages{
-    "hello", "request", "renew", "goodbye", "list_sessions", "list_locks", "reclaim", "break"};
+    "hello",      "request", "renew", "goodbye", "list_sessions",
+    "list_locks", "reclaim", "break", "ask_who", "told_who"};
 constexpr std::array<std::string_view, std::variant_size_v<Command>> kCommands{
     "lock",      "unlock",        "query",      "release_owner", "release_handle", "cancel",
     "claim_wal", "token_request", "push_locks", "token_release", "token_assert"};

@@ -1,5 +1,6 @@
 #include "lib/wire/convert.h"
 #include "lib/wire/from_pb.h"
+#include "lib/wire/listing_pb.h"
 
 namespace holdfast::wire {
 namespace {
@@ -205,6 +206,7 @@ std::optional<ClientMessage> take(const pb::Hello& from) {
   to.write_life = std::chrono::milliseconds(from.write_life_ms());
   to.epoch_seen = {from.epoch_seen()};
   to.token = from.token();
+  to.tells_who = from.tells_who();
   return to;
 }
 
@@ -253,6 +255,10 @@ std::optional<ClientMessage> from_pb(const pb::ClientMessage& from) {
       return take(from.reclaim());
     case pb::ClientMessage::kBreak:
       return take(from.break_());
+    case pb::ClientMessage::kAskWho:
+      return AskWho{from.ask_who().question(), from.ask_who().fileid()};
+    case pb::ClientMessage::kToldWho:
+      return take_who(from.told_who());
     case pb::ClientMessage::MESSAGE_NOT_SET:
       break;
   }

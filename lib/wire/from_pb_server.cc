@@ -1,5 +1,6 @@
 #include "lib/wire/convert.h"
 #include "lib/wire/from_pb.h"
+#include "lib/wire/listing_pb.h"
 
 #include <chrono>
 
@@ -96,6 +97,7 @@ std::optional<ServerMessage> take(const pb::Welcome& from) {
   to.requests_in_flight_max = from.requests_in_flight_max();
   to.reclaim = from.reclaim();
   to.losses = *std::move(losses);
+  to.answers_who = from.answers_who();
   return to;
 }
 
@@ -109,7 +111,47 @@ std::optional<ServerMessage> take(const pb::HelloRefused& from) {
                       .reason = from.reason()};
 }
 
-std::optional<SessionInfo> take(const pb::SessionInfo& from) {
+std::optional<ServerMessage> take(const pb::SessionList& from) {
+  if (from.grace_left_ms() > static_cast<std::uint64_t>(kAgeMsMax)) return std::nullopt;
+  SessionList to;
+  to.epoch = {from.epoch()};
+  to.truncated = from.truncated();
+  to.grace = from.grace();
+  to.grace_left = std::chrono::milliseconds(from.grace_left_ms());
+  to.stale = from.stale();
+  to.sessions.reserve(static_cast<std::size_t>(from.sessions_size()));
+  for (const auto& entry : from.sessions()) {
+    auto info = take_info(entry);
+    if (!info) return std::nullopt;
+    to.sessions.push_back(*std::move(info));
+  }
+  return to;
+}
+
+std::optional<ServerMessage> take(const pb::LockList& from) {
+  LockList to;
+  to.truncated = from.truncated();
+  to.tokens = from.tokens();
+  to.locks.reserve(static_cast<std::size_t>(from.locks_size()));
+  for (const auto& entry : from.locks()) {
+    auto info = take_info(entry);
+    if (!info) return std::nullopt;
+    to.locks.push_back(*std::move(info));
+  }
+  return to;
+}
+
+std::optional<ServerMessage> take(const pb::BreakAnswer& from) {
+  if (!is_text(from.refused()) || from.at_most_ms() > static_cast<std::uint64_t>(kAgeMsMax)) {
+    return std::nullopt;
+  }
+  return BreakAnswer{.refused = from.refused(),
+                     .at_most = std::chrono::milliseconds(from.at_most_ms())};
+}
+
+}  // namespace
+
+std::optional<SessionInfo> take_info(const pb::SessionInfo& from) {
   const auto volume = take_16(from.volume());
   const auto phase = from_pb(kPhases, from.phase());
   if (!volume || !phase || !is_text(from.node()) || !is_text(from.mountpoint()) ||
@@ -135,24 +177,7 @@ std::optional<SessionInfo> take(const pb::SessionInfo& from) {
   return to;
 }
 
-std::optional<ServerMessage> take(const pb::SessionList& from) {
-  if (from.grace_left_ms() > static_cast<std::uint64_t>(kAgeMsMax)) return std::nullopt;
-  SessionList to;
-  to.epoch = {from.epoch()};
-  to.truncated = from.truncated();
-  to.grace = from.grace();
-  to.grace_left = std::chrono::milliseconds(from.grace_left_ms());
-  to.stale = from.stale();
-  to.sessions.reserve(static_cast<std::size_t>(from.sessions_size()));
-  for (const auto& entry : from.sessions()) {
-    auto info = take(entry);
-    if (!info) return std::nullopt;
-    to.sessions.push_back(*std::move(info));
-  }
-  return to;
-}
-
-std::optional<LockInfo> take(const pb::LockInfo& from) {
+std::optional<LockInfo> take_info(const pb::LockInfo& from) {
   const auto state = from_pb(kStates, from.state());
   const auto space = from_pb(kSpaces, from.space());
   const auto mode = from_pb(kModes, from.mode());
@@ -178,29 +203,6 @@ std::optional<LockInfo> take(const pb::LockInfo& from) {
   return to;
 }
 
-std::optional<ServerMessage> take(const pb::LockList& from) {
-  LockList to;
-  to.truncated = from.truncated();
-  to.tokens = from.tokens();
-  to.locks.reserve(static_cast<std::size_t>(from.locks_size()));
-  for (const auto& entry : from.locks()) {
-    auto info = take(entry);
-    if (!info) return std::nullopt;
-    to.locks.push_back(*std::move(info));
-  }
-  return to;
-}
-
-std::optional<ServerMessage> take(const pb::BreakAnswer& from) {
-  if (!is_text(from.refused()) || from.at_most_ms() > static_cast<std::uint64_t>(kAgeMsMax)) {
-    return std::nullopt;
-  }
-  return BreakAnswer{.refused = from.refused(),
-                     .at_most = std::chrono::milliseconds(from.at_most_ms())};
-}
-
-}  // namespace
-
 std::optional<ServerMessage> from_pb(const pb::ServerMessage& from) {
   switch (from.message_case()) {
     case pb::ServerMessage::kWelcome:
@@ -225,6 +227,10 @@ std::optional<ServerMessage> from_pb(const pb::ServerMessage& from) {
       return take(from.break_answer());
     case pb::ServerMessage::kRecall:
       return take(from.recall());
+    case pb::ServerMessage::kTellWho:
+      return TellWho{from.tell_who().question(), from.tell_who().fileid()};
+    case pb::ServerMessage::kWhoAnswer:
+      return take_who(from.who_answer());
     case pb::ServerMessage::MESSAGE_NOT_SET:
       break;
   }

@@ -1,5 +1,6 @@
 #include "lib/wire/convert.h"
 #include "lib/wire/enums.h"
+#include "lib/wire/listing_pb.h"
 
 #include <algorithm>
 #include <limits>
@@ -163,6 +164,7 @@ void put(const Hello& from, pb::ClientMessage& message) {
   to.set_write_life_ms(to_u32_ms(from.write_life));
   to.set_epoch_seen(from.epoch_seen.value);
   to.set_token(from.token);
+  to.set_tells_who(from.tells_who);
 }
 
 void put(const Request& from, pb::ClientMessage& message) {
@@ -242,6 +244,7 @@ void put(const Welcome& from, pb::ServerMessage& message) {
   to.set_requests_in_flight_max(from.requests_in_flight_max);
   to.set_reclaim(from.reclaim);
   put(from.losses, *to.mutable_losses());
+  to.set_answers_who(from.answers_who);
 }
 
 void put(const HelloRefused& from, pb::ServerMessage& message) {
@@ -289,47 +292,60 @@ void put(const SessionList& from, pb::ServerMessage& message) {
   list.set_grace(from.grace);
   list.set_grace_left_ms(not_negative(from.grace_left));
   list.set_stale(from.stale);
-  for (const SessionInfo& info : from.sessions) {
-    auto& to = *list.add_sessions();
-    to.set_session(info.session.value);
-    to.set_node(info.node);
-    to.set_mountpoint(info.mountpoint);
-    to.set_volume_name(info.volume_name);
-    to.set_volume(bytes_of(info.volume));
-    to.set_pid(info.pid);
-    to.set_connected(info.connected);
-    to.set_lease_left_ms(info.lease_left.count());
-    to.set_locks(info.locks);
-    to.set_waiters(info.waiters);
-    to.set_phase(to_pb(kPhases, info.phase));
-    to.set_breaking(info.breaking);
-    to.set_losses(info.losses);
-    to.set_tokens(info.tokens);
-  }
+  for (const SessionInfo& info : from.sessions)
+    put_info(info, *list.add_sessions());
 }
 
 void put(const LockList& from, pb::ServerMessage& message) {
   auto& list = *message.mutable_lock_list();
   list.set_truncated(from.truncated);
   list.set_tokens(from.tokens);
-  for (const LockInfo& info : from.locks) {
-    auto& to = *list.add_locks();
-    to.set_state(to_pb(kStates, info.state));
-    to.set_session(info.session.value);
-    to.set_node(info.node);
-    to.set_volume_name(info.volume_name);
-    put(info.file, *to.mutable_file());
-    to.set_space(to_pb(kSpaces, info.space));
-    to.set_mode(to_pb(kModes, info.mode));
-    put(info.range, *to.mutable_range());
-    to.set_owner(info.owner.value);
-    to.set_pid(info.pid);
-    to.set_age_ms(not_negative(info.age));
-    to.set_token(info.token.value);
-  }
+  for (const LockInfo& info : from.locks)
+    put_info(info, *list.add_locks());
+}
+
+template <class Who>
+auto put(const Who& from, pb::ClientMessage& message) -> decltype(put_who(from, message)) {
+  put_who(from, message);
+}
+template <class Who>
+auto put(const Who& from, pb::ServerMessage& message) -> decltype(put_who(from, message)) {
+  put_who(from, message);
 }
 
 }  // namespace
+
+void put_info(const SessionInfo& from, pb::SessionInfo& to) {
+  to.set_session(from.session.value);
+  to.set_node(from.node);
+  to.set_mountpoint(from.mountpoint);
+  to.set_volume_name(from.volume_name);
+  to.set_volume(bytes_of(from.volume));
+  to.set_pid(from.pid);
+  to.set_connected(from.connected);
+  to.set_lease_left_ms(from.lease_left.count());
+  to.set_locks(from.locks);
+  to.set_waiters(from.waiters);
+  to.set_phase(to_pb(kPhases, from.phase));
+  to.set_breaking(from.breaking);
+  to.set_losses(from.losses);
+  to.set_tokens(from.tokens);
+}
+
+void put_info(const LockInfo& from, pb::LockInfo& to) {
+  to.set_state(to_pb(kStates, from.state));
+  to.set_session(from.session.value);
+  to.set_node(from.node);
+  to.set_volume_name(from.volume_name);
+  put(from.file, *to.mutable_file());
+  to.set_space(to_pb(kSpaces, from.space));
+  to.set_mode(to_pb(kModes, from.mode));
+  put(from.range, *to.mutable_range());
+  to.set_owner(from.owner.value);
+  to.set_pid(from.pid);
+  to.set_age_ms(not_negative(from.age));
+  to.set_token(from.token.value);
+}
 
 void to_pb(const ClientMessage& from, pb::ClientMessage& to) {
   std::visit([&](const auto& message) { put(message, to); }, from);

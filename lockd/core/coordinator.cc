@@ -264,6 +264,7 @@ Welcome Coordinator::State::welcome(const Session& session) const {
   answer.epoch = epoch;
   answer.lease_ttl = options.lease_ttl;
   answer.requests_in_flight_max = options.limits.requests_in_flight_max;
+  answer.answers_who = true;
   return answer;
 }
 

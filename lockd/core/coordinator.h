@@ -194,6 +194,10 @@ class Coordinator {
   [[nodiscard]] std::optional<FenceState> fencing(SessionId session) const;
   [[nodiscard]] SessionList list_sessions(Instant now) const;
   [[nodiscard]] LockList list_locks(Instant now, std::size_t entries_max) const;
+  /// Locks of all files with this number, and the mounts that may know of more: in the asker's
+  /// volume; without one, in all. Nothing: there is no such session. O(what the volume has locked).
+  [[nodiscard]] std::optional<WhoAnswer> who(std::optional<SessionId> asker, std::uint64_t fileid,
+                                             Instant now) const;
   /// For the status page and metrics: bounded work, whatever there is (snapshot.h).
   [[nodiscard]] Snapshot snapshot(const SnapshotLimits& limits, Instant now) const;
   [[nodiscard]] const Probe& probe() const;

@@ -119,9 +119,11 @@ void Server::unbind(Peer& peer) {
     log::info("session.disconnected", "session={} peer={} unlogged={}", printable(*peer.session),
               peer.connection->peer(), arrivals_.dropped());
   }
-  coordinator_->connected(*peer.session, false);
-  by_session_.erase(*peer.session);
+  const SessionId gone = *peer.session;
+  coordinator_->connected(gone, false);
+  by_session_.erase(gone);
   peer.session.reset();
+  give(questions_.gone(gone));
 }
 
 Result<void> Server::handle(const PeerPtr& peer, const Request& request, Instant now) {

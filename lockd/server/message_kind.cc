@@ -7,9 +7,10 @@ namespace {
 
 // In the order of the variants; the last names are missing when one is added there only.
 constexpr std::array<std::string_view, kMessageKinds> kNames{
-    "hello",          "",       "renew",     "goodbye",       "list_sessions", "list_locks",
-    "reclaim",        "break",  "lock",      "unlock",        "query",         "release_owner",
-    "release_handle", "cancel", "claim_wal", "token_request", "push_locks",    "token_release",
+    "hello",       "",          "renew",         "goodbye",       "list_sessions",
+    "list_locks",  "reclaim",   "break",         "ask_who",       "told_who",
+    "lock",        "unlock",    "query",         "release_owner", "release_handle",
+    "cancel",      "claim_wal", "token_request", "push_locks",    "token_release",
     "token_assert"};
 static_assert(!kNames.back().empty());
 static_assert(std::is_same_v<std::variant_alternative_t<1, ClientMessage>, Request>);

@@ -245,6 +245,7 @@ void Server::gone(const PeerPtr& peer, ErrorCode why) {
   }
   no_stranger(*peer);
   greeting_.erase(peer->id);
+  questions_.forget(peer->id);
   unbind(*peer);
   if (!peer->connection->closing() || broke_protocol) peer->connection->close();
 }
@@ -282,6 +283,7 @@ asio::awaitable<void> Server::tick_loop() {
     const Instant now = lease_now();
     perform(coordinator_->tick(now));
     note_fences_done();
+    give(questions_.due(boot_time_now()));
   }
 }
 

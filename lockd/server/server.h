@@ -30,6 +30,7 @@
 #include "lockd/server/fence_command.h"
 #include "lockd/server/log_limit.h"
 #include "lockd/server/message_kind.h"
+#include "lockd/server/questions.h"
 #include "lockd/server/turns.h"
 #include "lockd/store/store.h"
 
@@ -157,6 +158,10 @@ class Server {
   Result<void> handle(const PeerPtr& peer, const ListLocks& list, Instant now);
   Result<void> handle(const PeerPtr& peer, const Reclaim& reclaim, Instant now);
   Result<void> handle(const PeerPtr& peer, const Break& order, Instant now);
+  // who.cc
+  Result<void> handle(const PeerPtr& peer, const AskWho& question, Instant now);
+  Result<void> handle(const PeerPtr& peer, const ToldWho& told, Instant now);
+  void give(Questions::Answers answers);
   void bind_session(const PeerPtr& peer, const Welcome& welcome);
   void unbind(Peer& peer);
   void no_stranger(Peer& peer);
@@ -197,6 +202,7 @@ class Server {
   task::Event records_;                    // there is something to write
   std::unordered_set<SessionId> fencing_;  // of which the log says so
   std::size_t fences_running_ = 0;
+  Questions questions_;
   Turns turns_;
   task::Group group_;
   std::vector<std::unique_ptr<wire::Acceptor>> acceptors_;

@@ -140,6 +140,8 @@ class MountNode final : public Process, public Dialler {
   void perform_one(const fs::Drain& effect);
   void perform_one(const fs::TokenPinned& effect);
   void perform_one(const fs::TokensLost& effect);
+  void perform_one(const fs::TellOfOurs&) {}  // nobody asks here
+  void perform_one(const fs::WhoAnswered&) {}
   void entitled_again();
   void judge_sent(const ClientMessage& message);
   void judge_welcome(const ServerMessage& message);

@@ -1,5 +1,8 @@
 #include "deploy/csi/node/prober.h"
 
+#include "fs/state/health.h"
+#include "fs/state/reading.h"
+#include "fs/state/state.h"
 #include "holdfast/base/unique_fd.h"
 
 #include <algorithm>
@@ -9,6 +12,7 @@
 #include <cstdio>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <thread>
 
 #include <fcntl.h>
@@ -79,7 +83,20 @@ std::int64_t clamped(unsigned long long value) {
       std::min(value, static_cast<unsigned long long>(std::numeric_limits<std::int64_t>::max())));
 }
 
-Health hanging() {
+// The mount's own account of what it waits for, if it has published one (fs/state).
+std::optional<std::string> own_words(const Mount& mount) {
+  if (!mount.device.starts_with("0:")) return std::nullopt;
+  const auto reading = fs::state::Reading::of(mount.device.substr(2), {"/run/holdfast"});
+  if (!reading) return std::nullopt;
+  const auto verdict = fs::state::judge(reading->snapshot(), fs::state::now_ms());
+  // It may have gone on just now.
+  if (verdict.health == fs::state::Health::kServing) return std::nullopt;
+  return verdict.words;
+}
+
+Health hanging(const Mount& mount) {
+  if (const auto words = own_words(mount))
+    return {Health::State::kHanging, "the mount does not answer: " + *words, {}, {}};
   return {Health::State::kHanging,
           "the mount does not answer: its NFS server or holdfast-lockd is out of reach, or its "
           "process is frozen; it goes on when they are back",
@@ -122,7 +139,7 @@ bool Prober::still_stuck(const std::string& device) {
 }
 
 Health Prober::ask(const Mount& mount) {
-  if (still_stuck(mount.device)) return hanging();
+  if (still_stuck(mount.device)) return hanging(mount);
   const Child child = start(mount.path);
   if (child.pid < 0)
     return {Health::State::kFailing, "the probe of the mount does not start", {}, {}};
@@ -136,7 +153,7 @@ Health Prober::ask(const Mount& mount) {
     const std::lock_guard lock(mutex_);
     stuck_[mount.device] = child.pid;
   }
-  return hanging();
+  return hanging(mount);
 }
 
 int probe_main(const char* path) {

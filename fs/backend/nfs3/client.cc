@@ -1,6 +1,7 @@
 #include "fs/backend/nfs3/client.h"
 
 #include "fs/backend/nfs3/status.h"
+#include "fs/state/state.h"
 #include "holdfast/base/log.h"
 
 #include <algorithm>
@@ -113,6 +114,7 @@ asio::awaitable<Result<Answer>> Client::perform(rpc::Message message, Lane lane,
   const auto start = steady_clock::now();
   const auto procedure = message.procedure();
   if (procedure < calls_.size()) calls_[procedure].add();
+  const state::State::Call call(options_.state, procedure);
   bytes_written_.add(message.payload.size());
   struct UnderWay {
     counters::Gauge& gauge;

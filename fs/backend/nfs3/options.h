@@ -11,6 +11,9 @@ class SocketGuard;
 namespace holdfast::fs::counters {
 class Counters;
 }
+namespace holdfast::fs::state {
+class State;
+}
 
 namespace holdfast::fs::nfs3 {
 
@@ -40,6 +43,7 @@ struct Options {
   bool readdirplus = true;
   guard::SocketGuard* guard = nullptr;  ///< ends connections with the lease; outlives the backend
   counters::Counters* counters = nullptr;  ///< what calls are counted in; outlives the backend
+  state::State* state = nullptr;           ///< calls under way are told there; outlives the backend
 };
 
 }  // namespace holdfast::fs::nfs3

@@ -5,6 +5,7 @@
 
 #include "holdfast/lock/byte_range.h"
 #include "holdfast/lock/errc.h"
+#include "holdfast/lock/listing.h"
 #include "holdfast/lock/types.h"
 
 #include <chrono>
@@ -256,6 +257,8 @@ struct Hello {
   std::chrono::milliseconds write_life{0};
   /// The latest epoch this mount has seen; 0 = none. A lockd of an earlier one must not serve.
   Epoch epoch_seen;
+  /// The mount answers TellWho; whoever does not say so is not asked.
+  bool tells_who = false;
   /// Present on a reconnect. If lockd knows the session it goes on; else it answers kSessionLost
   /// and the client opens a new one after it has poisoned what it held.
   std::optional<ResumeSession> resume;
@@ -277,6 +280,7 @@ struct Welcome {
   bool reclaim = false;
   /// Of a resumed session: what it lost and has not been seen to know.
   std::vector<FileLoss> losses;
+  bool answers_who = false;  ///< lockd answers AskWho
 };
 
 /// Refuses a Hello. `retry_after` > 0 with kStarting.
@@ -300,86 +304,13 @@ struct Goodbye {};
 /// The session ended at lockd; nothing follows on this connection.
 struct SessionEnded {};
 
-// ---- Admin (unix socket, also on the listening socket's host only)
-// ---------------------------------------------------
-
-struct ListSessions {};
-struct ListLocks {};
-/// Takes everything, or what it has on `file`, away from a session (docs/reliability.md, "Break").
-struct Break {
-  SessionId session;
-  std::optional<FileKey> file;
-};
-/// `refused`: why nothing will happen, for people; empty = ordered. `at_most`: until it is given
-/// away, where fencing means to wait; a fence command may be quicker.
-struct BreakAnswer {
-  std::string refused;
-  std::chrono::milliseconds at_most{0};
-};
-
-/// docs/reliability.md, "Phases"
-enum class SessionPhase : std::uint8_t {
-  kLive,
-  kReturning,  ///< of a former life of lockd, has not told yet what it holds
-  kCourtesy,   ///< its lease is over, nobody wants what it holds
-  kFencing,    ///< somebody does: first it must not be able to write any more
-  kFenced,     ///< it cannot; what is wanted of it is given away
-};
-
-struct SessionInfo {
-  SessionId session;
-  std::string node;
-  std::string mountpoint;
-  std::string volume_name;
-  VolumeId volume{};
-  std::uint32_t pid = 0;
-  bool connected = false;
-  std::chrono::milliseconds lease_left{0};
-  std::uint64_t locks = 0;
-  std::uint64_t waiters = 0;
-  SessionPhase phase = SessionPhase::kLive;
-  /// An administrator's order waits for its lease to end.
-  bool breaking = false;
-  /// Files whose locks it lost and has not been seen to know.
-  std::uint64_t losses = 0;
-  std::uint64_t tokens = 0;  ///< that it holds, the volume's included
-};
-enum class LockState : std::uint8_t { kHeld, kWaiting, kWalOwner };
-struct LockInfo {
-  LockState state = LockState::kHeld;
-  SessionId session;
-  std::string node;
-  std::string volume_name;
-  FileKey file;
-  LockSpace space = LockSpace::kRange;
-  LockMode mode = LockMode::kShared;
-  ByteRange range = ByteRange::whole_file();
-  OwnerId owner;
-  std::uint32_t pid = 0;
-  std::chrono::milliseconds age{0};
-  FencingToken token;
-};
-struct SessionList {
-  Epoch epoch;
-  std::vector<SessionInfo> sessions;
-  bool truncated = false;  ///< more than fit into one frame
-  /// Locks wait: lockd does not know yet who held what before it started.
-  bool grace = false;
-  std::chrono::milliseconds grace_left{0};  ///< at least; 0 = until all are back or fenced
-  bool stale = false;                       ///< serves nobody: its store is older than its mounts
-};
-struct LockList {
-  std::vector<LockInfo> locks;
-  bool truncated = false;    ///< more than fit into one frame
-  std::uint64_t tokens = 0;  ///< that mounts hold: what they lock under them is not among `locks`
-};
-
 // ---- One frame
 // -------------------------------------------------------------------------------------------------------
 
-using ClientMessage =
-    std::variant<Hello, Request, Renew, Goodbye, ListSessions, ListLocks, Reclaim, Break>;
-using ServerMessage = std::variant<Welcome, HelloRefused, Reply, Renewed, SessionEnded, SessionList,
-                                   LockList, Queued, Reclaimed, BreakAnswer, Recall>;
+using ClientMessage = std::variant<Hello, Request, Renew, Goodbye, ListSessions, ListLocks, Reclaim,
+                                   Break, AskWho, ToldWho>;
+using ServerMessage =
+    std::variant<Welcome, HelloRefused, Reply, Renewed, SessionEnded, SessionList, LockList, Queued,
+                 Reclaimed, BreakAnswer, Recall, TellWho, WhoAnswer>;
 
 }  // namespace holdfast

@@ -62,6 +62,31 @@ TEST(LockClientTokens, AnOperationThatHasItIsWaitedFor) {
   mounts.b.client->unpin(kFile);
 }
 
+TEST(LockClientTokens, WhoFindsALockThatWasDecidedHereAndLeavesTheTokenThere) {
+  InProcessLockd lockd;
+  DrivenLoop loop;
+  Pair mounts(loop, lockd.address());
+  ASSERT_EQ(mounts.take(mounts.a, TokenUse::kWrite), TokenMode::kExclusive);
+  ASSERT_TRUE(loop.finish(mounts.a.lock(1, LockMode::kExclusive)));
+  for (int i = 0; i < 2; ++i) {
+    const WhoAnswer answer = loop.run(mounts.b.client->who(kFile.fileid, 5s));
+    EXPECT_TRUE(answer.from_lockd);
+    EXPECT_TRUE(answer.locks.empty()) << "lockd does not know of it";
+    std::size_t here = 0;
+    for (const WhoMount& mount : answer.mounts) {
+      EXPECT_TRUE(mount.told);
+      for (const ToldLock& lock : mount.locks)
+        here += lock.here ? 1U : 0U;
+    }
+    EXPECT_EQ(here, 1U) << "the token is where it was";
+  }
+  lockd.kill();
+  const WhoAnswer alone = loop.run(mounts.a.client->who(kFile.fileid, 100ms));
+  EXPECT_FALSE(alone.from_lockd);
+  ASSERT_EQ(alone.mounts.size(), 1U);
+  EXPECT_EQ(alone.mounts[0].locks.size(), 1U) << "what this mount knows by itself";
+}
+
 TEST(LockClientTokens, ALockThatWasDecidedHereExcludesOthersWhenTheTokenGoes) {
   InProcessLockd lockd;
   DrivenLoop loop;

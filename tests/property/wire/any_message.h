@@ -150,8 +150,29 @@ inline Command any_command() {
   }
 }
 
+inline ToldLock any_told_lock() {
+  ToldLock lock;
+  lock.state = any_bool() ? ToldState::kHeld : ToldState::kWaiting;
+  lock.file = any_file();
+  lock.space = any_space();
+  lock.mode = any_mode();
+  lock.range = any_range();
+  lock.owner = {any_u64()};
+  lock.pid = any_u32();
+  lock.age = any_ms(1'000'000'000);
+  lock.here = any_bool();
+  lock.process = {any_text(), any_text(), any_text(), any_text(), any_text()};
+  return lock;
+}
+inline std::vector<ToldLock> any_told_locks() {
+  std::vector<ToldLock> locks;
+  for (int i = *rc::gen::inRange(0, 4); i > 0; --i)
+    locks.push_back(any_told_lock());
+  return locks;
+}
+
 inline ClientMessage any_client_message() {
-  switch (*rc::gen::inRange(0, 8)) {
+  switch (*rc::gen::inRange(0, 10)) {
     case 0: {
       Hello hello;
       hello.version_min = std::max(1u, any_u32() / 2);
@@ -164,6 +185,7 @@ inline ClientMessage any_client_message() {
       hello.write_life = any_ms(86'400'000);
       hello.epoch_seen = {any_u64()};
       if (any_bool()) hello.token = any_text().substr(0, kTokenTextMax);
+      hello.tells_who = any_bool();
       if (any_bool()) hello.resume = ResumeSession{{above_zero()}, any_bytes<16>(), {any_u64()}};
       return hello;
     }
@@ -177,6 +199,10 @@ inline ClientMessage any_client_message() {
       return Goodbye{};
     case 4:
       return ListSessions{};
+    case 8:
+      return AskWho{any_u64(), any_u64()};
+    case 9:
+      return ToldWho{any_u64(), any_told_locks(), any_bool(), any_bool()};
     case 6: {
       Break order{{above_zero()}, {}};
       if (any_bool()) order.file = any_file();
@@ -249,9 +275,24 @@ inline LockInfo any_lock_info() {
   return info;
 }
 
+inline WhoAnswer any_who_answer(int count) {
+  WhoAnswer answer{.question = any_u64(),
+                   .from_lockd = any_bool(),
+                   .grace = any_bool(),
+                   .locks = {},
+                   .mounts = {},
+                   .truncated = any_bool()};
+  for (int i = 0; i < count; ++i) {
+    answer.locks.push_back(any_lock_info());
+    answer.mounts.push_back(
+        {any_session_info(), any_token_mode(), any_bool(), any_bool(), any_told_locks()});
+  }
+  return answer;
+}
+
 inline ServerMessage any_server_message() {
   const auto count = *rc::gen::inRange(0, 4);
-  switch (*rc::gen::inRange(0, 11)) {
+  switch (*rc::gen::inRange(0, 13)) {
     case 0:
       return Welcome{std::max(1u, any_u32()),
                      {above_zero()},
@@ -260,7 +301,8 @@ inline ServerMessage any_server_message() {
                      any_ms(86'399'999) + std::chrono::milliseconds(1),
                      std::max(1u, any_u32()),
                      any_bool(),
-                     any_losses(count)};
+                     any_losses(count),
+                     any_bool()};
     case 1:
       return HelloRefused{any_errc(), any_ms(86'400'000), any_text()};
     case 2:
@@ -275,6 +317,10 @@ inline ServerMessage any_server_message() {
       return BreakAnswer{any_text(), any_ms(1'000'000)};
     case 8:
       return Reclaimed{any_losses(count)};
+    case 11:
+      return TellWho{any_u64(), any_u64()};
+    case 12:
+      return any_who_answer(count);
     case 10:
       return Recall{any_file(), {any_u64()}, any_token_mode()};
     case 5: {

@@ -104,7 +104,7 @@ inline auto fields(const ResumeSession& v) {
 }
 inline auto fields(const Welcome& v) {
   return std::make_tuple(v.version, v.session, v.secret, v.epoch, v.lease_ttl,
-                         v.requests_in_flight_max, v.reclaim, v.losses);
+                         v.requests_in_flight_max, v.reclaim, v.losses, v.answers_who);
 }
 inline auto fields(const HelloRefused& v) {
   return std::make_tuple(v.errc, v.retry_after, v.reason);
@@ -119,6 +119,17 @@ inline auto fields(const SessionInfo& v) {
   return std::make_tuple(v.session, v.node, v.mountpoint, v.volume_name, v.volume, v.pid,
                          v.connected, v.lease_left, v.locks, v.waiters, v.phase, v.breaking,
                          v.losses, v.tokens);
+}
+inline auto fields(const AskWho& v) {
+  return std::make_tuple(v.question, v.fileid);
+}
+inline auto fields(const TellWho& v) {
+  return std::make_tuple(v.question, v.fileid);
+}
+inline auto fields(const ToldLock& v) {
+  const ProcessInfo& of = v.process;
+  return std::make_tuple(v.state, v.file, v.space, v.mode, v.range, v.owner, v.pid, v.age, v.here,
+                         of.name, of.pod_uid, of.pod, of.ns, of.container);
 }
 inline auto fields(const LockInfo& v) {
   return std::make_tuple(v.state, v.session, v.node, v.volume_name, v.file, v.space, v.mode,
@@ -155,11 +166,24 @@ bool same(const Reclaim& a, const Reclaim& b) {
 bool same(const PushLocks& a, const PushLocks& b) {
   return a.file == b.file && a.token == b.token && same_all(a.locks, b.locks);
 }
+bool same(const ToldWho& a, const ToldWho& b) {
+  return a.question == b.question && a.truncated == b.truncated && a.more == b.more &&
+         same_all(a.locks, b.locks);
+}
+bool same_mount(const WhoMount& a, const WhoMount& b) {
+  return same(a.session, b.session) && a.token == b.token && a.has_volume == b.has_volume &&
+         a.told == b.told && same_all(a.locks, b.locks);
+}
+bool same(const WhoAnswer& a, const WhoAnswer& b) {
+  return a.question == b.question && a.from_lockd == b.from_lockd && a.grace == b.grace &&
+         a.truncated == b.truncated && same_all(a.locks, b.locks) &&
+         std::equal(a.mounts.begin(), a.mounts.end(), b.mounts.begin(), b.mounts.end(), same_mount);
+}
 bool same(const Hello& a, const Hello& b) {
   return std::tie(a.version_min, a.version_max, a.volume, a.volume_name, a.node, a.mountpoint,
-                  a.pid, a.write_life, a.epoch_seen) ==
+                  a.pid, a.write_life, a.epoch_seen, a.tells_who) ==
              std::tie(b.version_min, b.version_max, b.volume, b.volume_name, b.node, b.mountpoint,
-                      b.pid, b.write_life, b.epoch_seen) &&
+                      b.pid, b.write_life, b.epoch_seen, b.tells_who) &&
          same(a.resume, b.resume);
 }
 bool same(const Request& a, const Request& b);

@@ -60,6 +60,26 @@ TEST(Listing, TheTableHasALinePerLock) {
             "there and not shown\n");
 }
 
+TEST(Listing, WaitersAreShownWithWhomTheyWaitFor) {
+  LockList list;
+  EXPECT_EQ(waiters_table(list), "nobody waits\n");
+  list.locks = {a_lock(), a_lock(), a_lock()};
+  list.locks[1].state = list.locks[2].state = LockState::kWaiting;
+  list.locks[1].session = list.locks[2].session = {2};
+  list.locks[1].node = list.locks[2].node = "node-b";
+  list.locks[1].owner = {1};
+  list.locks[2].owner = {2};
+  list.locks[1].age = 1s;
+  list.locks[2].age = 2s;
+  EXPECT_EQ(waiters_table(list),
+            "NODE    PID  KIND   MODE       RANGE    SINCE  FILEID  VOLUME       BEHIND\n"
+            "node-b  42   fcntl  exclusive  PENDING  2s     77      nas:/export  node-a 42\n"
+            "node-b  42   fcntl  exclusive  PENDING  1s     77      nas:/export  node-a 42, node-b "
+            "42 (waits too)\n");
+  EXPECT_NE(waiters_json({list}).find(R"("behind":[{"state":"held","node":"node-a","pid":42,)"),
+            std::string::npos);
+}
+
 TEST(Listing, NoNamePlaysWithATerminalOrBreaksTheJson) {
   LockList list;
   list.locks.push_back(a_lock());
