@@ -37,6 +37,7 @@ VARIANTS = {
     "etcd, secured": NAS + ETCD + ["lockd.store.etcd.tlsSecretName=etcd", "lockd.store.etcd.user=holdfast", "lockd.store.etcd.passwordSecretName=etcd-password"],
     "lockd elsewhere": NAS + ["lockd.enabled=false", "lockd.address=10.0.0.7:7680/10.0.0.8:7680", "keeper.enabled=false"],
     "closed": NAS + ["networkPolicy.mountsFrom[0]=192.168.1.0/24", "networkPolicy.storage[0]=192.168.1.5/32", "imagePullSecrets[0].name=registry"],
+    "plain text": NAS + ["tls.enabled=false"],
     "monitored": NAS + ["monitoring.enabled=true"],
     "monitored by an operator": NAS + ["monitoring.enabled=true", "monitoring.serviceMonitor=true", "monitoring.rules=true", "monitoring.dashboard=true",
                                        "monitoring.labels.release=prometheus"],
@@ -224,7 +225,7 @@ class ChartTest(unittest.TestCase):
                         option = word.split("=")[0]
                         seen.add(option)
                         self.assertTrue(f'"{option}"' in text[program], f"{program} has no option {option}")
-        self.assertLessEqual({"--listen", "--store", "--mode", "--socket", "--etcd-ca", "--status", "--directory"}, seen)
+        self.assertLessEqual({"--listen", "--store", "--mode", "--socket", "--etcd-ca", "--tls-cert", "--allow-plain", "--status", "--directory"}, seen)
 
     def test_the_probe_knows_a_standby_by_what_it_says(self):
         probe = pod_of(self.rendered["etcd"].named("StatefulSet", "holdfast-lockd"))["containers"][0]["livenessProbe"]["exec"]["command"][2]
@@ -380,6 +381,20 @@ class ChartTest(unittest.TestCase):
         self.assertEqual([{"ipBlock": {"cidr": "192.168.1.5/32"}}], egress[2]["to"])
         self.assertNotIn("ports", egress[2])
 
+    def test_plain_text_only_if_asked_for(self):
+        for one in self.each():
+            keeper, lockd = one.named("DaemonSet", "holdfast-csi-keeper"), one.named("StatefulSet", "holdfast-lockd")
+            tls = one.values["tls"]["enabled"]
+            if lockd:
+                words = pod_of(lockd)["containers"][0]["command"]
+                self.assertEqual(tls, "--access=/etc/holdfast/tls/access" in words)
+                self.assertEqual(not tls, "--allow-plain" in words)
+            for document, secret in ((keeper, "nodesSecretName"), (lockd, "lockdSecretName")):
+                if document:
+                    names = [v["secret"]["secretName"] for v in pod_of(document)["volumes"] if v["name"] == "tls"]
+                    self.assertEqual([one.values["tls"][secret]] if tls else [], names)
+            self.assertEqual(tls or not lockd, "take any lock" not in render(VARIANTS[self.variant], "--notes").stdout)
+
     # --- seen from outside
 
     def test_monitors_find_their_services(self):
@@ -451,7 +466,7 @@ class ValuesTest(unittest.TestCase):
             ["lockd.enabled=false"], ["lockd.address=10.0.0.7:7680"], ["lockd.leaseTtl=0"], ["lockd.extraArgs[0]=x"], ["lockd.store.etcd.endpoints[0]=http://etcd"],
             ["lockd.logLevel=loud"], ["lockd.replica=1"], ["kubeletDir=var/lib/kubelet"], ["kubeletDir=/var/lib/kubelet/"],
             ["sidecars.registry=mirror.lan"], ["sidecars.provisioner=csi-provisioner"], ["image.pullPolicy=Sometimes"], ["controller.replicas=0"],
-            ["csiDriver.fsGroupPolicy=Yes"], ["monitoring.rules=true"], ["networkPolicy.storage[0]=nas"], ["keeper.resources.limit.memory=1Gi"], ["node.resources.limits.memory=much"],
+            ["csiDriver.fsGroupPolicy=Yes"], ["monitoring.rules=true"], ["tls.nodesSecretName="], ["tls.lockdSecretName=A_B"], ["networkPolicy.storage[0]=nas"], ["keeper.resources.limit.memory=1Gi"], ["node.resources.limits.memory=much"],
             NAS + ["storageClasses[0].share=volume1"], NAS + ["storageClasses[0].onDelete=keep"], NAS + ["storageClasses[0].subdir=x"], NAS[:2],
             NAS + ["storageClasses[0].mountPermissions=0999"], NAS + ["storageClasses[0].name=Nas"], ["strageClasses[0].name=nas"],
         ]
@@ -492,6 +507,7 @@ class ValuesTest(unittest.TestCase):
             self.assertIn("kubectl -n holdfast get pods", notes)
             self.assertEqual("storageClasses" in notes, name == "defaults")
             self.assertEqual("holdfast locks" in notes, "elsewhere" not in name)
+            self.assertEqual("create secret generic holdfast-nodes" in notes, name != "plain text")
 
 
 if __name__ == "__main__":

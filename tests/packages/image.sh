@@ -70,6 +70,15 @@ if [[ ! ${IMAGE_TEST_FURNISHED:-} ]]; then
   pod_directory /run/holdfast-lockd
   pod_directory /var/lib/holdfast
   for directory in /run/holdfast /var/log/holdfast /var/lib/kubelet /csi /data; do mount -t tmpfs tmpfs "$root$directory"; done
+
+  step "keys and a first token, as the guide has them made; the two secrets, where the chart puts them"
+  mkdir "$root/made"
+  chroot "$root" holdfast-lockd init --dir /made/lockd --nodes /made/nodes --config /made/lockd.conf --name holdfast-lockd-0.holdfast.svc \
+    >"$T/init.log" 2>&1 || fail "init"
+  install -d "$root/etc/holdfast/tls"
+  install -m 0400 "$root"/made/nodes/{ca.pem,token} "$root/etc/holdfast"
+  install -m 0440 -g 7680 "$root"/made/lockd/{lockd.pem,lockd.key,ca.pem,access} "$root/etc/holdfast/tls"
+  rm -r "$root/made"
   mount --rbind "$root" "$root"  # so that it can be read-only while what is mounted below is not
   mount -o remount,bind,ro "$root"
   # The rest needs no network, and takes the ports of the chart.
@@ -131,6 +140,10 @@ wait_for "the lock" bash -c "chroot '$root' setpriv --reuid 7680 --regid 7680 --
 kill "$holder"
 wait "$holder" || true
 in_root holdfast unmount /mnt || fail "unmount"
+
+step "without a token, or in plain text: nobody is let in"
+! in_root holdfast mount /data /mnt -o lockd=127.0.0.1,token_file=/dev/null >"$T/no-token.log" 2>&1 || fail "a mount without a token"
+! in_root holdfast mount /data /mnt -o lockd=127.0.0.1,plain >"$T/plain.log" 2>&1 || fail "a mount in plain text"
 
 step "what is frozen is found out: lockd's probe fails"
 kill -STOP "$lockd"
