@@ -1,8 +1,8 @@
 #include "cli/mount/mount_life.h"
 
 #include "cli/mount/background.h"
-#include "cli/mount/credentials.h"
 #include "cli/mount/control.h"
+#include "cli/mount/credentials.h"
 #include "cli/mount/embedded_lockd.h"
 #include "cli/mount/presence.h"
 #include "cli/mount/process_info.h"
