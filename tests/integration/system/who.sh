@@ -28,6 +28,7 @@ print("locked", flush=True)
 time.sleep(600)
 PYTHON
 hold() {  # hold FILE: in the background; $held is its process, once it has the lock
+  rm -f "$CLUSTER/held"
   python3 "$CLUSTER/hold.py" "$1" >"$CLUSTER/held" &
   held=$!
   for _ in {1..100}; do
