@@ -60,6 +60,8 @@ void Coordinator::State::due(Session& session, Instant now, Effects& effects) {
       become_quiet(session, Quiet::kWaited, effects);
       return sessions.set_due(session, courtesy_due(session));
     case Phase::kFenced:
+      // Others may get at once what it still holds: that it cannot reclaim it is recorded first.
+      if (session.holds_anything()) return lose_everything(session, now, effects);
       return end(session, now, effects);
     case Phase::kFencing:
       // Waited out, or time to try again.

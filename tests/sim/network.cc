@@ -167,6 +167,10 @@ void Network::cut(std::size_t mount) {
 }
 
 void Network::break_apart(const ConnectionPtr& connection) {
+  world_.note("network: the connection of mount {} to lockd {} breaks", connection->mount,
+              connection->lockd);
+  // Also where a fault that was to cut "at a message" finds that message long after its own time.
+  world_.disturbed(kNoticeMax);
   lose_tail(world_.rng, connection->up);
   lose_tail(world_.rng, connection->down);
   connection->broken = true;

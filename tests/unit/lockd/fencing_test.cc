@@ -7,7 +7,9 @@ namespace holdfast::lockd::test {
 namespace {
 
 struct FencingTest : testing::Test {
-  Driver d{real_options()};
+  explicit FencingTest(const Options& options = real_options()) : d(options) {}
+
+  Driver d;
   SessionId one = open(1);
   SessionId two = open(2);
 
@@ -42,6 +44,15 @@ struct FencingTest : testing::Test {
       records.insert(records.end(), record.changes.begin(), record.changes.end());
   }
   StoreChanges records;
+};
+
+struct ShortCourtesyTest : FencingTest {
+  ShortCourtesyTest() : FencingTest(options()) {}
+  static Options options() {
+    Options options = real_options();
+    options.courtesy_max = 30s;
+    return options;
+  }
 };
 
 TEST_F(FencingTest, ASessionIsRecordedBeforeItIsWelcomed) {
@@ -136,6 +147,25 @@ TEST_F(FencingTest, AFurtherLossLeavesAFencedSessionItsMinute) {
   EXPECT_TRUE(d.ended.empty());
   pass_without(one, 1s);
   EXPECT_THAT(d.ended, testing::ElementsAre(one));
+}
+
+// A lockd that is restarted before it has dropped the session must not let it reclaim that.
+TEST_F(ShortCourtesyTest, WhatAFencedSessionKeptIsGivenAwayOnceItsEndIsRecorded) {
+  d.ask(one, lock(kA, kX, byte(0)));
+  d.ask(one, lock(kA, kX, byte(0), Wait::kNo, kOther));
+  d.send(two, lock(kA, kX, byte(0), Wait::kYes));
+  pass_without(one, 39s);
+  EXPECT_TRUE(d.ended.empty());
+  EXPECT_TRUE(std::holds_alternative<PutSession>(records.back())) << "fenced";
+  records.clear();
+  d.pass(1s);
+  recorded(d.last);
+  EXPECT_THAT(d.ended, testing::ElementsAre(one));
+  ASSERT_EQ(records.size(), 2U);
+  EXPECT_EQ(std::get<EndSessionRecord>(records[0]).session, one);
+  EXPECT_EQ(std::get<DropSession>(records[1]).session, one);
+  EXPECT_TRUE(std::holds_alternative<Record>(d.last.at(0))) << "record first";
+  EXPECT_TRUE(granted(d.ask(two, lock(kA, kX, byte(0), Wait::kNo, kOther))));
 }
 
 TEST_F(FencingTest, AFencedSessionThatKeepsSomethingIsRecordedAsFenced) {
