@@ -27,6 +27,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -49,9 +50,18 @@ class CachingBackend final : public Backend {
   /// Of files whose token the caller sees to: pinned, or not given up before the call has ended.
   [[nodiscard]] FileWrites& writes_under_token() { return under_token_; }
 
-  /// The token is given up, or lost.
+  /// The token is given up.
   void drop(const FileKey& file) { files_.drop(file); }
-  void drop_all() { files_.drop_all(); }
+  /// The token is lost, or all are: changes of names that rely on it and have not been sent yet ask
+  /// for the next one.
+  void lost(const FileKey& file) {
+    ++losses_;
+    files_.drop(file);
+  }
+  void lost_all() {
+    ++losses_;
+    files_.drop_all();
+  }
 
   Awaitable<Entry> root() override;
   [[nodiscard]] const FilesystemLimits& limits() const override { return storage_.limits(); }
@@ -144,6 +154,8 @@ class CachingBackend final : public Backend {
     std::vector<Resolved> places;  ///< one for each
   };
   Awaitable<NamesInUse> use_names(Credentials who, std::vector<Place> places);
+  /// All of them at the same time, also if one is lost while the next is waited for.
+  Awaitable<std::vector<TokenPin>> pin_together(std::set<FileKey> files);
   /// `file` gets a name outside `directory`, perhaps: returns when lockd knows its token. Nothing
   /// may be pinned.
   Awaitable<void> leave_cover(FileKey file, FileKey directory);
@@ -178,6 +190,7 @@ class CachingBackend final : public Backend {
   std::function<Instant()> now_;
   std::function<void(const FileKey&)> changed_;
   KeptFiles files_;
+  std::uint64_t losses_ = 0;  ///< of tokens: one that was pinned before may be gone
   UnderToken under_token_;
 };
 

@@ -97,8 +97,19 @@ CachingBackend::Awaitable<std::optional<FileHandle>> CachingBackend::find(Creden
   co_return Found{};
 }
 
+// What is pinned and lost is pinned still, and others rely on having it.
+CachingBackend::Awaitable<std::vector<TokenPin>> CachingBackend::pin_together(
+    std::set<FileKey> files) {
+  while (true) {
+    const std::uint64_t losses = losses_;
+    auto pins = co_await pin_all(locks_, files);
+    if (!pins || losses == losses_) co_return pins;
+  }
+}
+
 // Which files have the names is known only under the directories' tokens, and tokens are taken in
-// the order of their keys: so it may take another turn.
+// the order of their keys: so it may take another turn. So it does if tokens are lost while the
+// storage is asked, which may take as long as a lease and a fence.
 CachingBackend::Awaitable<CachingBackend::NamesInUse> CachingBackend::use_names(
     Credentials who, std::vector<Place> places) {
   // Each that fails means that somebody else has changed the names in between.
@@ -114,9 +125,10 @@ CachingBackend::Awaitable<CachingBackend::NamesInUse> CachingBackend::use_names(
   std::set<FileKey> wanted = directories;
   for (int turn = 0; turn < kTurns; ++turn) {
     out.pins.clear();
-    auto pinned = co_await pin_all(locks_, wanted);
+    auto pinned = co_await pin_together(wanted);
     if (!pinned) co_return pinned.error();
     out.pins = std::move(*pinned);
+    const std::uint64_t losses = losses_;
     bool all = true;
     std::set<FileKey> found = directories;
     for (std::size_t i = 0; i < places.size(); ++i) {
@@ -138,7 +150,7 @@ CachingBackend::Awaitable<CachingBackend::NamesInUse> CachingBackend::use_names(
         all = false;
       }
     }
-    if (all) co_return out;
+    if (all && losses == losses_) co_return out;
     wanted = std::move(found);
   }
   co_return errno_code(EBUSY);
@@ -228,7 +240,7 @@ CachingBackend::Awaitable<Attributes> CachingBackend::link(Credentials who, File
   std::set<FileKey> wanted;
   wanted.insert(*key);
   wanted.insert(*directory_key);
-  const auto pins = co_await pin_all(locks_, std::move(wanted));
+  const auto pins = co_await pin_together(std::move(wanted));
   if (!pins) co_return pins.error();
   ChangeOfFile of_file(files_, locks_, *key, now_());
   const ChangeOfFile in_directory(files_, locks_, *directory_key, now_());

@@ -131,11 +131,11 @@ void Operations::drop_kept(const std::vector<FileKey>& files) {
   std::vector<InodePointer> dropped;
   if (cache_ == nullptr) return;
   if (files.empty()) {
-    cache_->drop_all();
+    cache_->lost_all();
     inodes_.for_each([&](const InodePointer& inode) { dropped.push_back(inode); });
   }
   for (const FileKey& file : files) {
-    cache_->drop(file);
+    cache_->lost(file);
     if (auto inode = find_key(file)) dropped.push_back(std::move(inode));
   }
   Inodes written;

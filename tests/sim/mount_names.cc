@@ -35,14 +35,23 @@ void MountFiles::change(Worker& worker, WriteStamp stamp, Done done) {
   });
 }
 
-// Tokens in the order of their keys.
+// Tokens in the order of their keys. One that is lost while the other is waited for, or while the
+// names are looked at, is pinned still: then all over again, as fs/cache does it.
 void MountFiles::change_of_two(Worker& worker, const WriteStamp& stamp, std::size_t first,
                                std::size_t second, const Done& done) {
+  const auto lives = [this, first, second] {
+    return std::pair(shelves_[first].life, shelves_[second].life);
+  };
   const auto unpin = [this, first, second] {
     mount_.unpin(second);
     mount_.unpin(first);
   };
-  const auto both = [this, &worker, stamp, first, second, unpin, done](bool exclusive) {
+  const auto again = [=, this, &worker] {
+    unpin();
+    change_of_two(worker, stamp, first, second, done);
+  };
+  const auto both = [=, this, &worker, before = lives()](bool exclusive) {
+    if (lives() != before) return again();
     const auto change = [this, &worker, stamp, exclusive, unpin, done] {
       change_pinned(worker, stamp, exclusive, [unpin, done](const Result& result) {
         unpin();
@@ -50,6 +59,7 @@ void MountFiles::change_of_two(Worker& worker, const WriteStamp& stamp, std::siz
       });
     };
     which_file(worker, stamp, [=, this, &worker](std::optional<std::size_t> file) {
+      if (lives() != before) return again();
       const auto cover = file ? mount_.cover(*file) : std::nullopt;
       if (!cover || *cover == stamp.to_file) return change();
       unpin();
@@ -60,16 +70,12 @@ void MountFiles::change_of_two(Worker& worker, const WriteStamp& stamp, std::siz
     });
   };
   mount_.pin(first, TokenUse::kWrite, fs::Urgency::kMayWait,
-             [this, first, second, both, unpin, done](std::optional<TokenMode> one) {
+             [this, first, second, both, done](std::optional<TokenMode> one) {
                if (!one) return done({.failed = true});
-               const auto pinned = [this, first, both, unpin, done, one,
-                                    life = shelves_[first].life](std::optional<TokenMode> other) {
+               const auto pinned = [this, first, both, done, one](std::optional<TokenMode> other) {
                  if (!other) mount_.unpin(first);
                  if (!other) return done({.failed = true});
-                 if (shelves_[first].life == life)
-                   return both(*one == TokenMode::kExclusive && *other == TokenMode::kExclusive);
-                 unpin();
-                 done({.failed = true});
+                 both(*one == TokenMode::kExclusive && *other == TokenMode::kExclusive);
                };
                mount_.pin(second, TokenUse::kWrite, fs::Urgency::kMayWait, pinned);
              });

@@ -324,6 +324,50 @@ TEST_F(CachingBackendTest, AFileThatLeavesTheDirectoryWhereItWasMadeHasATokenOfI
   EXPECT_EQ(tokens_.given_up, std::vector<FileKey>{FakeStorage::key(other)});
 }
 
+// The names were looked at under tokens that are somebody else's by the time the storage answers.
+TEST_F(CachingBackendTest, AChangeOfNamesWhoseTokensAreLostBeforeItIsSentHasTheNextOnes) {
+  const auto file = known_file("a");
+  const FileHandle other = FakeStorage::handle(storage_.make(1, "other", FileType::kDirectory));
+  EXPECT_EQ(look_up("other"), 0);
+  storage_.holding = true;
+  auto renames = begin(cache_.rename(kRoot, kDirectory, "a", other, "b"));
+  ASSERT_EQ(tokens_.pins[kDirectoryKey], 1);
+  tokens_.withhold(kDirectoryKey);
+  cache_.lost(kDirectoryKey);
+  storage_.let_go();
+  settle();
+  EXPECT_FALSE(ready(renames));
+  EXPECT_EQ(calls("rename"), 0) << "another mount has the directory to itself";
+  tokens_.give(kDirectoryKey, TokenMode::kShared);
+  tokens_.wake();
+  settle();
+  EXPECT_TRUE(renames.get());
+  EXPECT_EQ(run(cache_.lookup(kRoot, other, "b"))->handle, FakeStorage::handle(file));
+  for (const auto& [pinned, count] : tokens_.pins)
+    EXPECT_EQ(count, 0) << pinned.fileid;
+}
+
+TEST_F(CachingBackendTest, ATokenThatIsLostWhileTheNextIsWaitedForIsAskedForAnew) {
+  const auto file = known_file("a");
+  const FileKey key = FakeStorage::key(file);
+  ASSERT_LT(kDirectoryKey, key);
+  tokens_.withhold(key);
+  auto links = begin(cache_.link(kRoot, FakeStorage::handle(file), kDirectory, "b"));
+  ASSERT_EQ(tokens_.pins[kDirectoryKey], 1);
+  tokens_.withhold(kDirectoryKey);
+  cache_.lost_all();
+  tokens_.give(key, TokenMode::kShared);
+  tokens_.wake();
+  settle();
+  EXPECT_EQ(calls("link"), 0) << "another mount has the directory to itself";
+  tokens_.give(kDirectoryKey, TokenMode::kShared);
+  tokens_.wake();
+  settle();
+  EXPECT_TRUE(links.get());
+  for (const auto& [pinned, count] : tokens_.pins)
+    EXPECT_EQ(count, 0) << pinned.fileid;
+}
+
 // ---- Bounds
 
 TEST(KeptFilesBounds, TheFileUnusedForLongestGoes) {
