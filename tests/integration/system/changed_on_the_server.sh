@@ -27,12 +27,12 @@ sees() {  # sees WHAT COMMAND…: within 30 s
 }
 is() { [[ $(cat "$1" 2>/dev/null) == "$2" ]]; }
 absent() { [[ ! -e $1 ]]; }
-reads() {  # NFS READs of node a so far
+received() {  # bytes that READs of node a have brought so far
   local before
   before=$(grep -c mount.counters "$CLUSTER/log/a.log" || true)
   kill -USR1 "$(pgrep -f "holdfast mount .* $a ")"
   while (($(grep -c mount.counters "$CLUSTER/log/a.log" || true) == before)); do sleep 0.05; done
-  grep mount.counters "$CLUSTER/log/a.log" | tail -1 | grep -o "nfs.READ=[0-9]*" | cut -d= -f2
+  grep mount.counters "$CLUSTER/log/a.log" | tail -1 | grep -o "nfs.bytes_received=[0-9]*" | cut -d= -f2
 }
 noticed() { grep -c fuse.changed_elsewhere "$CLUSTER/log/a.log" || true; }
 
@@ -113,12 +113,13 @@ if [[ ${HOLDFAST_TEST_CACHE:-none} == tokens ]]; then
   head -c 300000 /dev/urandom >"$a/kept"
   sync "$a/kept"
   cat "$a/kept" >/dev/null
-  before=$(noticed) reads_before=$(reads)
+  before=$(noticed) received_before=$(received)
   for _ in 1 2 3; do
     sleep 1.1
     cat "$a/kept" >/dev/null
   done
-  [[ $(reads) == "$reads_before" ]] || fail "it was read again"
+  # Not by the byte: a kernel that is short of memory drops a page now and then.
+  (($(received) - received_before < 150000)) || fail "it was read again"
   for _ in 1 2 3; do
     printf 'x' >>"$a/kept"
     sleep 1.1
