@@ -2,6 +2,7 @@
 
 #include "cli/admin/table.h"
 #include "holdfast/base/json.h"
+#include "holdfast/lock/phase_name.h"
 
 #include <algorithm>
 #include <array>
@@ -88,19 +89,7 @@ std::string cell(std::string_view text) {
 
 std::string phase_text(const SessionInfo& session) {
   if (session.breaking) return "breaking";
-  switch (session.phase) {
-    case SessionPhase::kLive:
-      return "live";
-    case SessionPhase::kReturning:
-      return "returning";
-    case SessionPhase::kCourtesy:
-      return "courtesy";
-    case SessionPhase::kFencing:
-      return "fencing";
-    case SessionPhase::kFenced:
-      return "fenced";
-  }
-  return "?";
+  return std::string(name_of(session.phase));
 }
 
 std::string range_text(const ByteRange& range) {

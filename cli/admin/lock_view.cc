@@ -21,23 +21,6 @@ bool on_lock_bytes(const ByteRange& range) {
   return range.start() < kLockBytesEnd && range.end() > kLockBytesStart;
 }
 
-LockView view_of(const LockInfo& info) {
-  LockView view;
-  view.state = info.state;
-  view.session = info.session;
-  view.node = info.node;
-  view.volume_name = info.volume_name;
-  view.file = info.file;
-  view.space = info.space;
-  view.mode = info.mode;
-  view.range = info.range;
-  view.owner = info.owner;
-  view.pid = info.pid;
-  view.age = info.age;
-  view.token = info.token;
-  return view;
-}
-
 LockView view_of(const ToldLock& told, const SessionInfo& session) {
   LockView view;
   view.state = told.state == ToldState::kWaiting ? LockState::kWaiting : LockState::kHeld;
@@ -85,7 +68,7 @@ std::vector<LockView> views_of(const std::vector<LockInfo>& locks) {
   std::vector<LockView> views;
   views.reserve(locks.size());
   for (const LockInfo& info : locks)
-    views.push_back(view_of(info));
+    static_cast<LockInfo&>(views.emplace_back()) = info;
   return views;
 }
 

@@ -9,19 +9,7 @@
 
 namespace holdfast::cli {
 
-struct LockView {
-  LockState state = LockState::kHeld;
-  SessionId session;
-  std::string node;
-  std::string volume_name;
-  FileKey file;
-  LockSpace space = LockSpace::kRange;
-  LockMode mode = LockMode::kShared;
-  ByteRange range = ByteRange::whole_file();
-  OwnerId owner;
-  std::uint32_t pid = 0;
-  std::chrono::milliseconds age{0};
-  FencingToken token;
+struct LockView : LockInfo {
   bool here = false;  ///< decided by the mount, unknown to lockd
   ProcessInfo process;
   /// Of who waits: indices of those it waits for. Holders that are in its way; and who came

@@ -1,6 +1,7 @@
 #include "lockd/status/json.h"
 
 #include "holdfast/base/json.h"
+#include "holdfast/lock/phase_name.h"
 
 #include <string_view>
 
@@ -179,22 +180,6 @@ void add_report(Object& out, const Report& report) {
 }
 
 }  // namespace
-
-std::string_view name_of(SessionPhase phase) {
-  switch (phase) {
-    case SessionPhase::kLive:
-      return "live";
-    case SessionPhase::kReturning:
-      return "returning";
-    case SessionPhase::kCourtesy:
-      return "courtesy";
-    case SessionPhase::kFencing:
-      return "fencing";
-    case SessionPhase::kFenced:
-      return "fenced";
-  }
-  return "live";
-}
 
 std::string to_json(const Moment& moment) {
   Object out;

@@ -7,12 +7,9 @@
 #include "lockd/status/moment.h"
 
 #include <string>
-#include <string_view>
 
 namespace holdfast::lockd::status {
 
 [[nodiscard]] std::string to_json(const Moment& moment);
-/// "live", "fencing".
-[[nodiscard]] std::string_view name_of(SessionPhase phase);
 
 }  // namespace holdfast::lockd::status

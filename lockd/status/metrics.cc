@@ -1,8 +1,8 @@
 #include "lockd/status/metrics.h"
 
+#include "holdfast/lock/phase_name.h"
 #include "holdfast/metrics/families.h"
 #include "lockd/server/message_kind.h"
-#include "lockd/status/json.h"
 
 #include <functional>
 #include <string>
