@@ -6,7 +6,7 @@
 /// that the server restarted and may have lost the data: it is sent again, stable at once, before
 /// commit() returns (RFC 1813 section 3.3.21).
 ///
-/// *Behind*, for a file that nobody else can read or write (token EX): write() copies the data and
+/// *Behind*, for a file that nobody else can read or write (token EX): write() keeps the data and
 /// returns. It is sent by commit(), and by WriteBehind when it is old or memory short:
 /// UNSTABLE WRITEs side by side and one COMMIT; if all there is fits into one WRITE, that one,
 /// stable. Who reads lays over what the storage answers (`Reading`). After a commit that failed,
