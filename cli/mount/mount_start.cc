@@ -28,6 +28,7 @@ boost::system::result<MountSettings, Failure> settings_from(const MountArguments
       return parsed.error();
   }
   if (arguments.read_only) settings.options.read_only = true;
+  if (auto owned = ownership(settings.options); !owned) return owned.error();
   if (!settings.options.lockd)
     return Failure{kExitUsage, "who decides about locks? -o lockd= is missing",
                    "-o lockd=HOST[:PORT] names the holdfast-lockd that all nodes share "
