@@ -5,6 +5,7 @@
 #include "cli/mount/mountpoint.h"
 #include "cli/mount/report.h"
 #include "holdfast/base/log.h"
+#include "holdfast/base/memory.h"
 #include "holdfast/base/unique_fd.h"
 
 #include <cerrno>
@@ -100,6 +101,7 @@ int start_mount(const MountArguments& arguments) {
   if (settings->options.debug) log_options.level = log::Level::kDebug;
   log::configure(log_options);
   std::signal(SIGPIPE, SIG_IGN);
+  keep_freed_memory();
   protect_process();
   return settings->foreground ? in_foreground(*settings) : in_background(*settings);
 }
