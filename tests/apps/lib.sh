@@ -4,7 +4,8 @@
 # $CLUSTER/data. The export squashes root; mounts have the defaults.
 #
 #   source lib.sh
-#   apps_begin BIN_DIR [control]        # control: each node has a lockd of its own, so that locks are local to each mount
+#   apps_begin BIN_DIR LENGTH           # control: each node has a lockd of its own, so that locks are local to each mount
+#   apps_begin BIN_DIR owner UID:GID    # the server's files are all of one user, 1000; mounts with -o owner=UID:GID
 #   own_directory mysql mysql           # /export/mysql of user mysql, made by whoever owns the export; $CLUSTER/{a,b}/mysql
 #   start_on a mysql LOG COMMAND…       # in the background on node a; $started; $APPS_PROGRAM is at $CLUSTER/program
 #   as_user mysql COMMAND…              # a client, not part of any node
@@ -35,13 +36,14 @@ need() {  # need PROGRAM…: nothing is skipped silently
 declare -A apps_started=() apps_lockd=()
 apps_begin() {
   export HOLDFAST_TEST_CACHE=tokens
-  control=${2:-}
+  local length=${2:-} control=
   # With tokens each mount would believe in what it keeps: then not the locks alone would be to blame.
-  [[ -z $control ]] || HOLDFAST_TEST_CACHE=none
+  [[ $length != control ]] || control=1 HOLDFAST_TEST_CACHE=none
+  [[ $length != owner ]] || apps_server_owner=1000:1000 apps_owner=$3 APPS_OPTIONS=owner=$3,identity=1000:1000
   cluster_init "$1"
   mkdir "$CLUSTER/data" "$CLUSTER/program" "$CLUSTER/scripts"
   # Where every user may read them, wherever this repository is.
-  cp "$apps_dir"/*.py "$CLUSTER/scripts"
+  cp "$apps_dir"/*.py "$apps_dir"/*.mjs "$CLUSTER/scripts"
   apps_dir=$CLUSTER/scripts
   trap apps_end EXIT
   "$cluster_nfs/testnet" up "$net" "${cluster_nodes[@]}" ${CLUSTER_RTT_US:+rtt}
@@ -81,8 +83,10 @@ wait_for() {  # wait_for SECONDS WHAT COMMAND…: until it succeeds
 
 own_directory() {  # own_directory NAME USER
   mkdir -p "${apps_top:=$CLUSTER/export}/$1"
-  chown "$2" "$apps_top/$1"
+  chown "${apps_server_owner:-$2}" "$apps_top/$1"
   chmod 700 "$apps_top/$1"
+  # As entry points of images do it, as root. On the server it stays whose it is.
+  [[ -z ${apps_server_owner:-} ]] || chown "$apps_owner" "$CLUSTER/a/$1"
 }
 
 # USER: a name, or a number that nobody has, as in images

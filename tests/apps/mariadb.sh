@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # MariaDB with its data directory and its socket on the mount, InnoDB and Aria: its node dies under load and the other
 # goes on; a second server is refused by the first one's locks; a node that was cut off and comes back changes nothing.
-#   mariadb.sh BIN_DIR [short|long|control|figures]
+#   mariadb.sh BIN_DIR [short|long|control|owner|figures]
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 need mariadbd mariadb mariadb-install-db "$python" setpriv
 length=${2:-short}
-apps_begin "$1" "$([[ $length != control ]] || echo control)"
+apps_begin "$1" "$length" 999:999
 client() { as_user 999 mariadb --no-defaults --user=root --socket="$CLUSTER/$1/mysql/sock" --batch --skip-column-names "${@:2}"; }
 
 mariadbd_on() {  # with the defaults, but for where its files are
@@ -61,7 +61,7 @@ ok "data directory made by user 999 on an export that squashes root"
 case $length in
   control) story_control 5 ;;
   figures) story_figures mariadb 2 8 ;;
-  short) story_begin; story_killed 100; story_twice 20 ;;
+  short | owner) story_begin; story_killed 100; story_twice 20 ;;
   long) story_begin; story_killed 1000; story_twice 200; app_stop; app_start b; story_cut 500 ;;
 esac
 echo PASS

@@ -2,13 +2,13 @@
 # PostgreSQL 15 with everything on the mount: data directory, a tablespace, the unix socket, archived WAL. Its node dies
 # under load and the other goes on. PostgreSQL itself has no lock that another node could see (postmaster.pid names a
 # process): it is started under flock(1), which refuses a second server; a node that was cut off changes nothing.
-#   postgresql.sh BIN_DIR [short|long|control|figures]
+#   postgresql.sh BIN_DIR [short|long|control|owner|figures]
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 pg=/usr/lib/postgresql/15/bin
 need "$pg/postgres" "$pg/initdb" "$pg/pgbench" "$pg/pg_amcheck" psql flock setpriv
 length=${2:-short}
-apps_begin "$1" "$([[ $length != control ]] || echo control)"
+apps_begin "$1" "$length" "$(id -u postgres):$(id -g postgres)"
 client() { as_user postgres psql --host "$CLUSTER/$1/pg/run" --no-psqlrc --quiet --tuples-only --no-align --set ON_ERROR_STOP=1 "${@:2}"; }
 bench() { as_user postgres "$pg/pgbench" --host "$CLUSTER/$1/pg/run" "${@:2}"; }
 
@@ -54,7 +54,7 @@ app_prepare() {
   own_directory pg postgres
   as_user postgres mkdir "$CLUSTER/a/pg/run" "$CLUSTER/a/pg/space" "$CLUSTER/a/pg/archive"
   as_user postgres "$pg/initdb" --pgdata "$CLUSTER/a/pg/data" --data-checksums --auth trust >"$CLUSTER/log/initdb.log" 2>&1 || fail initdb
-  cat >>"$apps_top/pg/data/postgresql.conf" <<CONF
+  as_user postgres tee -a "$CLUSTER/a/pg/data/postgresql.conf" >/dev/null <<CONF
 listen_addresses = ''
 unix_socket_directories = '$CLUSTER/data/pg/run'
 fsync = on
@@ -73,7 +73,7 @@ ok "initdb as user postgres on an export that squashes root"
 case $length in
   control) story_control 5 ;;
   figures) story_figures postgresql 2 8 ;;
-  short) story_begin; story_killed 100; story_twice 20 ;;
+  short | owner) story_begin; story_killed 100; story_twice 20 ;;
   long)
     story_begin
     story_killed 1000

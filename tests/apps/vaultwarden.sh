@@ -7,7 +7,7 @@ set -euo pipefail
 source "$(dirname "$0")/lib.sh"
 need "$python" sqlite3 setpriv
 length=${2:-long}
-apps_begin "$1" "$([[ $length != control ]] || echo control)"
+apps_begin "$1" "$length"
 mode=WAL
 database=vault/db.sqlite3
 vault() { as_user 1002 "$python" "$apps_dir/vault.py" "$@"; }
