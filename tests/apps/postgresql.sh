@@ -19,7 +19,7 @@ postgres_on() {  # postgres_on NODE SECONDS: how long to wait for the other serv
 }
 app_start() {
   postgres_on "$1" 60
-  wait_for 60 "postgres on $1" client "$1" -c 'SELECT 1' postgres
+  wait_for 180 "postgres on $1" client "$1" -c 'SELECT 1' postgres
 }
 app_stop() { stop_program INT "$server"; }
 app_load() {
