@@ -75,7 +75,7 @@ modes=$(for file in "$CLUSTER"/export/actual/*/*.sqlite; do as_user 1001 sqlite3
 ok "bootstrap, login, upload as user 1001 on an export that squashes root; journal mode: $modes"
 
 case $length in
-  control) story_control 15 ;;
+  control) story_control 100 ;;
   figures) story_figures actual 2 8 ;;
   short) story_begin; story_killed 50; story_both 20 ;;
   long) story_begin; story_killed 300; story_both 200; story_cut 200 ;;

@@ -259,17 +259,22 @@ story_cut() {  # story_cut COUNT: b loses its network while it writes; a goes on
 }
 
 # Locks local to each mount: both servers start, and the check must find out. If it passes here, it proves nothing.
-story_control() {  # story_control SECONDS
+story_control() {  # story_control COUNT: changes that each of them acknowledges, unless one fails before
   acknowledged=$CLUSTER/acknowledged
   : >"$acknowledged"
   : >"$acknowledged.b"
   app_start a
   app_load a "$acknowledged" 1
-  local loader_a=$loader
+  local loader_a=$loader until
+  wait_for 60 "a first change" has_lines 1 "$acknowledged"
   app_start b
   app_load b "$acknowledged.b" 1000000
   ok "two servers of one directory"
-  sleep "$1"
+  until=$((SECONDS + 150))
+  until has_lines "$1" "$acknowledged" && has_lines "$1" "$acknowledged.b"; do
+    ((SECONDS < until)) && runs "$loader" && runs "$loader_a" || break
+    sleep 0.2
+  done
   end_programs a
   end_programs b
   end_load

@@ -59,7 +59,7 @@ app_prepare
 ok "data directory made by user 999 on an export that squashes root"
 
 case $length in
-  control) story_control 5 ;;
+  control) story_control 100 ;;
   figures) story_figures mariadb 2 8 ;;
   short | owner) story_begin; story_killed 100; story_twice 20 ;;
   long) story_begin; story_killed 1000; story_twice 200; app_stop; app_start b; story_cut 500 ;;

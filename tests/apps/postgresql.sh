@@ -71,7 +71,7 @@ app_prepare
 ok "initdb as user postgres on an export that squashes root"
 
 case $length in
-  control) story_control 5 ;;
+  control) story_control 100 ;;
   figures) story_figures postgresql 2 8 ;;
   short | owner) story_begin; story_killed 100; story_twice 20 ;;
   long)

@@ -42,7 +42,7 @@ app_prepare() {
 }
 app_prepare
 case $length in
-  control) story_control 10 ;;
+  control) story_control 30 ;;
   figures) story_figures radicale 2 8 ;;
   *) story_begin; story_killed 40; story_both 10; story_cut 20 ;;
 esac
