@@ -78,6 +78,6 @@ case $length in
   control) story_control 100 ;;
   figures) story_figures actual 2 8 ;;
   short) story_begin; story_killed 50; story_both 20 ;;
-  long) story_begin; story_killed 300; story_both 200; story_cut 200 ;;
+  long) story_begin; story_killed 200; story_both 100; story_cut 100 ;;
 esac
 echo PASS

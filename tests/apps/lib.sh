@@ -284,7 +284,7 @@ story_control() {  # story_control COUNT: changes that each of them acknowledges
   if (app_start a && app_check a "$acknowledged") >"$CLUSTER/findings" 2>&1; then
     fail "the check finds nothing although two servers wrote $(lines "$acknowledged") changes with locks local to each mount"
   fi
-  ok "the check finds out: $(grep -v '^$' "$CLUSTER/findings" | tail -1 | cut -c1-200)"
+  ok "the check finds out: $(grep -vE '^$| (info|warn) |^==>' "$CLUSTER/findings" | head -1 | cut -c1-200)"
 }
 
 # What it costs, for docs/apps.md: a directory of this disk, a mount with cache=none, one with tokens, in turn. A line for
@@ -297,6 +297,7 @@ story_figures() {  # story_figures APPLICATION ROUNDS SECONDS
     for place in local none tokens; do
       apps_top=$CLUSTER/export
       if [[ $place == local ]]; then apps_top=$CLUSTER/a; else HOLDFAST_TEST_CACHE=$place boot a; fi
+      find "$apps_top" -mindepth 1 -maxdepth 1 ! -name .holdfast-volume -exec rm -rf {} +
       app_prepare >/dev/null
       : >"$acknowledged"
       began=${EPOCHREALTIME/./}
@@ -311,7 +312,6 @@ story_figures() {  # story_figures APPLICATION ROUNDS SECONDS
       app_stop
       end_programs a
       [[ $place == local ]] || node_unmount a
-      find "$apps_top" -mindepth 1 -maxdepth 1 ! -name .holdfast-volume -exec rm -rf {} +
     done
   done
 }

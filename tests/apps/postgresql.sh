@@ -76,9 +76,9 @@ case $length in
   short | owner) story_begin; story_killed 100; story_twice 20 ;;
   long)
     story_begin
-    story_killed 1000
-    story_twice 200
-    story_cut 500
+    story_killed 300
+    story_twice 100
+    story_cut 200
     client a bank -c 'SELECT pg_switch_wal()' >/dev/null
     wait_for 30 "an archived segment" as_user postgres sh -c "ls $CLUSTER/a/pg/archive | grep -q ^0000"
     ok "WAL is archived: $(as_user postgres ls "$CLUSTER/a/pg/archive" | wc -l) segments"
