@@ -311,7 +311,7 @@ void MountNode::io(Io what, Worker* worker, WriteStamp stamp, IoDone done) {
   rpc.stamp.id = (std::uint64_t{index_} << 48U) | id;
   rpc.stamp.mount = index_;
   rpc.stamp.session = session_.value_or(SessionId{});
-  rpc.stamp.issued = world_.now();
+  rpc.stamp.issued = rpc.begun = world_.now();
   rpcs_.emplace(id, std::move(rpc));
   begin(id);
 }
@@ -375,7 +375,7 @@ void MountNode::end_io(std::uint64_t id, IoResult result) {
   const auto at = rpcs_.find(id);
   const Rpc rpc = std::move(at->second);
   rpcs_.erase(at);
-  if (!result.failed) judge_.io_succeeded(rpc.stamp);
+  if (!result.failed) judge_.io_succeeded(rpc.stamp, rpc.begun);
   world_.in(world_.rng.up_to(microseconds(20)), this, [done = rpc.done, result] { done(result); });
 }
 
