@@ -22,10 +22,10 @@
 namespace holdfast::fs::published {
 namespace {
 
-/// A writer locks its file right after it has made it.
+/// Whoever makes a file that is locked, not named by a connection, locks it right after.
 constexpr std::time_t kMadeMaxSeconds = 60;
 
-enum class Sort { kPublished, kUnpublished, kSocket };
+enum class Sort { kPublished, kUnpublished, kSocket, kPid };
 struct Leftover {
   Sort sort;
   std::string number;  ///< of the connection
@@ -45,6 +45,7 @@ std::optional<Leftover> leftover(std::string_view name, const std::vector<std::s
   }
   constexpr std::string_view kBefore = "mount-";
   constexpr std::string_view kAfter = ".sock";
+  if (name.starts_with(kBefore) && name.ends_with(".pid")) return Leftover{Sort::kPid, {}};
   if (!name.starts_with(kBefore) || !name.ends_with(kAfter)) return std::nullopt;
   if (name.size() <= kBefore.size() + kAfter.size()) return std::nullopt;
   const std::string_view number =
@@ -108,8 +109,7 @@ std::vector<std::string> clear_leftovers(
     const auto found = leftover(name, kinds);
     if (!found) continue;
     const std::string path = fmt::format("{}/{}", directory, name);
-    const bool wanted =
-        found->sort == Sort::kUnpublished ? is_young(path) : still_there(found->number);
+    const bool wanted = found->number.empty() ? is_young(path) : still_there(found->number);
     if (!wanted && remove_unused(path, found->sort)) removed.push_back(name);
   }
   return removed;

@@ -9,7 +9,8 @@ namespace holdfast::fs::published {
 
 /// Removes files KIND-N and sockets mount-N.sock that nobody holds or serves any more, if
 /// `still_there(N)` says that the connection is gone too: of a dead mount that still stands, they
-/// tell what it was. Also what never came to be published (KIND-new-PID). Anything else stays.
+/// tell what it was. Also what never came to be published (KIND-new-PID) and the processes' numbers
+/// (mount-PATH.pid), if they are not of the last minute. Anything else stays.
 ///
 /// May run beside mounts that start, whatever number the kernel gives them. Returns the names of
 /// what was removed. Thread: any.
