@@ -12,9 +12,9 @@
 ///
 /// Limits (ServerOptions; each has a warn line): connections, connections without Hello (the oldest
 /// goes: a mount says Hello at once, so those that are old are not mounts), time to Hello with the
-/// TLS handshake before it, bytes queued for a reader, time a write may stand still. Messages of one
-/// connection are handled messages_per_turn at a time, then it is the turn of the others; a step of
-/// a TLS handshake has a turn of its own.
+/// TLS handshake before it, bytes queued for a reader, time a write may stand still. Messages of
+/// one connection are handled messages_per_turn at a time, then it is the turn of the others; a
+/// step of a TLS handshake has a turn of its own.
 
 #include "holdfast/task/event.h"
 #include "holdfast/task/group.h"
@@ -168,6 +168,7 @@ class Server {
   void perform(const RunFence& effect);
   void perform(const Record& effect);
   void send(SessionId session, const ServerMessage& message);
+  void note_limit(const SendReply& effect);
   void perform_ready();
   boost::asio::awaitable<void> store_loop();
   boost::asio::awaitable<void> write_until_durable(StoreChanges changes);
