@@ -20,6 +20,7 @@ constexpr std::uint32_t kLeaseTtlMin = 1;
 constexpr std::uint32_t kLeaseTtlMax = 3600;
 // One in the middle of a TLS handshake takes some 50 KiB.
 constexpr std::size_t kStrangersWithTls = 1024;
+constexpr std::uint32_t kSessionsPerVolumeWithAccess = 2'000;
 
 struct Texts {
   std::vector<std::string> listen{"0.0.0.0:7680", "[::]:7680"};
@@ -259,6 +260,10 @@ std::string take_access(const Texts& texts, Settings& settings) {
   if (tls && texts.access.empty())
     return "--tls-cert: needs --access, the list of who may use which volumes";
   if (tls) server.strangers_max = kStrangersWithTls;
+  // A credential of one volume must not use up what all of them share.
+  if (!texts.access.empty()) {
+    server.coordinator.limits.sessions_per_volume_max = kSessionsPerVolumeWithAccess;
+  }
   if (texts.allow_plain) server.plain_text = PlainText::kEverywhere;
   if (tls || texts.allow_plain || texts.new_volume) return {};
   for (const wire::Address& address : server.listen) {

@@ -10,8 +10,10 @@ namespace holdfast::lockd {
 /// Each limit has an error (LockErrc); refusals are counted in Probe::limit_hits.
 struct Limits {
   std::uint32_t sessions_max = 10'000;                ///< kTooManySessions
+  std::uint32_t sessions_per_volume_max = 10'000;     ///< kTooManySessions
   std::uint32_t files_max = 1'000'000;                ///< with locks or waiters; kTooManyFiles
   std::uint32_t ranges_per_file_max = 200'000;        ///< per space; kTooManyRanges
+  std::uint32_t ranges_per_session_max = 250'000;     ///< kTooManyRanges
   std::uint32_t waiters_per_file_max = 16'384;        ///< per space; kTooManyWaiters
   std::uint32_t tokens_per_session_max = 1'000'000;   ///< kTooManyFiles
   std::uint32_t tokens_max = 8'000'000;               ///< of all sessions; kTooManyFiles

@@ -56,7 +56,7 @@ Outcome Locks::unlock(SessionLocks& session, const UnlockRequest& request, Insta
   if (holding == nullptr) return Done{};
   const std::uint32_t growth = RangeTable::growth_of_clear(*holding, request.range);
   // Splitting needs room, as in Linux, whose F_UNLCK can fail with ENOLCK.
-  if (growth > 0 && ranges_full(space, growth)) return refuse(LockErrc::kTooManyRanges);
+  if (growth > 0 && ranges_full(session, space, growth)) return refuse(LockErrc::kTooManyRanges);
   table_.clear(*holding, request.range, freed_);
   drop_empty(*holding);
   wake(space);

@@ -145,7 +145,8 @@ class Locks {
   [[nodiscard]] std::optional<LockErrc> forbidden(const SessionLocks& session, const FileId& file,
                                                   LockSpace space, const ByteRange& range,
                                                   const std::optional<FileKey>& database) const;
-  [[nodiscard]] bool ranges_full(const FileSpace& space, std::uint32_t growth) const;
+  [[nodiscard]] bool ranges_full(const SessionLocks& session, const FileSpace& space,
+                                 std::uint32_t growth) const;
   [[nodiscard]] Granted grant(const Ask& ask);
   [[nodiscard]] Outcome refuse(LockErrc errc);
   void own_wal(SessionLocks& session, const FileId& database);

@@ -27,8 +27,10 @@ std::optional<LockErrc> Locks::forbidden(const SessionLocks& session, const File
   return std::nullopt;
 }
 
-bool Locks::ranges_full(const FileSpace& space, std::uint32_t growth) const {
-  return space.held_count + growth > limits_.ranges_per_file_max;
+bool Locks::ranges_full(const SessionLocks& session, const FileSpace& space,
+                        std::uint32_t growth) const {
+  return space.held_count + growth > limits_.ranges_per_file_max ||
+         (growth > 0 && session.range_count + growth > limits_.ranges_per_session_max);
 }
 
 std::optional<Outcome> Locks::acquire(const Ask& ask, RequestNumber number, Wait wait) {
@@ -40,7 +42,7 @@ std::optional<Outcome> Locks::acquire(const Ask& ask, RequestNumber number, Wait
   const bool out_of_turn =
       holding == nullptr && wait_queue::conflict(space, ask.range, ask.mode, &ask.agent) != nullptr;
   if (!held_off && !out_of_turn) {
-    if (ranges_full(space, RangeTable::growth_of_set(holding, ask.range)))
+    if (ranges_full(ask.session, space, RangeTable::growth_of_set(holding, ask.range)))
       return refuse(LockErrc::kTooManyRanges);
     return grant(ask);
   }
@@ -223,7 +225,7 @@ void Locks::settle() {
         forbidden(ask.session, space.file->id, space.kind, ask.range, ask.wal_database);
     if (errc) {
       answer(waiter, refuse(*errc));
-    } else if (ranges_full(space, RangeTable::growth_of_set(holding, ask.range))) {
+    } else if (ranges_full(ask.session, space, RangeTable::growth_of_set(holding, ask.range))) {
       answer(waiter, refuse(LockErrc::kTooManyRanges));
     } else {
       const RequestNumber number = waiter.number;

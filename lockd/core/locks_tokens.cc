@@ -90,7 +90,7 @@ std::optional<LockErrc> Locks::push(SessionLocks& session, const HeldLock& held,
   std::optional<LockErrc> errc;
   if (RangeTable::conflict(ask.space, ask.range, ask.mode, holding) != nullptr) {
     errc = LockErrc::kBadRequest;
-  } else if (ranges_full(ask.space, RangeTable::growth_of_set(holding, ask.range))) {
+  } else if (ranges_full(ask.session, ask.space, RangeTable::growth_of_set(holding, ask.range))) {
     errc = counted(LockErrc::kTooManyRanges);
   } else {
     static_cast<void>(grant(ask));

@@ -76,7 +76,20 @@ void Server::perform_ready() {
     std::visit([this](const auto& one) { perform(one); }, *effect);
 }
 
+void Server::note_limit(const SendReply& effect) {
+  const auto* refused = std::get_if<Refused>(&effect.reply.outcome);
+  if (refused == nullptr) return;
+  const LockErrc errc = refused->errc;
+  const bool limit = errc == LockErrc::kTooManyRanges || errc == LockErrc::kTooManyWaiters ||
+                     errc == LockErrc::kTooManyFiles || errc == LockErrc::kTooManyRequests;
+  if (!limit || !refusals_.allow()) return;
+  log::warn("limit.refused", "session={} request={} limit=\"{}\" unlogged={}",
+            printable(effect.session), effect.reply.number.value, make_error_code(errc).message(),
+            refusals_.dropped());
+}
+
 void Server::perform(const SendReply& effect) {
+  note_limit(effect);
   send(effect.session, ServerMessage(effect.reply));
 }
 

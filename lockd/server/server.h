@@ -183,6 +183,7 @@ class Server {
   void perform(const RunFence& effect);
   void perform(const Record& effect);
   void send(SessionId session, const ServerMessage& message);
+  void note_limit(const SendReply& effect);
   void perform_ready();
   boost::asio::awaitable<void> store_loop();
   boost::asio::awaitable<void> write_until_durable(StoreChanges changes);

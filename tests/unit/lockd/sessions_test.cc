@@ -211,6 +211,34 @@ TEST(Limited, EachLimitHasItsError) {
   EXPECT_TRUE(refused(d.ask(two, query(kA, kX, byte(0))), LockErrc::kTooManyRequests));
 }
 
+// Whoever has a credential of one volume must not use up what the others need.
+TEST(Limited, OneVolumeAndOneSessionHaveTheirShareOnly) {
+  Options options = plain_options();
+  options.limits.sessions_per_volume_max = 2;
+  options.limits.ranges_per_session_max = 3;
+  Driver d(options);
+  const SessionId one = d.open();
+  const SessionId two = d.open();
+  const auto say_hello = [&](std::uint64_t id, std::uint8_t volume) {
+    const auto effects =
+        d.core.hello(Driver::hello_of(volume), {SessionId{id}, {}, {}}, ConnectionId{id}, d.now());
+    d.absorb(effects);
+    return std::holds_alternative<Welcome>(greeting(effects));
+  };
+  EXPECT_FALSE(say_hello(3, 1)) << "the volume of d.open()";
+  EXPECT_TRUE(say_hello(4, 2));
+  d.goodbye(two);
+  EXPECT_TRUE(say_hello(5, 1)) << "one has gone";
+
+  EXPECT_TRUE(granted(d.ask(one, lock(kA, kX, bytes(0, 10)))));
+  EXPECT_TRUE(granted(d.ask(one, lock(kA, kX, byte(0), Wait::kNo, kOther))));
+  EXPECT_TRUE(granted(d.ask(one, lock(kA, kX, byte(20)))));
+  EXPECT_TRUE(refused(d.ask(one, lock(kA, kX, byte(40))), LockErrc::kTooManyRanges));
+  EXPECT_TRUE(refused(d.ask(one, unlock(kA, byte(5))), LockErrc::kTooManyRanges)) << "would split";
+  EXPECT_TRUE(granted(d.ask(one, lock(kA, kX, bytes(0, 10))))) << "what it has, it may have again";
+  EXPECT_TRUE(granted(d.ask(SessionId{5}, lock(kA, kX, byte(40))))) << "others are not full";
+}
+
 TEST(VolumeNames, OneNameIsOneVolumeForAsLongAsAnySessionHasIt) {
   Driver d;
   const auto say_hello = [&](std::uint64_t id, std::uint8_t volume, const std::string& name) {
@@ -230,6 +258,25 @@ TEST(VolumeNames, OneNameIsOneVolumeForAsLongAsAnySessionHasIt) {
   EXPECT_TRUE(say_hello(6, 2, "nas:/export"));
   EXPECT_TRUE(say_hello(7, 1, ""));
   EXPECT_TRUE(say_hello(8, 2, "")) << "without a name nothing is compared";
+}
+
+// A mount whose credential names its volume may call it what it likes: nobody is kept out by it.
+TEST(VolumeNames, OfAMountWithACredentialOfItsVolumeAreItsOwnWord) {
+  Driver d;
+  const auto say_hello = [&](std::uint64_t id, std::uint8_t volume, bool compare) {
+    Hello hello = Driver::hello_of(volume);
+    hello.volume_name = "nas:/export";
+    const Identity fresh{SessionId{id}, {}, {}, compare};
+    const auto effects = d.core.hello(hello, fresh, ConnectionId{id}, d.now());
+    d.absorb(effects);
+    return std::holds_alternative<Welcome>(greeting(effects));
+  };
+  EXPECT_TRUE(say_hello(1, 2, false));
+  EXPECT_TRUE(say_hello(2, 1, true)) << "the other one's word does not count";
+  EXPECT_TRUE(say_hello(3, 2, false));
+  EXPECT_FALSE(say_hello(4, 2, true));
+  d.goodbye(SessionId{2});
+  EXPECT_TRUE(say_hello(5, 2, true));
 }
 
 }  // namespace
