@@ -112,7 +112,8 @@ void describe_access(CLI::App& app, Texts& texts) {
                  "are taken");
   app.add_option("--access", texts.access,
                  "List of who may use which volumes: see 'holdfast-lockd access'. SIGHUP: read "
-                 "it and the certificates again");
+                 "it and the certificates again. With it a volume has at most 2000 of the 10000 "
+                 "sessions");
   app.add_flag("--allow-plain", texts.allow_plain,
                "Take mounts from every address without TLS and without a credential too: whoever "
                "reaches the port may take any lock, and the network sees and may change all that "

@@ -186,12 +186,12 @@ Coordinator::State::HelloAnswer Coordinator::State::greet(const Hello& hello, co
 Coordinator::State::HelloAnswer Coordinator::State::open(const Hello& hello, const Identity& fresh,
                                                          Instant now, Effects& before) {
   if (sessions.size() >= options.limits.sessions_max) {
-    ++probe.limit_hits;
-    return refused(LockErrc::kTooManySessions, "too many sessions");
+    probe.limit_hits.add(Limit::kSessions, {});
+    return refused(LockErrc::kTooManySessions, "lockd has as many sessions as it takes");
   }
   if (sessions.of_volume(hello.volume) >= options.limits.sessions_per_volume_max) {
-    ++probe.limit_hits;
-    return refused(LockErrc::kTooManySessions, "too many sessions of this volume");
+    probe.limit_hits.add(Limit::kSessionsOfVolume, {});
+    return refused(LockErrc::kTooManySessions, "this volume has as many sessions as it may");
   }
   // One name, two volumes: one of the mounts sees another export (a replaced disk, a lost marker),
   // and locks of the two would not meet.

@@ -204,11 +204,18 @@ TEST(Limited, EachLimitHasItsError) {
   d.send(two, lock(kB, kX, byte(0), Wait::kYes));
   EXPECT_TRUE(refused(d.ask(two, lock(kC, kX, byte(0), Wait::kYes)), LockErrc::kTooManyWaiters));
   EXPECT_FALSE(d.answer(two, w));
-  EXPECT_EQ(d.core.probe().limit_hits, 5U);
+  EXPECT_EQ(d.core.probe().limit_hits.total(), 5U);
 
   for (int i = 0; i < 9; ++i)
     d.ask(two, query(kA, kX, byte(0)));
   EXPECT_TRUE(refused(d.ask(two, query(kA, kX, byte(0))), LockErrc::kTooManyRequests));
+  const auto hits = [&](Limit limit) { return d.core.probe().limit_hits.of(limit).count; };
+  EXPECT_EQ(hits(Limit::kSessions), 1U);
+  EXPECT_EQ(hits(Limit::kRangesOfFile), 2U);
+  EXPECT_EQ(hits(Limit::kFiles), 1U);
+  EXPECT_EQ(hits(Limit::kWaitersOfFile), 1U);
+  EXPECT_EQ(hits(Limit::kRequestsOfSession), 1U);
+  EXPECT_EQ(d.core.probe().limit_hits.of(Limit::kRequestsOfSession).last, two);
 }
 
 // Whoever has a credential of one volume must not use up what the others need.
@@ -235,8 +242,14 @@ TEST(Limited, OneVolumeAndOneSessionHaveTheirShareOnly) {
   EXPECT_TRUE(granted(d.ask(one, lock(kA, kX, byte(20)))));
   EXPECT_TRUE(refused(d.ask(one, lock(kA, kX, byte(40))), LockErrc::kTooManyRanges));
   EXPECT_TRUE(refused(d.ask(one, unlock(kA, byte(5))), LockErrc::kTooManyRanges)) << "would split";
-  EXPECT_TRUE(granted(d.ask(one, lock(kA, kX, bytes(0, 10))))) << "what it has, it may have again";
   EXPECT_TRUE(granted(d.ask(SessionId{5}, lock(kA, kX, byte(40))))) << "others are not full";
+
+  // The errors say less: a file and a session that are full have the same one.
+  const LimitHits& hits = d.core.probe().limit_hits;
+  EXPECT_EQ(hits.of(Limit::kSessionsOfVolume).count, 1U);
+  EXPECT_EQ(hits.of(Limit::kRangesOfSession).count, 2U);
+  EXPECT_EQ(hits.of(Limit::kRangesOfSession).last, one);
+  EXPECT_EQ(hits.total(), 3U);
 }
 
 TEST(VolumeNames, OneNameIsOneVolumeForAsLongAsAnySessionHasIt) {
