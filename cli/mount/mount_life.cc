@@ -144,9 +144,12 @@ class Life {
     auto locks = co_await begin_locks(*volume);
     if (!locks) co_return locks;
     auto options = filesystem_options(settings_);
+    auto mapped = co_await begin_mapping(options);
+    if (!mapped) co_return mapped;
     options.counters = counters_.get();
     options.state = state_.get();
-    filesystem_ = std::make_unique<fs::Filesystem>(io_, *backend_, *client_, options);
+    filesystem_ =
+        std::make_unique<fs::Filesystem>(io_, mapped_ ? *mapped_ : *backend_, *client_, options);
     auto mounted = co_await filesystem_->mount(settings_.mountpoint);
     if (mounted) {
       publish_counters();
@@ -163,6 +166,23 @@ class Life {
         fmt::format("cannot mount at {}: {}", settings_.mountpoint, mounted.error().message()),
         ::geteuid() == 0 ? "see the log (-o debug shows more)"
                          : "mounting needs root, or fusermount3 and allow_other off"};
+  }
+
+  /// -o owner=
+  asio::awaitable<Done> begin_mapping(fs::MountOptions& options) {
+    const auto wanted = ownership(settings_.options);
+    if (!wanted) co_return wanted.error();
+    if (!*wanted) co_return boost::system::in_place_value;
+    auto mapped = co_await map_owner(*backend_, **wanted);
+    if (!mapped) co_return mapped.error();
+    mapped_ = std::move(mapped->backend);
+    if ((*wanted)->others == fs::OtherOwners::kRefused)
+      options.everybody = fs::Credentials{(*wanted)->owner.uid, (*wanted)->owner.gid, {}};
+    if (!mapped->may_write && !settings_.options.read_only)
+      reporter_.progress(fmt::format(
+          "uid {} may not write in {} there; -o identity=UID:GID says as whom the storage is asked",
+          mapped->identity.uid, settings_.source_text));
+    co_return boost::system::in_place_value;
   }
 
   /// A directory has no sockets of ours that could be ended (docs/reliability.md).
@@ -277,6 +297,7 @@ class Life {
   std::unique_ptr<fs::state::State> state_;
   std::unique_ptr<fs::guard::SocketGuard> guard_;
   std::unique_ptr<fs::Backend> backend_;
+  std::unique_ptr<fs::Backend> mapped_;  // over backend_; null without -o owner=
   std::unique_ptr<EmbeddedServer> embedded_;
   std::unique_ptr<fs::LockClient> client_;
   std::unique_ptr<Control> control_;

@@ -92,10 +92,7 @@ CachingBackend::Awaitable<void> CachingBackend::look_before_open(Credentials who
 
 CachingBackend::Awaitable<Attributes> CachingBackend::setattr(Credentials who, FileHandle file,
                                                               SetAttributes change) {
-  const auto pinned = co_await use(file, TokenUse::kWrite, Urgency::kWithin);
-  if (!pinned) co_return pinned.error();
-  const auto attributes = co_await under_token_.setattr(std::move(who), file, change);
-  co_return attributes;
+  return under_token_.setattr(std::move(who), file, change);
 }
 
 CachingBackend::Awaitable<std::uint32_t> CachingBackend::access(Credentials who, FileHandle file,
@@ -130,10 +127,7 @@ CachingBackend::Awaitable<WriteResult> CachingBackend::write(Credentials who, Fi
                                                              std::uint64_t offset,
                                                              std::span<const std::uint8_t> data,
                                                              Stability stability) {
-  const auto pinned = co_await use(file, TokenUse::kWrite, Urgency::kWithin);
-  if (!pinned) co_return pinned.error();
-  auto result = co_await under_token_.write(std::move(who), file, offset, data, stability);
-  co_return result;
+  return under_token_.write(std::move(who), file, offset, data, stability);
 }
 
 CachingBackend::Awaitable<CommitResult> CachingBackend::commit(Credentials who, FileHandle file,
@@ -145,18 +139,30 @@ CachingBackend::Awaitable<CommitResult> CachingBackend::commit(Credentials who, 
   co_return committed;
 }
 
-// ---- The same without a pin
+// ---- Of files whose token the caller sees to
+
+CachingBackend::Awaitable<TokenPin> CachingBackend::still_held(Reliance& change, FileKey file) {
+  std::set<FileKey> its;
+  its.insert(file);
+  change.on(std::move(its));
+  auto pinned = co_await pin(locks_, file, TokenUse::kWrite, Urgency::kWithin);
+  if (!pinned || change.lost()) co_return errno_code(EIO);
+  co_return pinned;
+}
 
 CachingBackend::Awaitable<Attributes> CachingBackend::UnderToken::setattr(Credentials who,
                                                                           FileHandle file,
                                                                           SetAttributes change) {
   const auto key = co_await of_.key_of(file);
   if (!key) co_return key.error();
+  Reliance relies(of_.under_way_);
+  const auto held = co_await of_.still_held(relies, *key);
+  if (!held) co_return held.error();
   const bool permissions = change.mode || change.uid || change.gid;
   ChangeOfFile changing(
       of_.files_, of_.locks_, *key, of_.now_(),
       permissions ? KeptFiles::Concerns::kPermissions : KeptFiles::Concerns::kContents);
-  const auto attributes = co_await of_.storage_.setattr(std::move(who), file, change);
+  const auto attributes = co_await relies.send(of_.storage_.setattr(std::move(who), file, change));
   if (attributes) changing.ended_with(*attributes);
   co_return attributes;
 }
@@ -166,8 +172,12 @@ CachingBackend::Awaitable<WriteResult> CachingBackend::UnderToken::write(
     Stability stability) {
   const auto key = co_await of_.key_of(file);
   if (!key) co_return key.error();
+  Reliance relies(of_.under_way_);
+  const auto held = co_await of_.still_held(relies, *key);
+  if (!held) co_return held.error();
   ChangeOfFile changing(of_.files_, of_.locks_, *key, of_.now_());
-  auto result = co_await of_.storage_.write(std::move(who), file, offset, data, stability);
+  auto result =
+      co_await relies.send(of_.storage_.write(std::move(who), file, offset, data, stability));
   if (result && result->after) changing.ended_with(*result->after);
   co_return result;
 }

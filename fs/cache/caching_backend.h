@@ -21,6 +21,7 @@
 #include "fs/backend/backend.h"
 #include "fs/cache/kept_ages.h"
 #include "fs/cache/kept_files.h"
+#include "fs/cache/reliance.h"
 #include "fs/cache/token_pin.h"
 #include "fs/lock/lock_service.h"
 
@@ -47,19 +48,19 @@ class CachingBackend final : public Backend {
 
   /// See KeptFiles.
   void keep_at_most(std::size_t files) { files_.keep_at_most(files); }
-  /// Of files whose token the caller sees to: pinned, or not given up before the call has ended.
+  /// Of files whose token the caller sees to: pinned, or not given up before the call has ended. If
+  /// it is lost nothing more is written: EIO.
   [[nodiscard]] FileWrites& writes_under_token() { return under_token_; }
 
   /// The token is given up.
   void drop(const FileKey& file) { files_.drop(file); }
-  /// The token is lost, or all are: changes of names that rely on it and have not been sent yet ask
-  /// for the next one.
+  /// The token is lost, or all are. What relies on it: Reliance.
   void lost(const FileKey& file) {
-    ++losses_;
+    under_way_.lost(file);
     files_.drop(file);
   }
   void lost_all() {
-    ++losses_;
+    under_way_.lost_all();
     files_.drop_all();
   }
 
@@ -143,6 +144,10 @@ class CachingBackend final : public Backend {
                                              Duration age);
   Awaitable<InUse> use(FileHandle file, TokenUse use, Urgency urgency = Urgency::kKernelWaits);
 
+  /// The caller of `change` sees to the file's token. EIO: it was lost before the change's turn
+  /// came.
+  Awaitable<TokenPin> still_held(Reliance& change, FileKey file);
+
   struct Resolved {
     FileKey directory;
     std::optional<FileKey> file;  ///< that has the name now
@@ -153,9 +158,9 @@ class CachingBackend final : public Backend {
     std::vector<TokenPin> pins;
     std::vector<Resolved> places;  ///< one for each
   };
-  Awaitable<NamesInUse> use_names(Credentials who, std::vector<Place> places);
+  Awaitable<NamesInUse> use_names(Reliance& change, Credentials who, std::vector<Place> places);
   /// All of them at the same time, also if one is lost while the next is waited for.
-  Awaitable<std::vector<TokenPin>> pin_together(std::set<FileKey> files);
+  Awaitable<std::vector<TokenPin>> pin_together(Reliance& change, std::set<FileKey> files);
   /// `file` gets a name outside `directory`, perhaps: returns when lockd knows its token. Nothing
   /// may be pinned.
   Awaitable<void> leave_cover(FileKey file, FileKey directory);
@@ -190,7 +195,7 @@ class CachingBackend final : public Backend {
   std::function<Instant()> now_;
   std::function<void(const FileKey&)> changed_;
   KeptFiles files_;
-  std::uint64_t losses_ = 0;  ///< of tokens: one that was pinned before may be gone
+  Reliances under_way_;
   UnderToken under_token_;
 };
 

@@ -97,13 +97,12 @@ CachingBackend::Awaitable<std::optional<FileHandle>> CachingBackend::find(Creden
   co_return Found{};
 }
 
-// What is pinned and lost is pinned still, and others rely on having it.
 CachingBackend::Awaitable<std::vector<TokenPin>> CachingBackend::pin_together(
-    std::set<FileKey> files) {
+    Reliance& change, std::set<FileKey> files) {
   while (true) {
-    const std::uint64_t losses = losses_;
+    change.on(files);
     auto pins = co_await pin_all(locks_, files);
-    if (!pins || losses == losses_) co_return pins;
+    if (!pins || !change.lost()) co_return pins;
   }
 }
 
@@ -111,7 +110,7 @@ CachingBackend::Awaitable<std::vector<TokenPin>> CachingBackend::pin_together(
 // the order of their keys: so it may take another turn. So it does if tokens are lost while the
 // storage is asked, which may take as long as a lease and a fence.
 CachingBackend::Awaitable<CachingBackend::NamesInUse> CachingBackend::use_names(
-    Credentials who, std::vector<Place> places) {
+    Reliance& change, Credentials who, std::vector<Place> places) {
   // Each that fails means that somebody else has changed the names in between.
   constexpr int kTurns = 100;
   NamesInUse out;
@@ -125,10 +124,9 @@ CachingBackend::Awaitable<CachingBackend::NamesInUse> CachingBackend::use_names(
   std::set<FileKey> wanted = directories;
   for (int turn = 0; turn < kTurns; ++turn) {
     out.pins.clear();
-    auto pinned = co_await pin_together(wanted);
+    auto pinned = co_await pin_together(change, wanted);
     if (!pinned) co_return pinned.error();
     out.pins = std::move(*pinned);
-    const std::uint64_t losses = losses_;
     bool all = true;
     std::set<FileKey> found = directories;
     for (std::size_t i = 0; i < places.size(); ++i) {
@@ -146,11 +144,12 @@ CachingBackend::Awaitable<CachingBackend::NamesInUse> CachingBackend::use_names(
       if (!found.insert(*file).second || wanted.contains(*file)) continue;
       if (const auto mode = locks_.try_pin(*file, TokenUse::kWrite, Urgency::kKernelWaits)) {
         out.pins.emplace_back(locks_, *file, *mode);
+        change.on_this_too(*file);
       } else {
         all = false;
       }
     }
-    if (all && losses == losses_) co_return out;
+    if (all && !change.lost()) co_return out;
     wanted = std::move(found);
   }
   co_return errno_code(EBUSY);
@@ -172,7 +171,8 @@ CachingBackend::Awaitable<void> CachingBackend::leave_cover(FileKey file, FileKe
 template <class Call>
 CachingBackend::Awaitable<Entry> CachingBackend::make(Credentials who, FileHandle directory,
                                                       std::string name, Call call) {
-  const auto used = co_await use_names(std::move(who), one_place(directory, name));
+  Reliance change(under_way_);
+  const auto used = co_await use_names(change, std::move(who), one_place(directory, name));
   if (!used) co_return used.error();
   const Resolved& place = used->places.front();
   ChangeOfFile in_directory(files_, locks_, place.directory, now_());
@@ -180,7 +180,7 @@ CachingBackend::Awaitable<Entry> CachingBackend::make(Credentials who, FileHandl
   if (place.file)
     existing.emplace(files_, locks_, *place.file, now_(), KeptFiles::Concerns::kPermissions);
   files_.name_is_unknown(place.directory, name);
-  const auto entry = co_await call();
+  const auto entry = co_await change.send(call());
   if (!entry) co_return entry;
   const FileKey file = key_of_entry(*entry);
   files_.identify(entry->handle, file);
@@ -240,12 +240,14 @@ CachingBackend::Awaitable<Attributes> CachingBackend::link(Credentials who, File
   std::set<FileKey> wanted;
   wanted.insert(*key);
   wanted.insert(*directory_key);
-  const auto pins = co_await pin_together(std::move(wanted));
+  Reliance change(under_way_);
+  const auto pins = co_await pin_together(change, std::move(wanted));
   if (!pins) co_return pins.error();
   ChangeOfFile of_file(files_, locks_, *key, now_());
   const ChangeOfFile in_directory(files_, locks_, *directory_key, now_());
   files_.name_is_unknown(*directory_key, name);
-  const auto attributes = co_await storage_.link(std::move(who), file, directory, name);
+  const auto attributes =
+      co_await change.send(storage_.link(std::move(who), file, directory, name));
   if (!attributes) co_return attributes;
   of_file.ended_with(*attributes);
   files_.name_is(*directory_key, generation(*directory_key), name, file);
@@ -254,14 +256,15 @@ CachingBackend::Awaitable<Attributes> CachingBackend::link(Credentials who, File
 
 CachingBackend::Awaitable<Removed> CachingBackend::remove(Credentials who, FileHandle directory,
                                                           std::string name) {
-  const auto used = co_await use_names(who, one_place(directory, name));
+  Reliance change(under_way_);
+  const auto used = co_await use_names(change, who, one_place(directory, name));
   if (!used) co_return used.error();
   const Resolved& place = used->places.front();
   ChangeOfFile in_directory(files_, locks_, place.directory, now_());
   std::optional<ChangeOfFile> of_file;
   if (place.file) of_file.emplace(files_, locks_, *place.file, now_());
   files_.name_is_unknown(place.directory, name);
-  const auto removed = co_await storage_.remove(std::move(who), directory, name);
+  const auto removed = co_await change.send(storage_.remove(std::move(who), directory, name));
   if (!removed) co_return removed;
   files_.name_is_absent(place.directory, generation(place.directory), name);
   if (removed->directory_after) in_directory.ended_with(*removed->directory_after);
@@ -270,12 +273,13 @@ CachingBackend::Awaitable<Removed> CachingBackend::remove(Credentials who, FileH
 
 CachingBackend::Awaitable<void> CachingBackend::rmdir(Credentials who, FileHandle directory,
                                                       std::string name) {
-  const auto used = co_await use_names(who, one_place(directory, name));
+  Reliance change(under_way_);
+  const auto used = co_await use_names(change, who, one_place(directory, name));
   if (!used) co_return used.error();
   const Resolved& place = used->places.front();
   const ChangeOfFile in_directory(files_, locks_, place.directory, now_());
   files_.name_is_unknown(place.directory, name);
-  const auto removed = co_await storage_.rmdir(std::move(who), directory, name);
+  const auto removed = co_await change.send(storage_.rmdir(std::move(who), directory, name));
   if (!removed) co_return removed;
   if (place.file) files_.drop(*place.file);
   files_.name_is_absent(place.directory, generation(place.directory), name);
@@ -288,7 +292,8 @@ CachingBackend::Awaitable<void> CachingBackend::rename(Credentials who, FileHand
                                                        std::string to_name) {
   std::vector<Place> places = one_place(from_directory, from_name);
   places.push_back({to_directory, to_name});
-  auto used = co_await use_names(who, places);
+  Reliance change(under_way_);
+  auto used = co_await use_names(change, who, places);
   if (!used) co_return used.error();
   while (const auto moved_file = used->places[0].file) {
     const FileKey target = used->places[1].directory;
@@ -297,7 +302,7 @@ CachingBackend::Awaitable<void> CachingBackend::rename(Credentials who, FileHand
     used->pins.clear();
     const auto known = co_await leave_cover(*moved_file, target);
     if (!known) co_return known.error();
-    used = co_await use_names(who, places);
+    used = co_await use_names(change, who, places);
     if (!used) co_return used.error();
   }
   const Resolved& from = used->places[0];
@@ -309,8 +314,8 @@ CachingBackend::Awaitable<void> CachingBackend::rename(Credentials who, FileHand
   if (to.file) replaced.emplace(files_, locks_, *to.file, now_());
   files_.name_is_unknown(from.directory, from_name);
   files_.name_is_unknown(to.directory, to_name);
-  const auto renamed =
-      co_await storage_.rename(std::move(who), from_directory, from_name, to_directory, to_name);
+  const auto renamed = co_await change.send(
+      storage_.rename(std::move(who), from_directory, from_name, to_directory, to_name));
   // Two names of one file: rename(2) does nothing, and both stay.
   if (!renamed || from.file == to.file) co_return renamed;
   if (from.handle) {

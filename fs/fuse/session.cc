@@ -55,6 +55,7 @@ Session::Session(asio::any_io_executor loop, std::uint32_t background_max,
       counts_(counters),
       state_(state),
       descriptor_(loop),
+      memory_(loop),
       negotiated_(loop) {}
 
 Session::~Session() {
@@ -223,6 +224,7 @@ bool Session::abort() {
 }
 
 void Session::close() {
+  memory_.stop();
   if (session_ == nullptr) return;
   if (descriptor_.is_open()) descriptor_.release();
   auto* const session = std::exchange(session_, nullptr);
@@ -232,10 +234,12 @@ void Session::close() {
   fuse_session_destroy(session);
 }
 
-Payload Session::take_payload(const char* data, std::size_t size) {
+Chunk Session::take_payload(const char* data, std::size_t size) {
   const std::span bytes(reinterpret_cast<const std::uint8_t*>(data), size);
-  if (size < kStealMin) return Payload(bytes);
-  return {std::exchange(buffer_.mem, nullptr), bytes};
+  if (size < kStealMin) return Chunk::copy_of(bytes);
+  memory_.used(size);
+  std::unique_ptr<void, Chunk::Free> buffer(std::exchange(buffer_.mem, nullptr));
+  return {std::move(buffer), kWriteMax, bytes};
 }
 
 void Session::drop_pages(NodeId node) {

@@ -151,6 +151,21 @@ Outcome Locks::cancel(SessionLocks& session, const CancelRequest& request, Insta
   return Done{};
 }
 
+void Locks::cancel_early(SessionLocks& session, const LockRequest& request, Instant now,
+                         Answers& answers) {
+  if (request.space != LockSpace::kFlock) return;
+  begin(now, answers);
+  File* file = find({session.volume, request.file});
+  Agent* agent = find(session, {request.space, request.owner});
+  Holding* holding = file == nullptr || agent == nullptr ? nullptr : find(*agent, file->flock);
+  if (holding == nullptr) return;
+  const HeldRange* held = holding->ranges.first([](const HeldRange&) { return true; });
+  if (held->mode == request.mode) return;  // no conversion
+  drop_flock(*agent, file->flock);
+  check_idle(*file);
+  finish();
+}
+
 Outcome Locks::claim_wal(SessionLocks& session, const ClaimWalRequest& request, bool under_token,
                          Instant now, Answers& answers) {
   begin(now, answers);

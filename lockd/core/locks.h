@@ -61,6 +61,10 @@ class Locks {
                                        Instant now, Answers& answers);
   [[nodiscard]] Outcome cancel(SessionLocks& session, const CancelRequest& request, Instant now,
                                Answers& answers);
+  /// `request` ends before it was carried out, as if it had begun to wait: a flock that converts
+  /// has given its old lock up by then, and its mount counts on that.
+  void cancel_early(SessionLocks& session, const LockRequest& request, Instant now,
+                    Answers& answers);
   /// `under_token`: the session has EX of the database, so its locks there are not known here
   /// (docs/tokens.md): the ownership needs none and lasts until end_wal_under_token().
   [[nodiscard]] Outcome claim_wal(SessionLocks& session, const ClaimWalRequest& request,

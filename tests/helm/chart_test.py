@@ -43,7 +43,8 @@ VARIANTS = {
                                        "monitoring.labels.release=prometheus"],
     "monitored elsewhere": NAS + ["lockd.enabled=false", "lockd.address=10.0.0.7", "monitoring.enabled=true", "monitoring.serviceMonitor=true"],
     "choosy": NAS + ["nodes.selector.storage=yes", "lockd.nodeSelector.disk=ssd", "controller.nodeSelector.disk=ssd", "storageClasses[0].default=true",
-                     "storageClasses[0].mountOptions[0]=cache=tokens", "storageClasses[0].onDelete=archive", "storageClasses[0].uid=1000"],
+                     "storageClasses[0].mountOptions[0]=cache=tokens", "storageClasses[0].onDelete=archive", "storageClasses[0].uid=1000",
+                     "storageClasses[0].owner=999:998"],
 }
 
 
@@ -288,7 +289,7 @@ class ChartTest(unittest.TestCase):
     def test_storage_class_has_only_what_was_given(self):
         self.assertEqual({"server": "192.168.1.5", "share": "/volume1/k8s"}, self.rendered["nas"].of("StorageClass")[0]["parameters"])
         choosy = self.rendered["choosy"].of("StorageClass")[0]
-        self.assertEqual({"server": "192.168.1.5", "share": "/volume1/k8s", "onDelete": "archive", "uid": "1000"}, choosy["parameters"])
+        self.assertEqual({"server": "192.168.1.5", "share": "/volume1/k8s", "onDelete": "archive", "uid": "1000", "owner": "999:998"}, choosy["parameters"])
         self.assertEqual(["cache=tokens"], choosy["mountOptions"])
         self.assertEqual("true", choosy["metadata"]["annotations"]["storageclass.kubernetes.io/is-default-class"])
         self.assertEqual([], self.rendered["defaults"].of("StorageClass"))

@@ -84,7 +84,7 @@ class LockdNode final : public Process, public Listener {
   void write_next();
   void write(lockd::StoreChanges changes);
 
-  void heard(SessionId session);
+  void heard(SessionId session, bool grace);
   [[nodiscard]] bool absent(SessionId session);
   void tick();
   void schedule_tick();
