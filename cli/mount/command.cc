@@ -27,6 +27,7 @@ void register_mount(CLI::App& app, int& exit_code) {
                    "mountport=, rsize=, wsize=, nconnect=, volume_id=UUID, lockd_wait=SECONDS, "
                    "tls_ca=, tls_cert=, tls_key=, token_file=PATH, plain, "
                    "cache=tokens|none, acregmin=, acregmax=, acdirmin=, actimeo=SECONDS, noac, "
+                   "owner=UID:GID, identity=UID:GID, umask=, fmask=, dmask=OCTAL, keep_owners, "
                    "log=PATH|journal|stderr, debug, [no]allow_other, nosuid, nodev, noexec")
       ->type_name("OPTION,...")
       ->take_all()

@@ -1,6 +1,7 @@
 #include "cli/mount/mount_life.h"
 
 #include "cli/mount/background.h"
+#include "cli/mount/clearing.h"
 #include "cli/mount/control.h"
 #include "cli/mount/credentials.h"
 #include "cli/mount/embedded_lockd.h"
@@ -144,9 +145,12 @@ class Life {
     auto locks = co_await begin_locks(*volume);
     if (!locks) co_return locks;
     auto options = filesystem_options(settings_);
+    auto mapped = co_await begin_mapping(options);
+    if (!mapped) co_return mapped;
     options.counters = counters_.get();
     options.state = state_.get();
-    filesystem_ = std::make_unique<fs::Filesystem>(io_, *backend_, *client_, options);
+    filesystem_ =
+        std::make_unique<fs::Filesystem>(io_, mapped_ ? *mapped_ : *backend_, *client_, options);
     auto mounted = co_await filesystem_->mount(settings_.mountpoint);
     if (mounted) {
       publish_counters();
@@ -163,6 +167,23 @@ class Life {
         fmt::format("cannot mount at {}: {}", settings_.mountpoint, mounted.error().message()),
         ::geteuid() == 0 ? "see the log (-o debug shows more)"
                          : "mounting needs root, or fusermount3 and allow_other off"};
+  }
+
+  /// -o owner=
+  asio::awaitable<Done> begin_mapping(fs::MountOptions& options) {
+    const auto wanted = ownership(settings_.options);
+    if (!wanted) co_return wanted.error();
+    if (!*wanted) co_return boost::system::in_place_value;
+    auto mapped = co_await map_owner(*backend_, **wanted);
+    if (!mapped) co_return mapped.error();
+    mapped_ = std::move(mapped->backend);
+    if ((*wanted)->others == fs::OtherOwners::kRefused)
+      options.everybody = fs::Credentials{(*wanted)->owner.uid, (*wanted)->owner.gid, {}};
+    if (!mapped->may_write && !settings_.options.read_only)
+      reporter_.progress(fmt::format(
+          "uid {} may not write in {} there; -o identity=UID:GID says as whom the storage is asked",
+          mapped->identity.uid, settings_.source_text));
+    co_return boost::system::in_place_value;
   }
 
   /// A directory has no sockets of ours that could be ended (docs/reliability.md).
@@ -229,6 +250,11 @@ class Life {
   void begin_counters() {
     std::error_code ignored;  // then the counters say so
     std::filesystem::create_directories(runtime_directory(), ignored);
+    const auto cleared = clear_runtime_directory();
+    if (!cleared.empty()) {
+      log::info("mount.cleared", "directory={} files={} note=\"of mounts that were killed\"",
+                runtime_directory(), fmt::join(cleared, ","));
+    }
     counters_ = std::make_unique<fs::counters::Counters>(runtime_directory());
     state_ = std::make_unique<fs::state::State>(runtime_directory());
   }
@@ -277,6 +303,7 @@ class Life {
   std::unique_ptr<fs::state::State> state_;
   std::unique_ptr<fs::guard::SocketGuard> guard_;
   std::unique_ptr<fs::Backend> backend_;
+  std::unique_ptr<fs::Backend> mapped_;  // over backend_; null without -o owner=
   std::unique_ptr<EmbeddedServer> embedded_;
   std::unique_ptr<fs::LockClient> client_;
   std::unique_ptr<Control> control_;

@@ -5,6 +5,7 @@
 #include "cli/mount/mountpoint.h"
 #include "cli/mount/report.h"
 #include "holdfast/base/log.h"
+#include "holdfast/base/memory.h"
 #include "holdfast/base/unique_fd.h"
 
 #include <cerrno>
@@ -27,6 +28,7 @@ boost::system::result<MountSettings, Failure> settings_from(const MountArguments
       return parsed.error();
   }
   if (arguments.read_only) settings.options.read_only = true;
+  if (auto owned = ownership(settings.options); !owned) return owned.error();
   if (!settings.options.lockd)
     return Failure{kExitUsage, "who decides about locks? -o lockd= is missing",
                    "-o lockd=HOST[:PORT] names the holdfast-lockd that all nodes share "
@@ -99,6 +101,7 @@ int start_mount(const MountArguments& arguments) {
   if (settings->options.debug) log_options.level = log::Level::kDebug;
   log::configure(log_options);
   std::signal(SIGPIPE, SIG_IGN);
+  keep_freed_memory();
   protect_process();
   return settings->foreground ? in_foreground(*settings) : in_background(*settings);
 }

@@ -129,6 +129,31 @@ Done parse_file(std::string_view name, std::string_view value, std::string& out)
   return {};
 }
 
+/// UID:GID. Numbers: the names of a container's users mean nothing on the node.
+Done parse_owner(std::string_view name, std::string_view value, std::optional<fs::Owner>& out) {
+  constexpr std::uint32_t kIdMax = 0xfffffffe;  // chown(2): -1 is nobody
+  const auto colon = value.find(':');
+  std::optional<std::uint32_t> uid, gid;
+  if (colon == std::string_view::npos ||
+      !number<std::uint32_t>(name, value.substr(0, colon), 0, kIdMax, uid) ||
+      !number<std::uint32_t>(name, value.substr(colon + 1), 0, kIdMax, gid))
+    return bad_value(name, value, "UID:GID, two numbers");
+  out = fs::Owner{*uid, *gid};
+  return {};
+}
+
+/// Octal, as umask(1).
+Done parse_mask(std::string_view name, std::string_view value,
+                std::initializer_list<std::optional<std::uint32_t>*> out) {
+  std::uint32_t mask = 0;
+  const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), mask, 8);
+  if (error != std::errc() || end != value.data() + value.size() || mask > 0777)
+    return bad_value(name, value, "the bits to take away, octal, as in 0027");
+  for (std::optional<std::uint32_t>* one : out)
+    *one = mask;
+  return {};
+}
+
 Done parse_valued(std::string_view name, std::string_view value, MountOptions& options,
                   bool& known) {
   constexpr std::uint32_t kTransferMin = 4096;
@@ -159,6 +184,12 @@ Done parse_valued(std::string_view name, std::string_view value, MountOptions& o
   if (name == "tls_cert") return parse_file(name, value, options.tls_certificate);
   if (name == "tls_key") return parse_file(name, value, options.tls_key);
   if (name == "token_file") return parse_file(name, value, options.token_file);
+  if (name == "owner") return parse_owner(name, value, options.owner);
+  if (name == "identity") return parse_owner(name, value, options.identity);
+  if (name == "umask")
+    return parse_mask(name, value, {&options.file_mask, &options.directory_mask});
+  if (name == "fmask") return parse_mask(name, value, {&options.file_mask});
+  if (name == "dmask") return parse_mask(name, value, {&options.directory_mask});
   if (name == "log") return parse_log(value, options);
   if (name == "cache") return parse_cache(value, options);
   fs::KeptAges& ages = options.kept_ages;
@@ -192,6 +223,8 @@ Done parse_one(std::string_view option, UnknownOptions unknown, MountOptions& op
     options.soft = true;
   } else if (option == "noac") {
     return parse_actimeo("actimeo", "0", options);
+  } else if (option == "keep_owners") {
+    options.keep_owners = true;
   } else if (option == "debug") {
     options.debug = true;
   } else if (option == "allow_other") {
@@ -214,6 +247,24 @@ Done parse_one(std::string_view option, UnknownOptions unknown, MountOptions& op
 }
 
 }  // namespace
+
+boost::system::result<std::optional<fs::OwnerOptions>, Failure> ownership(
+    const MountOptions& options) {
+  if (!options.owner) {
+    if (options.identity || options.file_mask || options.directory_mask || options.keep_owners)
+      return Failure{kExitUsage,
+                     "-o identity=, umask=, fmask=, dmask= and keep_owners need -o owner=",
+                     "-o owner=UID:GID says whom everything on the mount belongs to"};
+    return std::optional<fs::OwnerOptions>();
+  }
+  fs::OwnerOptions out;
+  out.owner = *options.owner;
+  out.identity = options.identity;
+  out.file_mask = options.file_mask.value_or(0);
+  out.directory_mask = options.directory_mask.value_or(0);
+  if (options.keep_owners) out.others = fs::OtherOwners::kKept;
+  return std::optional(out);
+}
 
 boost::system::result<void, Failure> parse_options(std::string_view text, UnknownOptions unknown,
                                                    MountOptions& options) {

@@ -4,6 +4,7 @@
 #include "cli/mount/failure.h"
 #include "cli/mount/source.h"
 #include "fs/cache/kept_ages.h"
+#include "fs/core/owner_mapping.h"
 #include "holdfast/lock/types.h"
 #include "holdfast/wire/address.h"
 
@@ -62,6 +63,12 @@ struct MountOptions {
   LogTarget log;
   bool debug = false;
   bool read_only = false;
+  // Mapped ownership (docs/identity.md); the others only together with `owner`.
+  std::optional<fs::Owner> owner;
+  std::optional<fs::Owner> identity;
+  std::optional<std::uint32_t> file_mask;
+  std::optional<std::uint32_t> directory_mask;
+  bool keep_owners = false;
   std::optional<bool> allow_other;
   std::vector<std::string> kernel_options;  ///< nosuid, nodev, noexec, …
 };
@@ -75,6 +82,10 @@ struct MountSettings {
 };
 
 enum class UnknownOptions { kRefuse, kIgnore };
+
+/// Nothing without -o owner=. Errors: options that mean nothing without it.
+[[nodiscard]] boost::system::result<std::optional<fs::OwnerOptions>, Failure> ownership(
+    const MountOptions& options);
 
 /// Adds what "-o `text`" says to `options`. Options of mount(8) that mean nothing here are ignored.
 [[nodiscard]] boost::system::result<void, Failure> parse_options(std::string_view text,

@@ -2,6 +2,7 @@
 
 #include "fs/backend/dir/dir_backend.h"
 #include "fs/backend/nfs3/nfs3_backend.h"
+#include "fs/owner/mapped_backend.h"
 #include "fs/volume/volume.h"
 #include "holdfast/base/log.h"
 
@@ -114,6 +115,24 @@ asio::awaitable<boost::system::result<VolumeId, Failure>> identify_volume(fs::Ba
     log::warn("volume.several_markers", "id={} count={} used=topmost", fs::to_string(volume->id),
               volume->markers_seen);
   co_return volume->id;
+}
+
+asio::awaitable<boost::system::result<MappedStorage, Failure>> map_owner(fs::Backend& storage,
+                                                                         fs::OwnerOptions options) {
+  const auto root = co_await storage.root();
+  if (!root)
+    co_return Failure{kExitMount, fmt::format("{}: {}", storage.describe(), root.error().message()),
+                      ""};
+  MappedStorage out;
+  out.identity = fs::identity_for(options, root->attributes);
+  out.backend =
+      std::make_unique<fs::MappedBackend>(storage, fs::OwnerMapping(options, out.identity));
+  const fs::Credentials anybody;
+  const auto granted = co_await out.backend->access(anybody, root->handle, W_OK | X_OK);
+  out.may_write = granted && *granted == (W_OK | X_OK);
+  log::info("owner.mapped", "owner={}:{} identity={}:{} may_write={}", options.owner.uid,
+            options.owner.gid, out.identity.uid, out.identity.gid, out.may_write);
+  co_return std::move(out);
 }
 
 }  // namespace holdfast::cli

@@ -5,6 +5,7 @@
 #include "cli/mount/settings.h"
 #include "fs/backend/backend.h"
 #include "fs/backend/nfs3/options.h"
+#include "fs/core/owner_mapping.h"
 #include "fs/counters/counters.h"
 #include "fs/guard/socket_guard.h"
 #include "fs/state/state.h"
@@ -36,5 +37,14 @@ struct StorageWatchers {
 /// Finds or makes the volume's marker.
 [[nodiscard]] boost::asio::awaitable<boost::system::result<VolumeId, Failure>> identify_volume(
     fs::Backend& backend, MountSettings settings);
+
+/// The storage as -o owner= shows it.
+struct MappedStorage {
+  std::unique_ptr<fs::Backend> backend;  ///< uses the storage, which outlives it
+  fs::Owner identity;                    ///< who asks it
+  bool may_write = true;                 ///< in the mounted directory
+};
+[[nodiscard]] boost::asio::awaitable<boost::system::result<MappedStorage, Failure>> map_owner(
+    fs::Backend& storage, fs::OwnerOptions options);
 
 }  // namespace holdfast::cli

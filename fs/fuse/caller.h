@@ -13,6 +13,7 @@
 #include <map>
 #include <optional>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 namespace holdfast::fs {
@@ -26,6 +27,8 @@ class CallerGroups {
   static constexpr std::size_t kEntriesMax = 4096;  ///< then all are forgotten
 
   [[nodiscard]] Credentials credentials(fuse_req_t request);
+  /// From now on every caller is this one: the storage makes no difference (mapped ownership).
+  void all_are(Credentials one) { everybody_ = std::move(one); }
 
  private:
   struct Entry {
@@ -33,6 +36,7 @@ class CallerGroups {
     std::vector<std::uint32_t> groups;
   };
   std::map<std::tuple<pid_t, uid_t, gid_t>, Entry> entries_;
+  std::optional<Credentials> everybody_;
 };
 
 /// The kernel does not tell OFD lock requests from POSIX ones; the system call that thread `tid` is

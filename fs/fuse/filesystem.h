@@ -25,6 +25,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -41,6 +42,9 @@ struct MountOptions {
   std::string fsname = "holdfast";  ///< first column of /proc/mounts: "nas:/export", "/srv/data"
   bool allow_other = true;          ///< other users than the mounting one; needs root
   bool read_only = false;
+  /// Whom every caller is taken for, if the storage makes no difference (fs/owner). Who may do what
+  /// is the kernel's to say, by the attributes that it is shown.
+  std::optional<Credentials> everybody;
   /// Keeps what the tokens of `locks` allow (docs/tokens.md). False: everything is used as under
   /// CW.
   bool keep = false;

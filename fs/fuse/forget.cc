@@ -1,13 +1,13 @@
 // What the kernel does not remember any more: FORGET, and the memory that it frees.
 #include "fs/fuse/operations.h"
 #include "holdfast/base/log.h"
+#include "holdfast/base/memory.h"
 
 #include <algorithm>
 #include <utility>
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <malloc.h>
 
 namespace asio = boost::asio;
 
@@ -56,7 +56,7 @@ void Operations::gone(const FileKey& file) {
   if (++gone_ < std::max(kTrimAfter, inodes_.alive())) return;
   gone_ = 0;
   inodes_.shrink();
-  ::malloc_trim(0);
+  return_freed_memory();
 }
 
 }  // namespace holdfast::fs

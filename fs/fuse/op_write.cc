@@ -5,14 +5,13 @@
 
 namespace holdfast::fs {
 
-Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload payload) {
+Operations::Task Operations::write(WrittenReply reply, WriteCall call, Chunk data) {
   const auto handle = find_handle(call.handle);
   if (!handle) co_return reply.error(EBADF);
   if (handle->poisoned) co_return reply.error(EIO);
   const InodePointer inode = handle->inode;
-  const std::span<const std::uint8_t> data = payload.bytes();
   if (inode->wal_index) {
-    const auto written = inode->wal_index->content.write(call.offset, data);
+    const auto written = inode->wal_index->content.write(call.offset, data.bytes());
     if (!written) co_return reply.error(written.error());
     co_return reply.written(data.size());
   }
@@ -30,7 +29,7 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
   } else if (call.append) {
     written = co_await append(handle, data, call.offset, reply.interrupt());
   } else {
-    note_header_write(*inode, call.offset, data);
+    note_header_write(*inode, call.offset, data.bytes());
     const auto writer = writer_of(inode);
     written = co_await writer->write(handle->who, call.offset, data);
   }
@@ -48,8 +47,7 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Payload p
 // So: one append of a file at a time in the whole volume, at the end as the storage sees it now.
 // Whoever has the lock has the file's token, too: had it to ask for that, it could wait for a mount
 // that waits for this lock with a page locked (T10).
-Operations::Awaitable<Result<void>> Operations::append(HandlePointer handle,
-                                                       std::span<const std::uint8_t> data,
+Operations::Awaitable<Result<void>> Operations::append(HandlePointer handle, Chunk data,
                                                        std::uint64_t expected,
                                                        task::Interrupt* interrupt) {
   const InodePointer inode = handle->inode;
@@ -72,14 +70,13 @@ Operations::Awaitable<Result<void>> Operations::append(HandlePointer handle,
   co_return written;
 }
 
-Operations::Awaitable<Result<void>> Operations::write_at_end(HandlePointer handle,
-                                                             std::span<const std::uint8_t> data,
+Operations::Awaitable<Result<void>> Operations::write_at_end(HandlePointer handle, Chunk data,
                                                              std::uint64_t expected) {
   const InodePointer inode = handle->inode;
   const auto attributes = co_await attributes_now(inode, handle->who, Pinned::kYes);
   if (!attributes) co_return attributes.error();
   const std::uint64_t end = attributes->size;
-  note_header_write(*inode, end, data);
+  note_header_write(*inode, end, data.bytes());
   const auto writer = writer_of(inode);
   const auto written = co_await writer->write(handle->who, end, data);
   // The kernel put the data into its pages at the offset it believed in, and believes in that end.

@@ -28,6 +28,7 @@ Operations::Operations(asio::any_io_executor loop, Backend& backend, CachingBack
       cache_bound_(options.inodes_max),
       group_(loop_) {
   budget_.uncommitted_bytes_max = options.dirty_max;
+  if (options.everybody) callers_.all_are(*options.everybody);
   if (cache != nullptr) cache->on_changed([this](const FileKey& file) { changed_elsewhere(file); });
 }
 

@@ -121,7 +121,7 @@ class Operations {
   // op_read.cc, op_write.cc
   Task read(DataReply reply, NodeId node, HandleId handle, std::uint64_t offset,
             std::uint32_t count);
-  Task write(WrittenReply reply, WriteCall call, Payload payload);
+  Task write(WrittenReply reply, WriteCall call, Chunk data);
   Task fsync(DoneReply reply, NodeId node, HandleId handle);
   // op_close.cc
   /// `tid`: the thread that closes.
@@ -251,10 +251,9 @@ class Operations {
   Task settle_size(InodePointer inode);
 
   // op_write.cc
-  Awaitable<Result<void>> write_at_end(HandlePointer handle, std::span<const std::uint8_t> data,
-                                       std::uint64_t expected);
-  Awaitable<Result<void>> append(HandlePointer handle, std::span<const std::uint8_t> data,
-                                 std::uint64_t expected, task::Interrupt* interrupt);
+  Awaitable<Result<void>> write_at_end(HandlePointer handle, Chunk data, std::uint64_t expected);
+  Awaitable<Result<void>> append(HandlePointer handle, Chunk data, std::uint64_t expected,
+                                 task::Interrupt* interrupt);
   static void forget_header(Inode& inode);
   void note_header_write(Inode& inode, std::uint64_t offset, std::span<const std::uint8_t> data);
 

@@ -10,16 +10,16 @@
 
 #include "fs/core/inode_table.h"
 #include "fs/fuse/fuse_api.h"
-#include "fs/fuse/request_counts.h"
+#include "fs/fuse/idle_memory.h"
+#include "fs/fuse/requests.h"
+#include "fs/io/chunk.h"
 #include "holdfast/base/result.h"
 #include "holdfast/task/event.h"
 
 #include <atomic>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -27,30 +27,7 @@
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 
-namespace holdfast::fs::state {
-class State;
-}
-
 namespace holdfast::fs {
-
-/// The data of a WRITE, owned: libfuse's buffer itself when it is large, else a copy.
-class Payload {
- public:
-  explicit Payload(std::span<const std::uint8_t> small) : copy_(small.begin(), small.end()) {
-    bytes_ = copy_;
-  }
-  Payload(void* buffer, std::span<const std::uint8_t> inside) : buffer_(buffer), bytes_(inside) {}
-  Payload(Payload&&) = default;
-  [[nodiscard]] std::span<const std::uint8_t> bytes() const { return bytes_; }
-
- private:
-  struct Free {
-    void operator()(void* memory) const { std::free(memory); }
-  };
-  std::unique_ptr<void, Free> buffer_;  // from libfuse's malloc
-  std::vector<std::uint8_t> copy_;      // moving a vector keeps its storage, so bytes_ stays right
-  std::span<const std::uint8_t> bytes_;
-};
 
 class Session {
  public:
@@ -84,7 +61,7 @@ class Session {
   void close();
 
   /// The bytes of the WRITE being dispatched, owned. Only inside the `write` operation.
-  [[nodiscard]] Payload take_payload(const char* data, std::size_t size);
+  [[nodiscard]] Chunk take_payload(const char* data, std::size_t size);
   /// Blocks until the kernel has written the dirty pages of `node` and dropped all.
   void drop_pages(NodeId node);
   /// Those that the kernel believes in; waits for no page.
@@ -100,8 +77,6 @@ class Session {
  private:
   static ssize_t read_request(int fd, void* buffer, size_t size, void* userdata);
   static ssize_t write_answer(int fd, iovec* parts, int count, void* userdata);
-  void begin_request(const void* bytes, std::size_t size);
-  void end_request(const iovec* parts, int count);
   void look_at_request(const void* bytes, std::size_t size);
   void patch_init_answer(iovec* parts, int count);
   void invalidate(NodeId node, off_t from);
@@ -110,13 +85,13 @@ class Session {
 
   boost::asio::any_io_executor loop_;
   std::uint32_t background_max_;
-  RequestCounts counts_;
-  state::State* state_;  // may be null
+  Requests requests_;
   fuse_session* session_ = nullptr;
   std::string path_;
   std::string connection_;  // its number under fusectl
   boost::asio::posix::stream_descriptor descriptor_;
   fuse_buf buffer_{};
+  IdleMemory memory_;
   task::Event negotiated_;
   std::uint32_t offered_flags_ = 0;
   std::uint64_t init_unique_ = 0;

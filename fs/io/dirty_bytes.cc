@@ -13,10 +13,9 @@ void DirtyBytes::split(std::uint64_t at) {
   if (after == extents_.begin()) return;
   auto& [offset, data] = *std::prev(after);
   if (at == offset || at >= offset + data.size()) return;
-  const auto head = static_cast<std::ptrdiff_t>(at - offset);
-  std::vector<std::uint8_t> tail(data.begin() + head, data.end());
-  data.resize(static_cast<std::size_t>(head));
-  extents_.emplace_hint(after, at, std::move(tail));
+  const auto head = static_cast<std::size_t>(at - offset);
+  extents_.emplace_hint(after, at, data.part(head, data.size() - head).compact());
+  data = data.part(0, head).compact();
 }
 
 void DirtyBytes::erase(std::uint64_t start, std::uint64_t end) {
@@ -30,12 +29,16 @@ void DirtyBytes::erase(std::uint64_t start, std::uint64_t end) {
   }
 }
 
-bool DirtyBytes::overwrite(std::uint64_t offset, std::span<const std::uint8_t> data) {
+bool DirtyBytes::overwrite(std::uint64_t offset, const Chunk& data) {
   const auto after = extents_.upper_bound(offset);
   if (after == extents_.begin()) return false;
   auto& [start, bytes] = *std::prev(after);
   if (offset + data.size() > start + bytes.size()) return false;
-  std::copy(data.begin(), data.end(), bytes.begin() + static_cast<std::ptrdiff_t>(offset - start));
+  if (data.size() == bytes.size()) {
+    bytes = data.compact();
+  } else {
+    bytes.overwrite(static_cast<std::size_t>(offset - start), data.bytes());
+  }
   return true;
 }
 
@@ -44,12 +47,12 @@ DirtyBytes::Place DirtyBytes::join_next(Place first) {
   if (next == extents_.end() || first->first + first->second.size() != next->first) return first;
   auto& data = first->second;
   if (data.size() + next->second.size() > kExtentMax) return first;
-  data.insert(data.end(), next->second.begin(), next->second.end());
+  data.append(next->second.bytes());
   extents_.erase(next);
   return first;
 }
 
-void DirtyBytes::put(std::uint64_t offset, std::span<const std::uint8_t> data) {
+void DirtyBytes::put(std::uint64_t offset, const Chunk& data) {
   if (data.empty() || overwrite(offset, data)) return;
   erase(offset, offset + data.size());
   bytes_ += data.size();
@@ -59,12 +62,12 @@ void DirtyBytes::put(std::uint64_t offset, std::span<const std::uint8_t> data) {
     const auto before = std::prev(place);
     auto& bytes = before->second;
     if (before->first + bytes.size() == offset && bytes.size() + data.size() <= kExtentMax) {
-      bytes.insert(bytes.end(), data.begin(), data.end());
+      bytes.append(data.bytes());
       join_next(before);
       return;
     }
   }
-  place = extents_.emplace_hint(place, offset, std::vector<std::uint8_t>(data.begin(), data.end()));
+  place = extents_.emplace_hint(place, offset, data.compact());
   join_next(place);
 }
 
@@ -81,8 +84,8 @@ void DirtyBytes::visit(std::uint64_t start, std::uint64_t end, const Visit& visi
     const std::uint64_t from = std::max(start, offset);
     const std::uint64_t to = std::min<std::uint64_t>(end, offset + data.size());
     if (from >= to) continue;
-    visit(from, std::span(data).subspan(static_cast<std::size_t>(from - offset),
-                                        static_cast<std::size_t>(to - from)));
+    visit(from, data.bytes().subspan(static_cast<std::size_t>(from - offset),
+                                     static_cast<std::size_t>(to - from)));
   }
 }
 

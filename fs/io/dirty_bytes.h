@@ -11,11 +11,12 @@
 ///      kExtentMax.
 ///  D2  bytes() is the sum of their sizes.
 
+#include "fs/io/chunk.h"
+
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <span>
-#include <vector>
 
 namespace holdfast::fs {
 
@@ -23,10 +24,10 @@ class DirtyBytes {
  public:
   /// Longer ones would be sent in pieces anyway (no backend writes more at once).
   static constexpr std::size_t kExtentMax = 1U << 20;
-  using Extents = std::map<std::uint64_t, std::vector<std::uint8_t>>;  // by offset
+  using Extents = std::map<std::uint64_t, Chunk>;  // by offset
   using Visit = std::function<void(std::uint64_t offset, std::span<const std::uint8_t> data)>;
 
-  void put(std::uint64_t offset, std::span<const std::uint8_t> data);
+  void put(std::uint64_t offset, const Chunk& data);
   /// The file ends at `size` now: what lay beyond is gone.
   void cut(std::uint64_t size) { erase(size, UINT64_MAX); }
   /// All of it, to be sent; nothing is left.
@@ -47,7 +48,7 @@ class DirtyBytes {
   void erase(std::uint64_t start, std::uint64_t end);
   /// Makes `at` a border between extents.
   void split(std::uint64_t at);
-  [[nodiscard]] bool overwrite(std::uint64_t offset, std::span<const std::uint8_t> data);
+  [[nodiscard]] bool overwrite(std::uint64_t offset, const Chunk& data);
   /// Joins `first` with what follows, if both fit into one. The joined extent, or `first`.
   Place join_next(Place first);
 

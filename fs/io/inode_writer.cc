@@ -49,8 +49,8 @@ void InodeWriter::State::record(ErrorCode error) {
             error.message(), kept.bytes());
 }
 
-void InodeWriter::State::took(std::uint64_t offset, std::span<const std::uint8_t> data,
-                              const WriteResult& result, std::uint64_t interruptions_before) {
+void InodeWriter::State::took(std::uint64_t offset, const Chunk& data, const WriteResult& result,
+                              std::uint64_t interruptions_before) {
   if (discarded) return;
   if (result.committed == Stability::kFileSync) {
     kept.erase(offset, offset + data.size());
@@ -71,7 +71,7 @@ bool InodeWriter::State::may_defer() const {
   return deferring && running_through == 0 && !failing && !discarded;
 }
 
-void InodeWriter::State::defer(std::uint64_t offset, std::span<const std::uint8_t> data) {
+void InodeWriter::State::defer(std::uint64_t offset, const Chunk& data) {
   dirty.put(offset, data);
   ::clock_gettime(CLOCK_REALTIME, &deferred_at);
   charge();
@@ -105,8 +105,8 @@ asio::awaitable<Stability> InodeWriter::State::choose_stability(Credentials who,
   co_return budget.fits(size) ? Stability::kUnstable : Stability::kFileSync;
 }
 
-asio::awaitable<Result<void>> InodeWriter::State::write_through(
-    Credentials who, std::uint64_t offset, std::span<const std::uint8_t> data) {
+asio::awaitable<Result<void>> InodeWriter::State::write_through(Credentials who,
+                                                                std::uint64_t offset, Chunk data) {
   const Running through(running_through);
   // What was deferred is older. A disk that is full is reported here, not at the next fsync.
   if (!dirty.empty()) {
@@ -120,15 +120,15 @@ asio::awaitable<Result<void>> InodeWriter::State::write_through(
   co_await turn.wait();
   while (!data.empty()) {
     const auto interruptions = backend.interruptions();
-    const auto sent = co_await send_once(who, offset, data, stability);
+    const auto sent = co_await send_once(who, offset, data.bytes(), stability);
     if (!sent) co_return sent.error();
-    took(offset, data.first(sent->count), *sent, interruptions);
+    took(offset, data.part(0, sent->count), *sent, interruptions);
     // RFC 1813 section 3.3.7: FILE_SYNC must be answered with FILE_SYNC. What such a server took
     // stays kept, but nobody may be told that it is stable.
     if (stability == Stability::kFileSync && sent->committed != Stability::kFileSync)
       co_return errno_code(EIO);
     offset += sent->count;
-    data = data.subspan(sent->count);
+    data = data.part(sent->count, data.size() - sent->count);
   }
   co_return Result<void>();
 }
@@ -164,7 +164,7 @@ void InodeWriter::discard() {
 }
 
 asio::awaitable<Result<void>> InodeWriter::write(Credentials who, std::uint64_t offset,
-                                                 std::span<const std::uint8_t> data) {
+                                                 Chunk data) {
   State& state = *state_;
   const Running running(state.running);
   if (data.size() > UINT64_MAX - offset) co_return errno_code(EFBIG);
@@ -175,7 +175,7 @@ asio::awaitable<Result<void>> InodeWriter::write(Credentials who, std::uint64_t 
     state.defer(offset, data);
     co_return Result<void>();
   }
-  co_return co_await state.write_through(std::move(who), offset, data);
+  co_return co_await state.write_through(std::move(who), offset, std::move(data));
 }
 
 asio::awaitable<void> InodeWriter::written(std::uint64_t start, std::uint64_t end) {

@@ -6,7 +6,7 @@
 /// that the server restarted and may have lost the data: it is sent again, stable at once, before
 /// commit() returns (RFC 1813 section 3.3.21).
 ///
-/// *Behind*, for a file that nobody else can read or write (token EX): write() copies the data and
+/// *Behind*, for a file that nobody else can read or write (token EX): write() keeps the data and
 /// returns. It is sent by commit(), and by WriteBehind when it is old or memory short:
 /// UNSTABLE WRITEs side by side and one COMMIT; if all there is fits into one WRITE, that one,
 /// stable. Who reads lays over what the storage answers (`Reading`). After a commit that failed,
@@ -28,6 +28,7 @@
 /// Thread: the loop. Lifetime: owned by the inode; quiet (no call running) before destruction.
 
 #include "fs/backend/file_writes.h"
+#include "fs/io/chunk.h"
 #include "fs/io/local_bytes.h"
 #include "fs/io/write_budget.h"
 #include "holdfast/base/result.h"
@@ -69,9 +70,8 @@ class InodeWriter {
   /// apart from what is on its way. All further writes and commits fail with EIO.
   void discard();
 
-  /// Writes all of `data` (valid until return). On error part of it may have been written.
-  boost::asio::awaitable<Result<void>> write(Credentials who, std::uint64_t offset,
-                                             std::span<const std::uint8_t> data);
+  /// Writes all of `data`. On error part of it may have been written.
+  boost::asio::awaitable<Result<void>> write(Credentials who, std::uint64_t offset, Chunk data);
   /// Returns when the writes to [start, end) on their way through have reached the storage, or
   /// failed. A read that overtook one would leave what was there before in the kernel's pages.
   boost::asio::awaitable<void> written(std::uint64_t start, std::uint64_t end);

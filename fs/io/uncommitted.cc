@@ -13,10 +13,10 @@ void Uncommitted::split(std::uint64_t at) {
   if (after == extents_.begin()) return;
   auto& [offset, extent] = *std::prev(after);
   if (at == offset || at >= offset + extent.data.size()) return;
-  const auto head = static_cast<std::ptrdiff_t>(at - offset);
+  const auto head = static_cast<std::size_t>(at - offset);
   Extent tail = extent;
-  tail.data.erase(tail.data.begin(), tail.data.begin() + head);
-  extent.data.resize(static_cast<std::size_t>(head));
+  tail.data = extent.data.part(head, extent.data.size() - head).compact();
+  extent.data = extent.data.part(0, head).compact();
   extents_.emplace_hint(after, at, std::move(tail));
 }
 
@@ -31,8 +31,7 @@ void Uncommitted::erase(std::uint64_t start, std::uint64_t end) {
   }
 }
 
-void Uncommitted::put(std::uint64_t offset, std::span<const std::uint8_t> data,
-                      WriteVerifier verifier) {
+void Uncommitted::put(std::uint64_t offset, const Chunk& data, WriteVerifier verifier) {
   if (data.empty()) return;
   erase(offset, offset + data.size());
   bytes_ += data.size();
@@ -42,12 +41,12 @@ void Uncommitted::put(std::uint64_t offset, std::span<const std::uint8_t> data,
     if (before_offset + before.data.size() == offset && before.verifier == verifier &&
         before.generation == generation_ && before.proof == Proof::kVerifier && !before.alone &&
         before.data.size() + data.size() <= kExtentMax) {
-      before.data.insert(before.data.end(), data.begin(), data.end());
+      before.data.append(data.bytes());
       return;
     }
   }
   Extent extent;
-  extent.data.assign(data.begin(), data.end());
+  extent.data = data.compact();
   extent.generation = generation_;
   extent.verifier = verifier;
   extents_.emplace_hint(after, offset, std::move(extent));
@@ -121,7 +120,8 @@ std::optional<Uncommitted::Piece> Uncommitted::find(std::uint64_t from, Wanted w
     const auto& [offset, extent] = *it;
     if (!wanted(extent)) continue;
     const std::size_t skip = from > offset ? static_cast<std::size_t>(from - offset) : 0;
-    return Piece{offset + skip, std::span(extent.data).subspan(skip), extent.generation};
+    return Piece{offset + skip, extent.data.part(skip, extent.data.size() - skip),
+                 extent.generation};
   }
   return std::nullopt;
 }
@@ -142,7 +142,7 @@ void Uncommitted::visit_alone(std::uint64_t start, std::uint64_t end,
   const auto alone = [](const Extent& extent) { return extent.alone; };
   for (auto piece = find(start, alone); piece && piece->offset < end;) {
     const auto size = std::min<std::uint64_t>(piece->data.size(), end - piece->offset);
-    visit(piece->offset, piece->data.first(static_cast<std::size_t>(size)));
+    visit(piece->offset, piece->data.bytes().first(static_cast<std::size_t>(size)));
     piece = find(piece->offset + size, alone);
   }
 }

@@ -16,14 +16,13 @@
 ///  W3  A byte leaves only by being overwritten, cut off, or proved stable.
 
 #include "fs/backend/types.h"
+#include "fs/io/chunk.h"
 #include "fs/io/dirty_bytes.h"
 
 #include <cstddef>
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <span>
-#include <vector>
 
 namespace holdfast::fs {
 
@@ -35,12 +34,12 @@ class Uncommitted {
 
   struct Piece {
     std::uint64_t offset = 0;
-    std::span<const std::uint8_t> data;  ///< valid until the next change
+    Chunk data;
     Generation generation = 0;
   };
 
   /// The storage answered a WRITE of `data` as unstable.
-  void put(std::uint64_t offset, std::span<const std::uint8_t> data, WriteVerifier verifier);
+  void put(std::uint64_t offset, const Chunk& data, WriteVerifier verifier);
   /// To be sent. Ends a generation, as close() does: the one that is returned has all of it, and
   /// with it answered() knows which WRITE an answer belongs to.
   Generation add_unsent(DirtyBytes::Extents extents);
@@ -83,7 +82,7 @@ class Uncommitted {
     kStable,    ///< only a stable WRITE
   };
   struct Extent {
-    std::vector<std::uint8_t> data;
+    Chunk data;
     Generation generation = 0;
     WriteVerifier verifier = 0;
     Proof proof = Proof::kVerifier;

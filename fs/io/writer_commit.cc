@@ -23,7 +23,7 @@ namespace {
 /// that answers stable writes as unstable. Past it EIO, and the data stays kept.
 constexpr int kCommitRoundsMax = 64;
 
-/// WRITEs of one flush on their way at once. A copy of each is in memory meanwhile.
+/// WRITEs of one flush on their way at once.
 constexpr std::size_t kFlushWidth = 8;
 
 }  // namespace
@@ -52,9 +52,8 @@ asio::awaitable<Result<void>> InodeWriter::State::send_kept(Credentials who,
     const auto size = std::min<std::uint64_t>(piece->data.size(), end - piece->offset);
     const auto offset = piece->offset;
     const auto generation = piece->generation;
-    // A copy: what is kept changes while it is on its way.
-    const std::vector<std::uint8_t> bytes(piece->data.begin(),
-                                          piece->data.begin() + static_cast<std::ptrdiff_t>(size));
+    // `piece` holds the bytes: what is kept changes while they are on their way.
+    const auto bytes = piece->data.bytes().first(static_cast<std::size_t>(size));
     const auto sent = co_await send_once(who, offset, bytes, stability);
     if (!sent) co_return sent.error();
     if (which == Which::kUnsent) flushed_at = ++budget.flushed;

@@ -82,19 +82,19 @@ struct InodeWriter::State final : public DirtyFile,
   void charge();
   void record(ErrorCode error);
   /// Our turn must have come for the range.
-  void took(std::uint64_t offset, std::span<const std::uint8_t> data, const WriteResult& result,
+  void took(std::uint64_t offset, const Chunk& data, const WriteResult& result,
             std::uint64_t interruptions_before);
   /// The storage may have forgotten what was written through.
   [[nodiscard]] bool suspect() const;
   [[nodiscard]] bool may_defer() const;
-  void defer(std::uint64_t offset, std::span<const std::uint8_t> data);
+  void defer(std::uint64_t offset, const Chunk& data);
   /// Forgets what lies beyond.
   void cut(std::uint64_t size);
   /// The part of LocalBytes that is known now.
   void add_to(LocalBytes& local) const;
 
   boost::asio::awaitable<Result<void>> write_through(Credentials who, std::uint64_t offset,
-                                                     std::span<const std::uint8_t> data);
+                                                     Chunk data);
   boost::asio::awaitable<Stability> choose_stability(Credentials who, std::size_t size);
   /// writer_commit.cc. The count that was taken; FILE_SYNC answered otherwise is EIO.
   boost::asio::awaitable<Result<WriteResult>> send_once(Credentials who, std::uint64_t offset,

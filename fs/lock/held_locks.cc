@@ -147,7 +147,10 @@ void HeldLocks::refused(const Command& command, LockErrc errc) {
   const auto* lock = std::get_if<LockRequest>(&command);
   if (lock == nullptr || lock->space != LockSpace::kFlock)
     return;  // a refused fcntl changes nothing
-  if (within(lock->file, lock->space, lock->owner, lock->range).empty()) return;
+  const auto had = within(lock->file, lock->space, lock->owner, lock->range);
+  const bool converts = std::any_of(had.begin(), had.end(),
+                                    [&](const Piece& piece) { return piece.mode != lock->mode; });
+  if (!converts) return;  // asked again for what it has, it gives nothing up
   // Interrupted is what lockd answers to who waited.
   if (errc == LockErrc::kWouldBlock || errc == LockErrc::kInterrupted) {
     return free(lock->file, {lock->space, lock->owner}, ByteRange::whole_file());

@@ -51,7 +51,7 @@ void Coordinator::State::admit(Session& session, const Request& request, Instant
   switch (session.replies.admit(request.number, request.acknowledged)) {
     case KeptReplies::Admission::kNew:
       if (const auto* cancel = std::get_if<CancelRequest>(&request.command))
-        cancel_deferred(session, cancel->target, effects);
+        cancel_deferred(session, cancel->target, now, effects);
       if (grace && !std::holds_alternative<CancelRequest>(request.command)) {
         session.deferred.emplace(request.number, Deferred{++last_arrival, request.command});
         if (!grace_wanted) grace_wanted = now;
@@ -66,7 +66,7 @@ void Coordinator::State::admit(Session& session, const Request& request, Instant
     case KeptReplies::Admission::kWaiting:
       break;
     case KeptReplies::Admission::kTooMany:
-      ++probe.limit_hits;
+      probe.limit_hits.add(Limit::kRequestsOfSession, session.id());
       refuse(LockErrc::kTooManyRequests);
       break;
     case KeptReplies::Admission::kBad:
@@ -153,16 +153,19 @@ std::optional<Outcome> Coordinator::State::execute(Session& session, RequestNumb
   return std::visit(Visitor{*this, session, number, now, answers}, command);
 }
 
-void Coordinator::State::cancel_deferred(Session& session, RequestNumber target, Effects& effects) {
+void Coordinator::State::cancel_deferred(Session& session, RequestNumber target, Instant now,
+                                         Effects& effects) {
   const auto at = session.deferred.find(target);
   if (at == session.deferred.end()) return;
   const Command& command = at->second.command;
-  if (!std::holds_alternative<LockRequest>(command) &&
-      !std::holds_alternative<TokenRequest>(command))
-    return;
+  const auto* lock = std::get_if<LockRequest>(&command);
+  if (lock == nullptr && !std::holds_alternative<TokenRequest>(command)) return;
+  Answers answers;
+  if (lock != nullptr) locks.cancel_early(session.locks, *lock, now, answers);
   session.deferred.erase(at);
   ++probe.cancels;
   reply(session, target, Refused{LockErrc::kInterrupted}, effects);
+  perform(answers, effects);
 }
 
 void Coordinator::State::perform(const Answers& answers, Effects& effects) {

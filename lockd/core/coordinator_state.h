@@ -44,7 +44,7 @@ struct Coordinator::State {
   void admit(Session& session, const Request& request, Instant now, Effects& effects);
   void take_back(Session& session, const Reclaim& reclaim, Instant now, Effects& effects);
   void end_grace(Instant now, Effects& effects);
-  void cancel_deferred(Session& session, RequestNumber target, Effects& effects);
+  void cancel_deferred(Session& session, RequestNumber target, Instant now, Effects& effects);
   /// Keeps and sends what was decided about requests.
   void perform(const Answers& answers, Effects& effects);
   void reply(Session& session, RequestNumber number, const Outcome& outcome, Effects& effects);

@@ -61,6 +61,10 @@ class Locks {
                                        Instant now, Answers& answers);
   [[nodiscard]] Outcome cancel(SessionLocks& session, const CancelRequest& request, Instant now,
                                Answers& answers);
+  /// `request` ends before it was carried out, as if it had begun to wait: a flock that converts
+  /// has given its old lock up by then, and its mount counts on that.
+  void cancel_early(SessionLocks& session, const LockRequest& request, Instant now,
+                    Answers& answers);
   /// `under_token`: the session has EX of the database, so its locks there are not known here
   /// (docs/tokens.md): the ownership needs none and lasts until end_wal_under_token().
   [[nodiscard]] Outcome claim_wal(SessionLocks& session, const ClaimWalRequest& request,
@@ -145,9 +149,12 @@ class Locks {
   [[nodiscard]] std::optional<LockErrc> forbidden(const SessionLocks& session, const FileId& file,
                                                   LockSpace space, const ByteRange& range,
                                                   const std::optional<FileKey>& database) const;
-  [[nodiscard]] bool ranges_full(const FileSpace& space, std::uint32_t growth) const;
+  /// The limit that `growth` more ranges would pass.
+  [[nodiscard]] std::optional<Limit> full(const SessionLocks& session, const FileSpace& space,
+                                          std::uint32_t growth) const;
   [[nodiscard]] Granted grant(const Ask& ask);
   [[nodiscard]] Outcome refuse(LockErrc errc);
+  [[nodiscard]] Outcome refuse(Limit limit, const SessionLocks& session);
   void own_wal(SessionLocks& session, const FileId& database);
   void end_idle_wal(SessionLocks& session, const FileId& file);
   void clear_file(SessionLocks& session, File& file);

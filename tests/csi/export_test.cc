@@ -82,6 +82,21 @@ TEST(ExportTest, AnExportThatSquashesRootIsEnough) {
     std::ofstream(cluster.target("p") + "/file") << "data";
     EXPECT_EQ(contents(cluster.exported() / "squashed" / "file"), "data");
     fill(cluster.exported() / "squashed", 1234);
+    const auto mapped = cluster.create("mapped", {{"owner", "999:998"}});
+    expect_ok(cluster.stage(mapped));
+    expect_ok(cluster.publish(mapped, "m"));
+    std::ofstream(cluster.target("m") + "/file") << "data";
+    stdfs::permissions(cluster.target("m"), stdfs::perms(0700));  // as PostgreSQL's image does
+    struct stat status {};
+    ASSERT_EQ(::stat((cluster.target("m") + "/file").c_str(), &status), 0);
+    EXPECT_EQ(status.st_uid, 999U);
+    EXPECT_EQ(status.st_gid, 998U);
+    ASSERT_EQ(::stat((cluster.exported() / "mapped").c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777U, 0700U);
+    EXPECT_EQ(status.st_uid, 1000U);
+    expect_ok(cluster.unpublish(mapped, "m"));
+    expect_ok(cluster.unstage(mapped));
+    cluster.remove(mapped);
     expect_ok(cluster.unpublish(volume, "p"));
     expect_ok(cluster.unstage(volume));
     cluster.remove(volume);

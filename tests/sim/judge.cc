@@ -295,9 +295,12 @@ void Judge::told_file_lost(std::size_t mount, SessionId session, std::size_t fil
 
 void Judge::told_session_lost(std::size_t mount, SessionId session) {
   bool held = false;
+  // lockd may forget who has nothing left, without recording it as ended: that it has lost what the
+  // mount still believes to hold was recorded file by file.
   for (std::size_t lane = 0; lane < beliefs_.size(); ++lane)
     for (const Belief& belief : beliefs_[lane])
-      held = held || (belief.mount == mount && belief.cells.held() != 0);
+      held = held || (belief.mount == mount && belief.cells.held() != 0 &&
+                      !lost_.contains({session, lane / 2}));
   const bool gone = ended_.contains(session) || dropped_.contains(session);
   if (held && !gone && !broken_.contains(session) && !amnesia_)
     world_.violation("I6 courtesy", fmt::format("mount {} loses its session {:x} with its locks, "

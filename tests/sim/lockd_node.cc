@@ -211,20 +211,25 @@ void LockdNode::handle(const ConnectionPtr& connection, const Hello& hello) {
     byte = static_cast<std::uint8_t>(world_.rng.next());
   fresh.address = "10.0.0." + std::to_string(connection->mount);
   greeting_[connection->id] = connection;
+  const bool grace = core_->status().grace;
   auto effects = core_->hello(hello, fresh, lockd::ConnectionId{connection->id}, now());
   // Now, not when it is told: its lease counts from here.
   for (const auto& effect : effects)
     if (const auto* greet = std::get_if<lockd::Greet>(&effect))
-      if (const auto* welcome = std::get_if<Welcome>(&greet->answer)) heard(welcome->session);
+      if (const auto* welcome = std::get_if<Welcome>(&greet->answer))
+        heard(welcome->session, grace);
   perform(std::move(effects));
 }
 
-void LockdNode::heard(SessionId session) {
+// `grace`: when it was heard. Whoever is late then has no waiters yet that could be withdrawn, and
+// is back before anybody is granted anything: its requests keep the places they came with.
+void LockdNode::heard(SessionId session, bool grace) {
   const Instant at = now();
   auto& entry = heard_[session];
   if (entry.runs_out) return;
-  if (entry.last != Instant{} && at - entry.last >= Duration(scenario_.options.lease_ttl))
-    queue_.withdrawn(session);
+  const bool late =
+      entry.last != Instant{} && at - entry.last >= Duration(scenario_.options.lease_ttl);
+  if (late && !grace) queue_.withdrawn(session);
   entry.last = at;
 }
 
@@ -234,7 +239,12 @@ void LockdNode::handle(const ConnectionPtr& connection, const Request& request) 
   const SessionId session = at->second;
   const bool grace = core_->status().grace;
   auto effects = core_->request(session, request, now());
-  if (!sends_away(effects, session)) heard(session);
+  if (sends_away(effects, session)) {
+    world_.note("lockd {}: session {:x} asks {} (kind {}), and is sent away", index_,
+                session.value & 0xffff, request.number.value, request.command.index());
+    return perform(std::move(effects));
+  }
+  heard(session, grace);
   const auto* lock = std::get_if<LockRequest>(&request.command);
   const bool holder =
       lock != nullptr && judge_.holds(session, lock->owner, {file_of(lock->file), lock->space});
@@ -242,7 +252,8 @@ void LockdNode::handle(const ConnectionPtr& connection, const Request& request) 
   world_.note("lockd {}: session {:x} asks {} (kind {}){}", index_, session.value & 0xffff,
               request.number.value, request.command.index(), fresh ? "" : ", again");
   if (lock != nullptr)
-    world_.note("  file {} owner {} {} cells {:02x}{}", file_of(lock->file), lock->owner.value,
+    world_.note("  file {}{} owner {} {} cells {:02x}{}", file_of(lock->file),
+                lock->space == LockSpace::kFlock ? " flock" : "", lock->owner.value,
                 lock->mode == LockMode::kExclusive ? "X" : "S", mask_of(lock->range),
                 lock->wait == Wait::kNo ? "" : ", waits");
   if (const auto* token = std::get_if<TokenRequest>(&request.command); token && fresh)
@@ -258,8 +269,9 @@ void LockdNode::handle(const ConnectionPtr& connection, const Renew& renew) {
   const auto at = by_connection_.find(connection->id);
   if (at == by_connection_.end()) return;
   const SessionId session = at->second;
+  const bool grace = core_->status().grace;
   auto effects = core_->renew(session, renew, now());
-  if (!sends_away(effects, session)) heard(session);
+  if (!sends_away(effects, session)) heard(session, grace);
   perform(std::move(effects));
 }
 
@@ -274,7 +286,7 @@ void LockdNode::handle(const ConnectionPtr& connection, const Reclaim& reclaim) 
   const auto at = by_connection_.find(connection->id);
   if (at == by_connection_.end()) return;
   const SessionId session = at->second;
-  heard(session);
+  heard(session, core_->status().grace);
   auto& entry = heard_[session];
   entry.reclaim.insert(entry.reclaim.end(), reclaim.locks.begin(), reclaim.locks.end());
   entry.reclaim_tokens.insert(entry.reclaim_tokens.end(), reclaim.tokens.begin(),

@@ -132,7 +132,12 @@ void MountNode::received(const ConnectionPtr& connection, ServerMessage message)
   if (scenario_.tokens) judge_grant(message);
   while (connection_ && core_->has_more_to_say())
     perform(core_->writable());
-  if (core_->entitled(now())) backoff_ = kBackoffMin;
+  if (core_->entitled(now())) {
+    backoff_ = kBackoffMin;
+    // The guardian may have reset the connections of a lease that, as is read only now, went on:
+    // then nothing was suspended that could be resumed.
+    unpark();
+  }
   schedule_tick();
 }
 

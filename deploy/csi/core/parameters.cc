@@ -14,9 +14,9 @@ namespace holdfast::csi {
 namespace {
 
 constexpr std::string_view kKubernetes = "csi.storage.k8s.io/";
-constexpr std::array<std::string_view, 9> kKnown{"server",           "share",        "subdir",
-                                                 "ondelete",         "mountoptions", "lockd",
-                                                 "mountpermissions", "uid",          "gid"};
+constexpr std::array<std::string_view, 10> kKnown{
+    "server",           "share", "subdir", "ondelete", "mountoptions", "lockd",
+    "mountpermissions", "uid",   "gid",    "owner"};
 
 Refusal bad(std::string what) {
   return {Code::kInvalidArgument, std::move(what)};
@@ -44,7 +44,7 @@ Answer<Sorted> sort(const Texts& texts) {
     } else if (std::find(kKnown.begin(), kKnown.end(), name) == kKnown.end()) {
       return bad(
           fmt::format("unknown parameter \"{}\"; known: server, share, subDir, onDelete, "
-                      "mountOptions, lockd, mountPermissions, uid, gid",
+                      "mountOptions, lockd, mountPermissions, uid, gid, owner",
                       printable(key)));
     } else if (!out.ours.emplace(name, value).second) {
       return bad(fmt::format("the parameter \"{}\" is there twice", printable(key)));
@@ -120,8 +120,27 @@ Done check_options(std::string_view text) {
   return {};
 }
 
+constexpr std::uint32_t kIdMax = 0x7fffffff;
+
+struct Owner {
+  std::uint32_t uid = 0;
+  std::uint32_t gid = 0;
+};
+/// UID:GID; nothing if there is none.
+Answer<std::optional<Owner>> mapped_owner(const Texts& ours) {
+  const std::string text = get(ours, "owner");
+  if (text.empty()) return std::optional<Owner>();
+  const auto colon = text.find(':');
+  const Texts halves{{"owner", text.substr(0, colon)},
+                     {"group", colon == std::string::npos ? "" : text.substr(colon + 1)}};
+  const auto uid = number(halves, "owner", 10, kIdMax);
+  const auto gid = number(halves, "group", 10, kIdMax);
+  if (!uid || !gid || !*uid || !*gid)
+    return bad(fmt::format("owner: \"{}\" is not UID:GID, two numbers", printable(text)));
+  return std::optional(Owner{**uid, **gid});
+}
+
 Done take_owner(const Texts& ours, Parameters& out) {
-  constexpr std::uint32_t kIdMax = 0x7fffffff;
   auto mode = number(ours, "mountpermissions", 8, 07777);
   if (!mode) return mode.error();
   if (mode->value_or(0) != 0) out.mode = **mode;
@@ -131,6 +150,14 @@ Done take_owner(const Texts& ours, Parameters& out) {
   if (!gid) return gid.error();
   out.uid = *uid;
   out.gid = *gid;
+  const auto owner = mapped_owner(ours);
+  if (!owner) return owner.error();
+  if (*owner && !out.uid && !out.gid) {
+    // Who asks the server for a mapped volume is whoever has its directory (docs/identity.md).
+    out.uid = (*owner)->uid;
+    out.gid = (*owner)->gid;
+    out.giving = Parameters::Giving::kWished;
+  }
   return {};
 }
 
@@ -175,7 +202,8 @@ Answer<Parameters> read_parameters(const Texts& texts, const std::string& name) 
   if (auto checked = check_options(get(ours, "mountoptions")); !checked) return checked.error();
   out.context = {{"server", server_text(*share)}, {"share", share->path}, {"subDir", *directory}};
   for (const auto& [key, name_in_context] :
-       {std::pair("lockd", "lockd"), std::pair("mountoptions", "mountOptions")}) {
+       {std::pair("lockd", "lockd"), std::pair("mountoptions", "mountOptions"),
+        std::pair("owner", "owner")}) {
     if (const std::string text = get(ours, key); !text.empty()) out.context[name_in_context] = text;
   }
   return out;
@@ -197,6 +225,8 @@ Answer<MountPlan> plan_mount(const std::string& volume_id, const Texts& context)
     ours[lower(key)] = value;
   out.lockd = get(ours, "lockd");
   out.mount_options = get(ours, "mountoptions");
+  out.owner = get(ours, "owner");
+  if (const auto owner = mapped_owner(ours); !owner) return owner.error();
   if (get(ours, "server").empty() && get(ours, "share").empty()) {
     const auto id = parse_volume_id(volume_id);
     if (!id || id->place.directory.empty())
@@ -226,6 +256,7 @@ Answer<std::string> mount_options(const MountPlan& plan, const std::vector<std::
   if (!lockd.empty()) add("lockd=" + lockd);
   if (lockd.find(',') != std::string::npos)
     return bad("lockd: replicas have a slash between them, no comma");
+  if (!plan.owner.empty()) add("owner=" + plan.owner);
   add(plan.mount_options);
   for (const auto& flag : flags)
     add(flag);

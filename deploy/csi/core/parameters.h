@@ -13,6 +13,9 @@
 ///   lockd             OPTIONAL  where holdfast-lockd is; default: the driver's --lockd
 ///   mountPermissions  OPTIONAL  mode of a new directory, octal; default 0777, 0 = default
 ///   uid, gid          OPTIONAL  owner of a new directory
+///   owner             OPTIONAL  UID:GID whom everything on the volume appears to belong to
+///                               (-o owner=); owner of a new directory, too, if the export allows
+///                               it
 
 #include "deploy/csi/core/place.h"
 #include "deploy/csi/core/refusal.h"
@@ -39,6 +42,8 @@ struct Parameters {
   std::uint32_t mode = kModeDefault;
   std::optional<std::uint32_t> uid;
   std::optional<std::uint32_t> gid;
+  /// Whether a volume is refused if its directory cannot be given to uid and gid.
+  enum class Giving { kDemanded, kWished } giving = Giving::kDemanded;
   Texts context;  ///< what the node needs: the attributes of the volume
 };
 /// For CreateVolume of `name`. Errors: kInvalidArgument, naming the parameter.
@@ -51,6 +56,7 @@ struct MountPlan {
   Place place;
   std::string lockd;          ///< empty: the driver's default
   std::string mount_options;  ///< one text, as after -o; may be empty
+  std::string owner;          ///< UID:GID, or empty
 };
 /// From a volume's attributes; without `server` in them, from an id of ours.
 /// Errors: kNotFound (neither says where it is), kInvalidArgument.

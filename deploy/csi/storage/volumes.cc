@@ -83,6 +83,9 @@ asio::awaitable<Done> make_directory(fs::Backend& backend, fs::Entry root, Param
   if (parameters.gid && made->attributes.gid != *parameters.gid) owner.gid = parameters.gid;
   if (!owner.uid && !owner.gid) co_return Done();
   auto changed = co_await change(backend, *made, owner);
+  const bool squashed =
+      !changed && (changed.error() == errno_code(EPERM) || changed.error() == errno_code(EACCES));
+  if (squashed && parameters.giving == Parameters::Giving::kWished) co_return Done();
   if (!changed)
     co_return failed(backend, changed.error(),
                      "giving " + path + " to uid/gid (an export that squashes root refuses that)");

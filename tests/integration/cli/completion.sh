@@ -58,12 +58,13 @@ offers "holdfast mount a b -o ro,nos" ro,nosuid
 offers "holdfast mount a b -o cache=" none tokens
 offers "holdfast mount a b -o lockd=x,ca" x,cache=
 declare -A sample=([acdirmin]=1 [acregmax]=1 [acregmin]=1 [actimeo]=1 [cache]=tokens [dirty_max]=1048576 [inodes_max]=10000 [linger]=1 [lockd]=embedded [lockd_wait]=1 [log]=stderr [mountport]=1
+  [dmask]=7 [fmask]=7 [identity]=1:1 [owner]=1:1 [umask]=7
   [nconnect]=1 [port]=1 [rsize]=4096 [timeo]=1 [tls_ca]=/x [tls_cert]=/x [tls_key]=/x [token_file]=/x [volume_id]=01234567-89ab-4def-8123-456789abcdef [wsize]=4096)
 mkdir "$T/src" "$T/mnt"
 ln -s "$BIN/holdfast" "$T/mount.holdfast"
 for option in $_holdfast_mount_options; do
   [[ $option == *= ]] && option+=${sample[${option%=}]-}
-  "$T/mount.holdfast" -f "$T/src" "$T/mnt" -o "lockd=embedded,$option" 2>"$T/err" || {
+  "$T/mount.holdfast" -f "$T/src" "$T/mnt" -o "lockd=embedded,owner=1:1,$option" 2>"$T/err" || {
     # A fake mount looks for /dev/fuse too; what this asks is whether the option is known.
     grep -qE 'option|-o ' "$T/err" && fail "offered, but refused: $option: $(cat "$T/err")"
   }

@@ -60,7 +60,7 @@ mkdir "$T/sbin"
 ln -s "$BIN/holdfast" "$T/sbin/mount.holdfast"
 mount --bind "$T/sbin" "/usr/local/sbin"
 ln -sf "$BIN/holdfast" "$T/sbin/holdfast"
-echo "$T/src $T/mnt holdfast lockd=embedded,log=$T/log,_netdev,noauto,nofail,x-systemd.automount,nosuid 0 0" >"$T/fstab"
+echo "$T/src $T/mnt holdfast lockd=embedded,log=$T/log,owner=1201:1202,identity=0:0,_netdev,noauto,nofail,x-systemd.automount,nosuid 0 0" >"$T/fstab"
 # mount(8) looks in /sbin only; inside our mount namespace that can be an overlay of ours.
 sbin=$(readlink -f /sbin)
 mkdir "$T/upper" "$T/work"
@@ -68,6 +68,7 @@ if mount -t overlay overlay -o "lowerdir=$sbin,upperdir=$T/upper,workdir=$T/work
   ln -s "$BIN/holdfast" "$sbin/mount.holdfast"
   mount -T "$T/fstab" "$T/mnt" || fail "mount from fstab"
   [[ $(cat "$T/mnt/file") == text ]] || fail "the file is not there"
+  [[ $(stat -c %u:%g "$T/mnt/file") == 1201:1202 ]] || fail "owner= from fstab: $(stat -c %u:%g "$T/mnt/file")"  # mount(8) has an option of that name
   umount "$T/mnt"
   for ((i = 0; i < 200; i++)); do compgen -G "/run/holdfast/mount*.pid" >/dev/null || break; sleep 0.05; done
   ! compgen -G "/run/holdfast/mount*.pid" >/dev/null || fail "the process survived a plain umount"

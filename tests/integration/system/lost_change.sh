@@ -6,7 +6,7 @@
 set -euo pipefail
 # shellcheck source=tests/support/cluster/cluster.sh
 source "$(dirname "${BASH_SOURCE[0]}")/../../support/cluster/cluster.sh"
-export HOLDFAST_TEST_CACHE=${HOLDFAST_TEST_CACHE:-tokens}
+export HOLDFAST_TEST_CACHE=tokens
 
 cluster_init "$1"
 cluster_up --lease-ttl 3 --storage-delay 1

@@ -44,7 +44,7 @@ RC_GTEST_PROP(DirtyBytes, KeepsD1AndTheNewestBytes, ()) {
         std::size_t bytes = 0;
         for (const auto& [offset, data] : dirty.take()) {
           for (std::size_t i = 0; i < data.size(); ++i, ++bytes)
-            RC_ASSERT(model[offset + i] == data[i]);
+            RC_ASSERT(model[offset + i] == data.bytes()[i]);
         }
         for (const auto& byte : model)
           bytes -= byte ? 1 : 0;

@@ -56,7 +56,7 @@ class ForgetfulStorage final : public SlowAttributes {
                                    fs::Stability stability) override {
     if (full) co_return errno_code(ENOSPC);
     if (stability == fs::Stability::kUnstable) {
-      unstable_[file].put(offset, data);
+      unstable_[file].put(offset, fs::Chunk::copy_of(data));
       fs::WriteResult out;
       out.count = static_cast<std::uint32_t>(data.size());
       out.verifier = verifier_;
@@ -70,7 +70,7 @@ class ForgetfulStorage final : public SlowAttributes {
     if (full) co_return errno_code(ENOSPC);
     for (const auto& [offset, data] : unstable_[file].take()) {
       const auto written =
-          co_await SlowAttributes::write(who, file, offset, data, fs::Stability::kFileSync);
+          co_await SlowAttributes::write(who, file, offset, data.bytes(), fs::Stability::kFileSync);
       if (!written) co_return written.error();
     }
     co_return fs::CommitResult{.verifier = verifier_};

@@ -94,14 +94,66 @@ TEST(MountSettings, OneAgeForAllThatIsKept) {
   }
 }
 
+TEST(MountSettings, OwnershipIsOneOwnerAndWhatGoesWithIt) {
+  EXPECT_FALSE(*ownership(parsed("owner"))) << "mount(8)'s owner has no value";
+  const auto plain = *ownership(parsed("owner=999:998"));
+  ASSERT_TRUE(plain);
+  EXPECT_EQ(plain->owner, (fs::Owner{999, 998}));
+  EXPECT_FALSE(plain->identity);
+  EXPECT_EQ(plain->file_mask, 0U);
+  const auto whole =
+      *ownership(parsed("umask=0077,owner=0:0,dmask=27,identity=1000:100,keep_owners"));
+  ASSERT_TRUE(whole);
+  EXPECT_EQ(whole->identity, (fs::Owner{1000, 100}));
+  EXPECT_EQ(whole->file_mask, 077U);
+  EXPECT_EQ(whole->directory_mask, 027U);
+  EXPECT_EQ(whole->others, fs::OtherOwners::kKept);
+  EXPECT_EQ(plain->others, fs::OtherOwners::kRefused);
+  for (const char* alone : {"identity=1:1", "umask=0", "fmask=7", "dmask=7", "keep_owners"})
+    EXPECT_FALSE(ownership(parsed(alone))) << alone;
+}
+
 TEST(MountSettings, RefusesUnknownAndMalformedOptions) {
-  for (const char* text :
-       {"nolock",      "lokd=x",         "lockd=",         "lockd=nas:0x",     "lockd=a/",
-        "lockd=/a",    "lockd=a//b",     "lockd=a/a:7680", "lockd=a/embedded", "lockd=a/unix:/x",
-        "port=x",      "port=70000",     "rsize=1",        "rsize=99999999",   "nconnect=9",
-        "timeo=0",     "volume_id=1234", "log=relative",   "cache=yes",        "linger=1001",
-        "dirty_max=1", "inodes_max=999", "acregmin=",      "actimeo=86401",    "acdirmax=1",
-        "noac=1",      "vers=4",         "remount",        "remount,ro"}) {
+  for (const char* text : {"nolock",
+                           "lokd=x",
+                           "lockd=",
+                           "lockd=nas:0x",
+                           "lockd=a/",
+                           "lockd=/a",
+                           "lockd=a//b",
+                           "lockd=a/a:7680",
+                           "lockd=a/embedded",
+                           "lockd=a/unix:/x",
+                           "port=x",
+                           "port=70000",
+                           "rsize=1",
+                           "rsize=99999999",
+                           "nconnect=9",
+                           "timeo=0",
+                           "volume_id=1234",
+                           "log=relative",
+                           "cache=yes",
+                           "linger=1001",
+                           "dirty_max=1",
+                           "inodes_max=999",
+                           "acregmin=",
+                           "actimeo=86401",
+                           "acdirmax=1",
+                           "noac=1",
+                           "vers=4",
+                           "remount",
+                           "remount,ro",
+                           "owner=",
+                           "owner=1",
+                           "owner=1:",
+                           "owner=:1",
+                           "owner=a:b",
+                           "owner=-1:1",
+                           "owner=1:2:3",
+                           "identity=1:4294967295",
+                           "umask=8",
+                           "umask=1777",
+                           "fmask="}) {
     MountOptions options;
     const auto done = parse_options(text, UnknownOptions::kRefuse, options);
     ASSERT_FALSE(done) << text;

@@ -62,7 +62,30 @@ TEST(ParametersTest, ThoseOfCsiDriverNfsMeanTheSame) {
   EXPECT_EQ(out->context.at("mountOptions"), "soft,timeo=100");
 }
 
+TEST(ParametersTest, AMappedOwnerReachesTheNodesAndIsWishedForTheDirectory) {
+  const auto out = read_parameters(with("Owner", "999:998"), "pvc-1");
+  ASSERT_TRUE(out) << out.error().what;
+  EXPECT_EQ(out->context.at("owner"), "999:998");
+  EXPECT_EQ(out->uid, 999U);
+  EXPECT_EQ(out->gid, 998U);
+  EXPECT_EQ(out->giving, Parameters::Giving::kWished);
+  const auto plan = plan_mount("nas#/export#pvc-1#pvc-1", out->context);
+  ASSERT_TRUE(plan);
+  EXPECT_EQ(*mount_options(*plan, {"umask=077"}, "here", false),
+            "lockd=here,owner=999:998,umask=077");
+
+  Texts both = with("owner", "999:998");
+  both["uid"] = "1000";
+  const auto own = read_parameters(both, "pvc-1");
+  ASSERT_TRUE(own);
+  EXPECT_EQ(own->uid, 1000U);
+  EXPECT_FALSE(own->gid);
+  EXPECT_EQ(own->giving, Parameters::Giving::kDemanded);
+}
+
 TEST(ParametersTest, RefusalsNameTheParameter) {
+  for (const char* owner : {"999", ":1", "1:", "a:1", "1:2:3", "-1:1"})
+    EXPECT_THAT(why_not(with("owner", owner)), HasSubstr("owner")) << owner;
   EXPECT_THAT(why_not({{"share", "/export"}}), HasSubstr("server"));
   EXPECT_THAT(why_not({{"server", "nas"}}), HasSubstr("share"));
   EXPECT_THAT(why_not(with("subdirectory", "x")), HasSubstr("subdirectory"));
@@ -100,19 +123,21 @@ TEST(MountPlanTest, AttributesSayWhereOrElseTheId) {
   const auto neither = plan_mount("anything", {});
   ASSERT_FALSE(neither);
   EXPECT_EQ(neither.error().code, Code::kNotFound);
+  // Written by hand; a comma would be the next option.
+  EXPECT_FALSE(plan_mount("x", {{"server", "nas"}, {"share", "/e"}, {"owner", "1:1,suid"}}));
   const auto escape = plan_mount("x", {{"server", "nas"}, {"share", "/e"}, {"subDir", "../x"}});
   ASSERT_FALSE(escape);
   EXPECT_EQ(escape.error().code, Code::kInvalidArgument);
 }
 
 TEST(MountPlanTest, LaterOptionsWin) {
-  const MountPlan plan{{}, "mine:1", "soft"};
+  const MountPlan plan{{}, "mine:1", "soft", ""};
   EXPECT_EQ(*mount_options(plan, {"hard", "lockd=other"}, "default:1", true),
             "lockd=mine:1,soft,hard,lockd=other,ro");
   EXPECT_EQ(*mount_options({}, {}, "default:1", false), "lockd=default:1");
   EXPECT_EQ(*mount_options({}, {}, "", false), "");
   EXPECT_FALSE(mount_options({}, {"a,log=/x"}, "", false));
-  EXPECT_FALSE(mount_options({{}, "a,log=/x", ""}, {}, "", false));
+  EXPECT_FALSE(mount_options({{}, "a,log=/x", "", ""}, {}, "", false));
 }
 
 TEST(CapabilityTest, FilesystemsInEveryModeAndNothingElse) {

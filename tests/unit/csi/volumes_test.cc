@@ -134,6 +134,16 @@ TEST_F(VolumesTest, OwnerAndModeAreSet) {
   EXPECT_EQ(status.st_mode & 07777U, 0750U);
 }
 
+TEST_F(VolumesTest, AnOwnerThatIsWishedForIsSetToo) {
+  auto wanted = order("pvc-1", "team/app");
+  wanted.parameters.uid = 1234;
+  wanted.parameters.giving = Parameters::Giving::kWished;
+  ASSERT_TRUE(*create(wanted));
+  struct stat status {};
+  ASSERT_EQ(::stat((share_ / "team/app").c_str(), &status), 0);
+  EXPECT_EQ(status.st_uid, 1234U);
+}
+
 TEST_F(VolumesTest, TwoVolumesInOneDirectoryOnlyWhereNothingIsDeleted) {
   ASSERT_TRUE(*create(order("a", "team/app")));
   EXPECT_EQ(code(create(order("b", "team/app", OnDelete::kRetain))), Code::kAlreadyExists);

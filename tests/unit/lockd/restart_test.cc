@@ -309,6 +309,24 @@ TEST_F(RestartTest, ACancelReachesARequestThatWaitsForTheEndOfGrace) {
   EXPECT_TRUE(refused(d->answer(one, w), LockErrc::kInterrupted));
 }
 
+// Found by the simulator (seed 314100). The mount takes the old lock for lost, as flock(2) says.
+TEST_F(RestartTest, AFlockConversionThatIsCancelledInGraceHasGivenUpItsLock) {
+  HeldLock shared = held(kA, kS, ByteRange::whole_file());
+  shared.space = LockSpace::kFlock;
+  start({record_of(one), record_of(two)});
+  resume(one);
+  reclaim(one, {shared});
+  const auto again = d->send(one, flock(kA, kS, Wait::kYes));
+  d->ask(one, CancelRequest{again});
+  EXPECT_EQ(d->core.list_locks(d->now(), 10).locks.size(), 1U) << "no conversion";
+  const auto w = d->send(one, flock(kA, kX, Wait::kYes));
+  d->ask(one, CancelRequest{w});
+  EXPECT_TRUE(refused(d->answer(one, w), LockErrc::kInterrupted));
+  resume(two);
+  reclaim(two, {});
+  EXPECT_TRUE(granted(d->ask(two, flock(kA, kX))));
+}
+
 TEST_F(RestartTest, AReclaimThatBreaksOffBeginsAgain) {
   start({record_of(one), record_of(two)});
   resume(one);

@@ -73,12 +73,12 @@ TEST(HeldLocks, AFlockConversionThatHadToWaitLosesTheOldLock) {
   flock.file = kFile;
   flock.space = LockSpace::kFlock;
   flock.owner = kOwner;
-  flock.mode = LockMode::kShared;
   const auto held_now = [&](const HeldLocks& held) {
     return held.within(kFile, LockSpace::kFlock, kOwner, ByteRange::whole_file()).size();
   };
   for (const LockErrc errc : {LockErrc::kWouldBlock, LockErrc::kInterrupted}) {
     HeldLocks held;
+    flock.mode = LockMode::kShared;
     held.apply(flock);
     flock.mode = LockMode::kExclusive;
     held.refused(flock, LockErrc::kTooManyWaiters);
@@ -86,6 +86,19 @@ TEST(HeldLocks, AFlockConversionThatHadToWaitLosesTheOldLock) {
     held.refused(flock, errc);
     EXPECT_EQ(held_now(held), 0u);
   }
+}
+
+TEST(HeldLocks, AFlockThatIsAskedForAgainGivesNothingUp) {
+  LockRequest flock;
+  flock.file = kFile;
+  flock.space = LockSpace::kFlock;
+  flock.owner = kOwner;
+  flock.mode = LockMode::kShared;
+  HeldLocks held;
+  held.apply(flock);
+  held.refused(flock, LockErrc::kInterrupted);
+  EXPECT_FALSE(held.uncertain(kFile, LockSpace::kFlock, kOwner));
+  EXPECT_EQ(held.within(kFile, LockSpace::kFlock, kOwner, ByteRange::whole_file()).size(), 1u);
 }
 
 TEST(HeldLocks, ARefusedRangeLockTakesNothing) {
