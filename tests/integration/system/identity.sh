@@ -142,6 +142,10 @@ as 999 sqlite3 "$a/data/db" 'INSERT INTO t VALUES(2)' || fail "beside root's con
 eval "exec ${keeper[1]}>&-"
 wait "$keeper_PID" 2>/dev/null || true
 [[ $(as 999 sqlite3 "$b/data/db" 'PRAGMA busy_timeout=5000; SELECT count(*) FROM t' | tail -1) == 2 ]] || fail "rows"
+as 999 touch "$a/data/plain"
+: >"$a/data/plain-shm"  # a wal-index, which is in memory only; SQLite as root would chown it
+is "$a/data/plain-shm" %u:%g 999:998
+rm "$a/data/plain-shm" "$a/data/plain"
 echo "ok    SQLite's files are the owner's, whoever opens them first"
 
 node_unmount a

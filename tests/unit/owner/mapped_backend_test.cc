@@ -3,6 +3,7 @@
 #include "fs/owner/mapped_backend.h"
 
 #include "fs/backend/dir/dir_backend.h"
+#include "tests/unit/fuse/caching_fakes.h"
 
 #include <filesystem>
 #include <fstream>
@@ -222,6 +223,24 @@ TEST_F(MappedBackendTest, SetGroupIdDirectoriesGiveTheirGroupAndKeepTheirBit) {
   EXPECT_EQ(file->attributes.uid, 33U);
   EXPECT_EQ(file->attributes.gid, 70U);
   is_of("dir", {7, 70});
+}
+
+TEST(MappedAnswers, WhatComesWithAWriteIsTheOwnersToo) {
+  asio::io_context io;
+  testing::FakeStorage storage(io);
+  storage.tells_attributes = true;
+  const auto fileid = storage.make(1, "file");
+  OwnerOptions options;
+  options.owner = kOwner;
+  MappedBackend mapped(storage, OwnerMapping(options, {kIdentity, kIdentity}));
+  const std::vector<std::uint8_t> data{1};
+  std::optional<Result<WriteResult>> written;
+  asio::co_spawn(io, mapped.write({}, storage.handle(fileid), 0, data, Stability::kUnstable),
+                 [&](std::exception_ptr, Result<WriteResult> result) { written = result; });
+  io.run();
+  ASSERT_TRUE(written && *written && (*written)->after);
+  EXPECT_EQ((*written)->after->uid, kOwner.uid);
+  EXPECT_EQ((*written)->after->gid, kOwner.gid);
 }
 
 }  // namespace

@@ -202,9 +202,11 @@ TEST(OwnerMapping, InASetGroupIdDirectoryOnlyTheGroupIsInherited) {
   EXPECT_EQ(map.shown(made).uid, 33U);
   EXPECT_EQ(map.shown(made).gid, 70U);
   EXPECT_FALSE(map.after_making(who, directory, made));
+  made.gid = map.maker({5, 5, {}})->gid;
+  EXPECT_FALSE(map.after_making(who, directory, made)) << "somebody else's, found there";
   directory.mode = 0775;
   made.gid = directory.gid;
-  EXPECT_FALSE(map.after_making(who, directory, made)) << "somebody else's, found there";
+  EXPECT_FALSE(map.after_making(who, directory, made));
 }
 
 }  // namespace
