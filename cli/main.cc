@@ -7,6 +7,7 @@
 #include "cli/bench/bench.h"
 #include "cli/bench/fs/fs.h"
 #include "cli/doctor/doctor.h"
+#include "cli/events/command.h"
 #include "cli/metrics/command.h"
 #include "cli/mount/command.h"
 #include "cli/torture/torture.h"
@@ -53,6 +54,7 @@ int run(int argc, char** argv) {
   cli::register_sessions(app, exit_code);
   cli::register_break(app, exit_code);
   cli::register_metrics(app, exit_code);
+  cli::register_events(app, exit_code);
   torture::register_torture(app, exit_code);
   bench::fs::register_fs(bench::register_bench(app, exit_code), exit_code);
   try {

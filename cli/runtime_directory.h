@@ -3,6 +3,7 @@
 ///
 /// Thread: any.
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -16,5 +17,8 @@ namespace holdfast::cli {
 
 /// The socket of the mount with that FUSE connection (the minor device number of the mount).
 [[nodiscard]] std::string control_path(std::string_view directory, std::string_view connection);
+/// AskWho with this in place of a file's number, to that socket: who of the mount's programs waits
+/// for a lock, of any file? Answered from the mount's memory.
+inline constexpr std::uint64_t kWaitsOfAllFiles = 0;
 
 }  // namespace holdfast::cli

@@ -4,6 +4,9 @@
 #include "cli/admin/question.h"
 #include "cli/admin/who_report.h"
 #include "cli/runtime_directory.h"
+#include "fs/state/health.h"
+#include "fs/state/reading.h"
+#include "fs/state/state.h"
 #include "holdfast/wire/errc.h"
 
 #include <algorithm>
@@ -22,14 +25,41 @@ struct Target {
   MountLine mount;
 };
 
+std::vector<std::string> directories_of(const WhoOptions& options) {
+  return options.directories.empty() ? published_directories() : options.directories;
+}
+
+/// Why a call into the mount over the path will hardly be answered; nothing: it serves, or that is
+/// not known. Asks nobody.
+std::optional<std::string> why_it_hangs(const WhoOptions& options,
+                                        const std::vector<MountLine>& lines) {
+  const auto* over = mount_over(lines, plain_path(options.path));
+  if (over == nullptr || over->type != kHoldfastType) return std::nullopt;
+  const auto state = fs::state::Reading::of(connection_of(*over), directories_of(options));
+  if (!state) return std::nullopt;
+  const auto verdict = fs::state::judge(state->snapshot(), fs::state::now_ms());
+  using fs::state::Health;
+  if (verdict.health == Health::kServing || verdict.health == Health::kUneasy) return std::nullopt;
+  return verdict.words;
+}
+
+void say_hangs(const WhoOptions& options, std::chrono::milliseconds waited,
+               const std::optional<std::string>& why, std::ostream& errors) {
+  errors << fmt::format(
+      "holdfast: {} does not answer within {} s: {}\n"
+      "hint: {}on lockd's machine, holdfast waiters and holdfast sessions\n",
+      options.path, waited.count() / 1000, why.value_or("the mount hangs"),
+      why ? "" : "holdfast status says what it waits for; ");
+}
+
 std::optional<Target> find(const WhoOptions& options, std::ostream& errors) {
-  const auto looked = look_at(options.path, options.look);
+  const auto lines = read_mountinfo();
+  const auto why = why_it_hangs(options, lines);
+  // What the kernel keeps it answers at once, whatever the mount does.
+  const auto patience = why ? std::min(options.look, options.look_in_vain) : options.look;
+  const auto looked = look_at(options.path, patience);
   if (!looked && to_errno(looked.error()) == ETIMEDOUT) {
-    errors << fmt::format(
-        "holdfast: {} does not answer within {} s: the mount hangs\n"
-        "hint: holdfast status says what it waits for; on lockd's machine, holdfast waiters and "
-        "holdfast sessions\n",
-        options.path, options.look.count() / 1000);
+    say_hangs(options, patience, why, errors);
     return std::nullopt;
   }
   if (!looked) {
@@ -38,7 +68,6 @@ std::optional<Target> find(const WhoOptions& options, std::ostream& errors) {
       errors << "hint: the mount's process has died; unmount and mount again\n";
     return std::nullopt;
   }
-  const auto lines = read_mountinfo();
   const auto line = std::find_if(lines.begin(), lines.end(), [&](const MountLine& one) {
     return one.device == looked->device && one.type == kHoldfastType;
   });
@@ -51,10 +80,8 @@ std::optional<Target> find(const WhoOptions& options, std::ostream& errors) {
 
 std::optional<WhoAnswer> ask_mount(const WhoOptions& options, const Target& target,
                                    std::ostream& errors) {
-  const auto directories =
-      options.directories.empty() ? published_directories() : options.directories;
   ErrorCode why = errno_code(ENOENT);
-  for (const std::string& directory : directories) {
+  for (const std::string& directory : directories_of(options)) {
     const std::string path = control_path(directory, connection_of(target.mount));
     auto answer = ask(path, ClientMessage(AskWho{.question = 1, .fileid = target.fileid}));
     if (answer) {

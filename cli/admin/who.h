@@ -18,7 +18,8 @@ namespace holdfast::cli {
 struct WhoOptions {
   std::string path;
   bool json = false;
-  std::chrono::milliseconds look{5'000};  ///< at most, for the file itself
+  std::chrono::milliseconds look{5'000};          ///< at most, for the file itself
+  std::chrono::milliseconds look_in_vain{1'000};  ///< the same if its mount is known not to serve
   /// Where mounts have their sockets; empty: as published_directories().
   std::vector<std::string> directories;
 };

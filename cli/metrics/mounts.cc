@@ -3,8 +3,6 @@
 #include "cli/mount/mountpoint.h"
 #include "fs/counters/counters.h"
 
-#include <algorithm>
-#include <filesystem>
 #include <fstream>
 #include <set>
 #include <sstream>
@@ -26,18 +24,8 @@ std::optional<Reading> page_of(const std::string& connection,
 
 std::set<std::string> published(const std::vector<std::string>& directories) {
   std::set<std::string> connections;
-  for (const std::string& directory : directories) {
-    std::error_code failed;
-    for (const auto& entry : std::filesystem::directory_iterator(directory, failed)) {
-      const std::string name = entry.path().filename().string();
-      const std::string prefix = "counters-";
-      if (!name.starts_with(prefix)) continue;
-      const std::string connection = name.substr(prefix.size());
-      const bool number = std::all_of(connection.begin(), connection.end(),
-                                      [](char c) { return c >= '0' && c <= '9'; });
-      if (number && !connection.empty()) connections.insert(connection);
-    }
-  }
+  for (const std::string& directory : directories)
+    connections.merge(fs::counters::published_in(directory));
   return connections;
 }
 

@@ -1,5 +1,6 @@
 #include "cli/mount/control.h"
 
+#include "cli/runtime_directory.h"
 #include "holdfast/base/log.h"
 #include "holdfast/wire/connection.h"
 
@@ -69,7 +70,12 @@ asio::awaitable<void> Control::serve(std::unique_ptr<wire::Stream> stream) {
     }
     const auto* question = std::get_if<AskWho>(&**message);
     if (question == nullptr) break;
-    WhoAnswer answer = co_await client_.who(question->fileid, kWhoMax);
+    WhoAnswer answer;
+    if (question->fileid == kWaitsOfAllFiles) {
+      answer = client_.waits();
+    } else {
+      answer = co_await client_.who(question->fileid, kWhoMax);
+    }
     answer.question = question->question;
     if (!connection->send(ServerMessage(std::move(answer)))) break;
   }

@@ -1,6 +1,7 @@
 #pragma once
 /// A mount's own socket (control_path() in cli/runtime_directory.h), for whoever asks on its node:
-/// who has a lock? N as in fs/counters. Mode 0600: root, or the user who mounted.
+/// who has a lock, who waits for one? N as in fs/counters. Mode 0600: root, or the user who
+/// mounted.
 ///
 /// It answers with the mount's loop: a mount that hangs does not, and what it is doing then is in
 /// fs/state. Limits: kConnectionsMax at a time, kLifeMax each.

@@ -1,6 +1,7 @@
 #include "cli/mount/mount_life.h"
 
 #include "cli/mount/background.h"
+#include "cli/mount/clearing.h"
 #include "cli/mount/control.h"
 #include "cli/mount/credentials.h"
 #include "cli/mount/embedded_lockd.h"
@@ -249,6 +250,11 @@ class Life {
   void begin_counters() {
     std::error_code ignored;  // then the counters say so
     std::filesystem::create_directories(runtime_directory(), ignored);
+    const auto cleared = clear_runtime_directory();
+    if (!cleared.empty()) {
+      log::info("mount.cleared", "directory={} files={} note=\"of mounts that were killed\"",
+                runtime_directory(), fmt::join(cleared, ","));
+    }
     counters_ = std::make_unique<fs::counters::Counters>(runtime_directory());
     state_ = std::make_unique<fs::state::State>(runtime_directory());
   }

@@ -1,5 +1,6 @@
 #include "cli/mount/unmount.h"
 
+#include "cli/mount/clearing.h"
 #include "cli/mount/failure.h"
 #include "cli/mount/mountpoint.h"
 #include "cli/mount/presence.h"
@@ -57,7 +58,10 @@ int unmount(const UnmountArguments& arguments) {
   if (error != 0)
     return fail({kExitMount, fmt::format("cannot unmount {}: {}", path, std::strerror(error)), ""});
   if (arguments.lazy) return kExitOk;
-  if (wait_until_gone(path, arguments.wait) == Waited::kGone) return kExitOk;
+  if (wait_until_gone(path, arguments.wait) == Waited::kGone) {
+    clear_runtime_directory();  // if its process was dead
+    return kExitOk;
+  }
   return fail({kExitSystem,
                fmt::format("{} is unmounted, but its process has not ended after {} s", path,
                            arguments.wait.count()),

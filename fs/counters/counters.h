@@ -6,13 +6,13 @@
 /// Thread: counter() and publish() from one thread; a Counter may be used from any.
 
 #include "fs/counters/page.h"
+#include "fs/published/file.h"
 #include "holdfast/base/histogram.h"
 #include "holdfast/base/result.h"
-#include "holdfast/base/unique_fd.h"
 
 #include <array>
 #include <cstdint>
-#include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -69,10 +69,6 @@ class Counters {
   /// `directory` is where the file will stand; it must exist. If nothing can be written there, the
   /// mount counts for itself alone, and publish() tells why.
   explicit Counters(std::string directory);
-  /// Takes the file away.
-  ~Counters();
-  Counters(const Counters&) = delete;
-  Counters& operator=(const Counters&) = delete;
 
   /// At zero at first; the same one for the same name. Names that are too long are cut; past
   /// kCountersMax it counts nowhere. Valid as long as this object.
@@ -82,25 +78,22 @@ class Counters {
   [[nodiscard]] Timing timing(std::string_view name);
   /// From now on readers find it, as the counters of this FUSE connection (the minor device number
   /// of the mount). What a dead mount left there goes.
-  [[nodiscard]] Result<void> publish(std::string_view connection);
+  [[nodiscard]] Result<void> publish(std::string_view connection) {
+    return file_.publish(connection);
+  }
   /// "lockd.lock=12 nfs.READ=3": what was counted and is not zero, for the log.
   [[nodiscard]] std::string text() const;
 
  private:
-  struct Unmap {
-    void operator()(Page* page) const;
-  };
-  ErrorCode begin();
   std::atomic<std::uint64_t>* cell(std::string_view name);
 
-  std::string directory_;
-  std::string path_;
-  ErrorCode failed_;
-  UniqueFd file_;  // its flock(2) says that the writer lives
-  std::unique_ptr<Page, Unmap> page_;
+  published::File file_;
+  Page* page_;  // in the file
 };
 
 /// Where the counters of that connection stand.
 [[nodiscard]] std::string file_of(std::string_view directory, std::string_view connection);
+/// Connections of which there is a file in `directory`, dead ones too.
+[[nodiscard]] std::set<std::string> published_in(const std::string& directory);
 
 }  // namespace holdfast::fs::counters

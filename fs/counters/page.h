@@ -2,6 +2,8 @@
 /// The memory in which one mount's counters lie (ADR 14). Written by the mount, read by any program
 /// of the same machine, also while the mount hangs: no lock, no pointer, fixed size.
 
+#include "fs/published/file.h"
+
 #include <array>
 #include <atomic>
 #include <cstddef>
@@ -10,8 +12,6 @@
 
 namespace holdfast::fs::counters {
 
-inline constexpr std::string_view kMagic = "HFCOUNT";
-inline constexpr std::uint32_t kVersion = 2;
 inline constexpr std::size_t kCountersMax = 1023;
 // Cells that count nothing: the state of something ("g.lease.deadline_ns", a number that goes up
 // and down), and histograms, a cell for each bucket ("t.nfs.READ.07", "t.nfs.READ.us").
@@ -25,9 +25,7 @@ struct Cell {
 };
 
 struct Page {
-  std::array<char, 8> magic{};
-  std::uint32_t version = 0;
-  std::uint32_t pid = 0;                ///< of the mount, in its own namespace of processes
+  published::Head head;
   std::atomic<std::uint32_t> used = 0;  ///< cells; a cell's name stands before it is counted here
   std::array<char, 12> reserved{};
   std::array<Cell, kCountersMax> cells{};
@@ -36,5 +34,8 @@ struct Page {
 static_assert(sizeof(Cell) == 32 && sizeof(Page) == 32 * 1024,
               "the layout is a promise to readers");
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+inline constexpr published::Kind kKind{
+    .name = "counters", .magic = "HFCOUNT", .version = 2, .size = sizeof(Page)};
 
 }  // namespace holdfast::fs::counters

@@ -7,13 +7,8 @@
 #include <fstream>
 #include <string_view>
 
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/file.h>
-#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <unistd.h>
 
 namespace holdfast::fs::counters {
 namespace {
@@ -30,10 +25,6 @@ bool is_holdfast(const std::string& device) {
 
 }  // namespace
 
-void Reading::Unmap::operator()(const Page* page) const {
-  ::munmap(const_cast<Page*>(page), sizeof(Page));  // NOLINT: munmap takes no const
-}
-
 std::optional<Reading> Reading::of(const std::string& directory,
                                    const std::vector<std::string>& where) {
   struct stat status {};
@@ -46,18 +37,9 @@ std::optional<Reading> Reading::of(const std::string& directory,
 }
 
 std::optional<Reading> Reading::open(const std::string& path) {
-  UniqueFd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  struct stat status {};
-  if (!file || ::fstat(file.get(), &status) != 0) return std::nullopt;
-  // Whoever owns it can cut it short under our eyes, which would end us with SIGBUS.
-  if (status.st_uid != 0 && status.st_uid != ::geteuid()) return std::nullopt;
-  if (!S_ISREG(status.st_mode) || status.st_size != sizeof(Page)) return std::nullopt;
-  if (::flock(file.get(), LOCK_SH | LOCK_NB) == 0) return std::nullopt;  // its writer is dead
-  void* const at = ::mmap(nullptr, sizeof(Page), PROT_READ, MAP_SHARED, file.get(), 0);
-  if (at == MAP_FAILED) return std::nullopt;
-  std::unique_ptr<const Page, Unmap> page(static_cast<const Page*>(at));
-  if (page->magic.data() != kMagic || page->version != kVersion) return std::nullopt;
-  return Reading(std::move(file), std::move(page));
+  auto view = published::View::open(path, kKind);
+  if (!view || !view->writer_lives()) return std::nullopt;
+  return Reading(*std::move(view));
 }
 
 Counts Reading::counts() const {
@@ -93,9 +75,9 @@ Counts Reading::cells(std::string_view prefix) const {
   };
   Counts out;
   const auto used =
-      std::min<std::size_t>(page_->used.load(std::memory_order_acquire), kCountersMax);
+      std::min<std::size_t>(page().used.load(std::memory_order_acquire), kCountersMax);
   for (std::size_t i = 0; i < used; ++i) {
-    const Cell& cell = page_->cells[i];
+    const Cell& cell = page().cells[i];
     const auto end = std::find(cell.name.begin(), cell.name.end(), '\0');
     const auto value = cell.value.load(std::memory_order_relaxed);
     std::string name(cell.name.begin(), end);

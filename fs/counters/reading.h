@@ -4,15 +4,15 @@
 /// Needs nothing of the mount's process: it may hang. Thread: one at a time.
 
 #include "fs/counters/page.h"
+#include "fs/published/file.h"
 #include "holdfast/base/histogram.h"
-#include "holdfast/base/unique_fd.h"
 
 #include <cstdint>
 #include <map>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace holdfast::fs::counters {
@@ -33,20 +33,16 @@ class Reading {
   [[nodiscard]] Counts counts() const;
   [[nodiscard]] Gauges gauges() const;
   [[nodiscard]] Timings timings() const;
-  [[nodiscard]] std::uint32_t pid() const { return page_->pid; }
+  [[nodiscard]] std::uint32_t pid() const { return page().head.pid; }
 
  private:
   /// Those whose names begin so, without that; empty: those that begin in no special way.
   [[nodiscard]] Counts cells(std::string_view prefix) const;
 
-  struct Unmap {
-    void operator()(const Page* page) const;
-  };
-  Reading(UniqueFd file, std::unique_ptr<const Page, Unmap> page)
-      : file_(std::move(file)), page_(std::move(page)) {}
+  explicit Reading(published::View view) : view_(std::move(view)) {}
+  [[nodiscard]] const Page& page() const { return *static_cast<const Page*>(view_.memory()); }
 
-  UniqueFd file_;
-  std::unique_ptr<const Page, Unmap> page_;
+  published::View view_;
 };
 
 }  // namespace holdfast::fs::counters

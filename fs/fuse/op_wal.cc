@@ -18,6 +18,20 @@ constexpr std::uint64_t kLockBytesEnd = kPendingByte + 512;
 const ByteRange kLockBytes = *ByteRange::make(kPendingByte, kLockBytesEnd);
 const ByteRange kSharedRange = *ByteRange::make(kPendingByte + 2, kLockBytesEnd);
 
+// SQLite's file format, section 1.3, bytes 16 to 23: page size, write and read versions (2 = WAL),
+// unused bytes of a page, and three numbers that are what they are. SQLite takes nothing else for a
+// database. Other programs lock whole files, and theirs may have a 2 anywhere. (Not the magic
+// string before it: an encrypted database has only these eight bytes in the clear.)
+constexpr std::uint64_t kVersions = 16, kVersionsEnd = 24;
+
+bool says_wal(std::span<const std::uint8_t> header) {
+  if (header.size() != kVersionsEnd - kVersions) return false;
+  const unsigned page = header[0] * 256U + header[1];
+  const bool size = page == 1 || (page >= 512 && std::has_single_bit(page));
+  const bool fixed = header[5] == 64 && header[6] == 32 && header[7] == 32;
+  return size && fixed && (header[2] == 2 || header[3] == 2);
+}
+
 constexpr std::size_t kVirtualFilesMax = 10'000;  // ENOSPC beyond
 
 std::string key_bytes(const FileHandle& handle) {
@@ -79,11 +93,10 @@ Operations::Awaitable<Result<void>> Operations::check_wal(InodePointer inode,
   if (journal == JournalKind::kUnknown) {
     const std::uint64_t generation = wal.generation;
     co_await locks_.wait_entitled();
-    const auto header = co_await read_current(handle, 18, 2);
+    const auto header = co_await read_current(handle, kVersions, kVersionsEnd - kVersions);
     // Without the right to read it nobody can use it as a database.
     if (!header && header.error() != errno_code(EACCES)) co_return header.error();
-    const bool is_wal =
-        header && header->data.size() == 2 && (header->data[0] == 2 || header->data[1] == 2);
+    const bool is_wal = header && says_wal(header->data);
     journal = is_wal ? JournalKind::kWal : JournalKind::kRollback;
     if (generation == wal.generation && wal.journal == JournalKind::kUnknown) wal.journal = journal;
   }
@@ -112,15 +125,13 @@ void Operations::forget_header(Inode& inode) {
   ++inode.wal.generation;
 }
 
-// SQLite's file format, section 1.3: bytes 18 and 19 are the write and read versions, 2 = WAL.
 void Operations::note_header_write(Inode& inode, std::uint64_t offset,
                                    std::span<const std::uint8_t> data) {
-  constexpr std::uint64_t kVersions = 18, kVersionsEnd = 20;
   if (offset >= kVersionsEnd || offset + data.size() <= kVersions) return;
   const bool whole = offset <= kVersions && offset + data.size() >= kVersionsEnd;
   if (!whole || !inode.book().anybody_holds(kSharedRange)) return forget_header(inode);
   const auto at = static_cast<std::size_t>(kVersions - offset);
-  const bool is_wal = data[at] == 2 || data[at + 1] == 2;
+  const bool is_wal = says_wal(data.subspan(at, kVersionsEnd - kVersions));
   inode.wal.journal = is_wal ? JournalKind::kWal : JournalKind::kRollback;
 }
 

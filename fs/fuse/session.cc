@@ -3,8 +3,6 @@
 #include "fs/fuse/abort_file.h"
 #include "fs/fuse/adopt_size.h"
 #include "fs/fuse/give_back.h"
-#include "fs/state/names.h"
-#include "fs/state/state.h"
 #include "holdfast/base/log.h"
 
 #include <cerrno>
@@ -52,8 +50,7 @@ Session::Session(asio::any_io_executor loop, std::uint32_t background_max,
                  counters::Counters* counters, state::State* state)
     : loop_(loop),
       background_max_(background_max),
-      counts_(counters),
-      state_(state),
+      requests_(counters, state),
       descriptor_(loop),
       memory_(loop),
       negotiated_(loop) {}
@@ -94,25 +91,8 @@ ssize_t Session::read_request(int fd, void* buffer, size_t size, void* userdata)
   const ssize_t count = ::read(fd, buffer, size);
   auto& self = *static_cast<SessionUser*>(userdata)->session;
   if (count > 0 && !self.init_read_) self.look_at_request(buffer, static_cast<size_t>(count));
-  if (count > 0) self.counts_.request(buffer, static_cast<size_t>(count));
-  if (count > 0) self.begin_request(buffer, static_cast<size_t>(count));
+  if (count > 0) self.requests_.arrived(buffer, static_cast<size_t>(count));
   return count;
-}
-
-void Session::begin_request(const void* bytes, std::size_t size) {
-  fuse_in_header header{};
-  if (state_ == nullptr || size < sizeof header) return;
-  std::memcpy(&header, bytes, sizeof header);
-  if (!state::is_answered(header.opcode)) return;
-  state_->begin(header.unique, header.opcode, header.nodeid, header.pid);
-}
-
-// Notifications have no number; the threads that send them come here too.
-void Session::end_request(const iovec* parts, int count) {
-  fuse_out_header header{};
-  if (state_ == nullptr || count < 1 || parts[0].iov_len < sizeof header) return;
-  std::memcpy(&header, parts[0].iov_base, sizeof header);
-  if (header.unique != 0) state_->end(header.unique);
 }
 
 void Session::look_at_request(const void* bytes, std::size_t size) {
@@ -132,8 +112,7 @@ ssize_t Session::write_answer(int fd, iovec* parts, int count, void* userdata) {
   auto& self = *static_cast<SessionUser*>(userdata)->session;
   if (!self.init_answered_.load(std::memory_order_relaxed)) self.patch_init_answer(parts, count);
   const ssize_t written = ::writev(fd, parts, count);
-  self.end_request(parts, count);
-  if (written > 0) self.counts_.written(parts, static_cast<std::size_t>(written));
+  self.requests_.answered(parts, count, written);
   return written;
 }
 

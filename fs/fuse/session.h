@@ -11,7 +11,7 @@
 #include "fs/core/inode_table.h"
 #include "fs/fuse/fuse_api.h"
 #include "fs/fuse/idle_memory.h"
-#include "fs/fuse/request_counts.h"
+#include "fs/fuse/requests.h"
 #include "fs/io/chunk.h"
 #include "holdfast/base/result.h"
 #include "holdfast/task/event.h"
@@ -26,10 +26,6 @@
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
-
-namespace holdfast::fs::state {
-class State;
-}
 
 namespace holdfast::fs {
 
@@ -81,8 +77,6 @@ class Session {
  private:
   static ssize_t read_request(int fd, void* buffer, size_t size, void* userdata);
   static ssize_t write_answer(int fd, iovec* parts, int count, void* userdata);
-  void begin_request(const void* bytes, std::size_t size);
-  void end_request(const iovec* parts, int count);
   void look_at_request(const void* bytes, std::size_t size);
   void patch_init_answer(iovec* parts, int count);
   void invalidate(NodeId node, off_t from);
@@ -91,8 +85,7 @@ class Session {
 
   boost::asio::any_io_executor loop_;
   std::uint32_t background_max_;
-  RequestCounts counts_;
-  state::State* state_;  // may be null
+  Requests requests_;
   fuse_session* session_ = nullptr;
   std::string path_;
   std::string connection_;  // its number under fusectl

@@ -13,7 +13,7 @@
 /// Interrupts: a call that was never sent is dropped. One that was sent is cancelled at lockd, and
 /// the caller is told kInterrupted at once. Its grant may have crossed; then what it took is given
 /// back: ranges the owner did not hold are unlocked, ranges it held are set back to the mode and
-/// handle they had. Requests for that file wait until this is settled, so that they act on what the
+/// handle they had (not so a flock that was converted: that lock is lost). Requests for that file wait until this is settled, so that they act on what the
 /// caller believes. Where giving back could fail, the caller waits for lockd's verdict instead: a
 /// grant that weakened an exclusive lock (somebody else may have come in), or an owner whose
 /// requests overlap in time (what it held before the grant is not known).
@@ -188,6 +188,8 @@ class ClientCore {
   // ---- Who has a lock (client_who.cc); for people
   /// Locks of files with this number that this mount's programs have or wait for, at most `count`.
   [[nodiscard]] std::vector<ToldLock> told_of(std::uint64_t fileid, std::size_t count) const;
+  /// Who waits, of all files: the `count` that have waited longest.
+  [[nodiscard]] std::vector<ToldLock> waits(std::size_t count) const;
   [[nodiscard]] bool can_ask_who() const { return link_ == Link::kUp && session_->answers_who; }
   /// Answered by WhoAnswered, or not at all if the connection breaks.
   [[nodiscard]] ClientEffects ask_who(const AskWho& question);
@@ -269,6 +271,10 @@ class ClientCore {
   [[nodiscard]] RequestNumber acknowledged() const;
   [[nodiscard]] bool touched_by_another(RequestNumber number, const Command& command) const;
   void mark_uncertain_owners();
+
+  // client_who.cc
+  [[nodiscard]] static bool is_wait(const Call& call);
+  [[nodiscard]] ToldLock wait_of(const Call& call, bool here) const;
 
   // client_reclaim.cc
   void take_losses(const std::vector<FileLoss>& losses, ClientEffects& effects);

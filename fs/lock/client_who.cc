@@ -11,9 +11,9 @@ using std::chrono::milliseconds;
 
 namespace {
 
-bool waits_for(const Command& command, std::uint64_t fileid) {
+bool waits_for_lock(const Command& command) {
   const auto* lock = std::get_if<LockRequest>(&command);
-  return lock != nullptr && lock->wait == Wait::kYes && lock->file.fileid == fileid;
+  return lock != nullptr && lock->wait == Wait::kYes;
 }
 
 }  // namespace
@@ -34,19 +34,9 @@ std::vector<ToldLock> ClientCore::told_of(std::uint64_t fileid, std::size_t coun
                    .process = {}});
   }
   const auto add = [&](const Call& call, bool here) {
-    if (call.background || call.answered || !waits_for(call.command, fileid)) return;
-    if (all.size() >= count) return;
-    const auto& lock = std::get<LockRequest>(call.command);
-    all.push_back({.state = ToldState::kWaiting,
-                   .file = lock.file,
-                   .space = lock.space,
-                   .mode = lock.mode,
-                   .range = lock.range,
-                   .owner = lock.owner,
-                   .pid = lock.pid,
-                   .age = duration_cast<milliseconds>(now_ - call.since),
-                   .here = here,
-                   .process = {}});
+    if (!is_wait(call) || all.size() >= count) return;
+    ToldLock told = wait_of(call, here);
+    if (told.file.fileid == fileid) all.push_back(std::move(told));
   };
   for (const auto& [number, call] : sent_)
     add(call, false);
@@ -56,6 +46,40 @@ std::vector<ToldLock> ClientCore::told_of(std::uint64_t fileid, std::size_t coun
       add(call, true);
   }
   return all;
+}
+
+std::vector<ToldLock> ClientCore::waits(std::size_t count) const {
+  std::vector<ToldLock> all;
+  const auto add = [&](const Call& call, bool here) {
+    if (is_wait(call)) all.push_back(wait_of(call, here));
+  };
+  for (const auto& [number, call] : sent_)
+    add(call, false);
+  for (const auto& [file, lane] : lanes_)
+    for (const Call& call : lane)
+      add(call, true);
+  std::stable_sort(all.begin(), all.end(),
+                   [](const ToldLock& a, const ToldLock& b) { return a.age > b.age; });
+  if (all.size() > count) all.resize(count);
+  return all;
+}
+
+bool ClientCore::is_wait(const Call& call) {
+  return !call.background && !call.answered && waits_for_lock(call.command);
+}
+
+ToldLock ClientCore::wait_of(const Call& call, bool here) const {
+  const auto& lock = std::get<LockRequest>(call.command);
+  return {.state = ToldState::kWaiting,
+          .file = lock.file,
+          .space = lock.space,
+          .mode = lock.mode,
+          .range = lock.range,
+          .owner = lock.owner,
+          .pid = lock.pid,
+          .age = duration_cast<milliseconds>(now_ - call.since),
+          .here = here,
+          .process = {}};
 }
 
 ClientEffects ClientCore::ask_who(const AskWho& question) {

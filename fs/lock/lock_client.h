@@ -118,6 +118,10 @@ class LockClient final : public LockService {
   /// Who holds, and who waits for, locks of the files with this number: lockd's answer, with what
   /// the other mounts say; if there is none in time, what this mount knows by itself.
   boost::asio::awaitable<WhoAnswer> who(std::uint64_t fileid, std::chrono::milliseconds most);
+  /// Who of this mount's programs waits for a lock, of any file; the kWaitsToldMax that have waited
+  /// longest. From memory and /proc: lockd is not asked.
+  static constexpr std::size_t kWaitsToldMax = 64;
+  [[nodiscard]] WhoAnswer waits() const;
 
   /// Of the session now open.
   [[nodiscard]] std::optional<SessionId> session() const { return session_; }
@@ -148,7 +152,7 @@ class LockClient final : public LockService {
   [[nodiscard]] std::optional<wire::StartFailure> start_failure() const;
 
   void tell_state();
-  [[nodiscard]] WhoAnswer what_we_know(std::uint64_t fileid) const;
+  [[nodiscard]] WhoAnswer what_we_know(std::vector<ToldLock> locks) const;
   void add_processes(std::vector<ToldLock>& locks) const;
   void end_pinning(CallId call, const Outcome& outcome);
   void perform(ClientEffects effects);

@@ -34,10 +34,14 @@ asio::awaitable<WhoAnswer> LockClient::who(std::uint64_t fileid, std::chrono::mi
       co_await asking.waiting.async_wait(asio::redirect_error(asio::use_awaitable, ended));
     if (asking.answer) co_return *std::move(asking.answer);
   }
-  co_return what_we_know(fileid);
+  co_return what_we_know(core_.told_of(fileid, kToldLocksMax));
 }
 
-WhoAnswer LockClient::what_we_know(std::uint64_t fileid) const {
+WhoAnswer LockClient::waits() const {
+  return what_we_know(core_.waits(kWaitsToldMax));
+}
+
+WhoAnswer LockClient::what_we_know(std::vector<ToldLock> locks) const {
   WhoMount here;
   here.session.session = session_.value_or(SessionId{});
   here.session.node = options_.node;
@@ -47,7 +51,7 @@ WhoAnswer LockClient::what_we_know(std::uint64_t fileid) const {
   here.session.pid = options_.pid;
   here.session.connected = connection_ != nullptr;
   here.told = true;
-  here.locks = core_.told_of(fileid, kToldLocksMax);
+  here.locks = std::move(locks);
   add_processes(here.locks);
   WhoAnswer answer;
   answer.mounts.push_back(std::move(here));

@@ -1,32 +1,46 @@
 #include "fs/state/names.h"
 
 #include <array>
-#include <utility>
 
 #include <linux/fuse.h>
 
 namespace holdfast::fs::state {
 namespace {
 
-constexpr std::pair<std::uint32_t, std::string_view> kOperations[] = {
-    {FUSE_LOOKUP, "LOOKUP"},       {FUSE_GETATTR, "GETATTR"},
-    {FUSE_SETATTR, "SETATTR"},     {FUSE_READLINK, "READLINK"},
-    {FUSE_SYMLINK, "SYMLINK"},     {FUSE_MKNOD, "MKNOD"},
-    {FUSE_MKDIR, "MKDIR"},         {FUSE_UNLINK, "UNLINK"},
-    {FUSE_RMDIR, "RMDIR"},         {FUSE_RENAME, "RENAME"},
-    {FUSE_LINK, "LINK"},           {FUSE_OPEN, "OPEN"},
-    {FUSE_READ, "READ"},           {FUSE_WRITE, "WRITE"},
-    {FUSE_STATFS, "STATFS"},       {FUSE_RELEASE, "RELEASE"},
-    {FUSE_FSYNC, "FSYNC"},         {FUSE_FLUSH, "FLUSH"},
-    {FUSE_INIT, "INIT"},           {FUSE_OPENDIR, "OPENDIR"},
-    {FUSE_READDIR, "READDIR"},     {FUSE_RELEASEDIR, "RELEASEDIR"},
-    {FUSE_FSYNCDIR, "FSYNCDIR"},   {FUSE_GETLK, "GETLK"},
-    {FUSE_SETLK, "SETLK"},         {FUSE_SETLKW, "SETLKW"},
-    {FUSE_ACCESS, "ACCESS"},       {FUSE_CREATE, "CREATE"},
-    {FUSE_IOCTL, "IOCTL"},         {FUSE_READDIRPLUS, "READDIRPLUS"},
-    {FUSE_RENAME2, "RENAME2"},     {FUSE_LSEEK, "LSEEK"},
-    {FUSE_FALLOCATE, "FALLOCATE"}, {FUSE_GETXATTR, "GETXATTR"},
-    {FUSE_LISTXATTR, "LISTXATTR"}, {FUSE_COPY_FILE_RANGE, "COPY_FILE_RANGE"},
+constexpr Operation kOperations[] = {
+    {FUSE_LOOKUP, "LOOKUP"},
+    {FUSE_FORGET, "FORGET"},
+    {FUSE_GETATTR, "GETATTR"},
+    {FUSE_SETATTR, "SETATTR"},
+    {FUSE_READLINK, "READLINK"},
+    {FUSE_SYMLINK, "SYMLINK"},
+    {FUSE_MKNOD, "MKNOD"},
+    {FUSE_MKDIR, "MKDIR"},
+    {FUSE_UNLINK, "UNLINK"},
+    {FUSE_RMDIR, "RMDIR"},
+    {FUSE_RENAME, "RENAME"},
+    {FUSE_LINK, "LINK"},
+    {FUSE_OPEN, "OPEN"},
+    {FUSE_READ, "READ"},
+    {FUSE_WRITE, "WRITE"},
+    {FUSE_STATFS, "STATFS"},
+    {FUSE_RELEASE, "RELEASE"},
+    {FUSE_FSYNC, "FSYNC"},
+    {FUSE_FLUSH, "FLUSH"},
+    {FUSE_INIT, "INIT"},
+    {FUSE_OPENDIR, "OPENDIR"},
+    {FUSE_READDIR, "READDIR"},
+    {FUSE_RELEASEDIR, "RELEASEDIR"},
+    {FUSE_FSYNCDIR, "FSYNCDIR"},
+    {FUSE_GETLK, "GETLK"},
+    {FUSE_SETLK, "SETLK"},
+    {FUSE_SETLKW, "SETLKW"},
+    {FUSE_CREATE, "CREATE"},
+    {FUSE_INTERRUPT, "INTERRUPT"},
+    {FUSE_IOCTL, "IOCTL"},
+    {FUSE_BATCH_FORGET, "BATCH_FORGET"},
+    {FUSE_READDIRPLUS, "READDIRPLUS"},
+    {FUSE_RENAME2, "RENAME2"},
 };
 
 constexpr std::array<std::string_view, 22> kProcedures{
@@ -35,6 +49,10 @@ constexpr std::array<std::string_view, 22> kProcedures{
     "READDIR", "READDIRPLUS", "FSSTAT",  "FSINFO", "PATHCONF", "COMMIT"};
 
 }  // namespace
+
+std::span<const Operation> operations() {
+  return kOperations;
+}
 
 std::string_view operation_name(std::uint32_t opcode) {
   for (const auto& [number, name] : kOperations)
@@ -47,7 +65,8 @@ std::string_view procedure_name(std::uint64_t procedure) {
 }
 
 bool is_answered(std::uint32_t opcode) {
-  return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT;
+  return opcode != FUSE_FORGET && opcode != FUSE_BATCH_FORGET && opcode != FUSE_INTERRUPT &&
+         opcode != FUSE_NOTIFY_REPLY && opcode != FUSE_DESTROY;
 }
 
 bool may_wait(std::string_view operation) {

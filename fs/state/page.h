@@ -7,16 +7,15 @@
 /// A process that takes over from a dead mount finds here what it was; nothing here is secret,
 /// since every user of the machine may read it: the session's secret is not.
 
+#include "fs/published/file.h"
+
 #include <array>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 
 namespace holdfast::fs::state {
 
-inline constexpr std::string_view kMagic = "HFSTATE";
-inline constexpr std::uint32_t kVersion = 1;
 /// Requests of the kernel that are shown one by one; of more there is only the number.
 inline constexpr std::size_t kRequestsMax = 256;
 
@@ -30,9 +29,7 @@ struct RequestCell {
 };
 
 struct Page {
-  std::array<char, 8> magic{};
-  std::uint32_t version = 0;
-  std::uint32_t pid = 0;  ///< of the mount, in its own namespace of processes
+  published::Head head;
   std::uint64_t started = 0;
   std::array<std::uint8_t, 16> volume{};
   // Texts end with a zero byte; written before the page is published.
@@ -64,5 +61,8 @@ struct Page {
 
 static_assert(sizeof(RequestCell) == 32 && sizeof(Page) == 11'680, "the layout is a promise");
 static_assert(std::atomic<std::uint64_t>::is_always_lock_free);
+
+inline constexpr published::Kind kKind{
+    .name = "state", .magic = "HFSTATE", .version = 1, .size = sizeof(Page)};
 
 }  // namespace holdfast::fs::state

@@ -2,21 +2,9 @@
 
 #include "fs/state/names.h"
 #include "fs/state/state.h"
-#include "holdfast/base/unique_fd.h"
 
 #include <algorithm>
-#include <exception>
 #include <utility>
-
-#include <boost/interprocess/file_mapping.hpp>
-#include <boost/interprocess/mapped_region.hpp>
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/file.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
-namespace ipc = boost::interprocess;
 
 namespace holdfast::fs::state {
 namespace {
@@ -43,17 +31,6 @@ void read_requests(const Page& page, Snapshot& out) {
 
 }  // namespace
 
-struct Reading::Mapped {
-  UniqueFd file;
-  ipc::mapped_region region;
-  [[nodiscard]] const Page& page() const { return *static_cast<const Page*>(region.get_address()); }
-};
-
-Reading::Reading(std::unique_ptr<Mapped> mapped) : mapped_(std::move(mapped)) {}
-Reading::Reading(Reading&&) noexcept = default;
-Reading& Reading::operator=(Reading&&) noexcept = default;
-Reading::~Reading() = default;
-
 std::optional<Reading> Reading::of(std::string_view connection,
                                    const std::vector<std::string>& where) {
   for (const std::string& place : where)
@@ -62,31 +39,16 @@ std::optional<Reading> Reading::of(std::string_view connection,
 }
 
 std::optional<Reading> Reading::open(const std::string& path) {
-  auto mapped = std::make_unique<Mapped>();
-  mapped->file.reset(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
-  struct stat status {};
-  if (!mapped->file || ::fstat(mapped->file.get(), &status) != 0) return std::nullopt;
-  // Whoever owns it can cut it short under our eyes, which would end us with SIGBUS.
-  if (status.st_uid != 0 && status.st_uid != ::geteuid()) return std::nullopt;
-  if (!S_ISREG(status.st_mode) || status.st_size != sizeof(Page)) return std::nullopt;
-  try {
-    const ipc::file_mapping file(fmt::format("/proc/self/fd/{}", mapped->file.get()).c_str(),
-                                 ipc::read_only);
-    mapped->region = ipc::mapped_region(file, ipc::read_only, 0, sizeof(Page));
-  } catch (const std::exception&) {
-    return std::nullopt;
-  }
-  const Page& page = mapped->page();
-  if (page.magic.data() != kMagic || page.version != kVersion) return std::nullopt;
-  return Reading(std::move(mapped));
+  auto view = published::View::open(path, kKind);
+  if (!view) return std::nullopt;
+  return Reading(*std::move(view));
 }
 
 Snapshot Reading::snapshot() const {
-  const Page& page = mapped_->page();
+  const Page& page = *static_cast<const Page*>(view_.memory());
   Snapshot out;
-  out.alive = ::flock(mapped_->file.get(), LOCK_SH | LOCK_NB) != 0;
-  if (!out.alive) ::flock(mapped_->file.get(), LOCK_UN);
-  out.pid = page.pid;
+  out.alive = view_.writer_lives();
+  out.pid = page.head.pid;
   out.started = page.started;
   out.source = text_of(page.source);
   out.mountpoint = text_of(page.mountpoint);

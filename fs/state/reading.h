@@ -3,13 +3,14 @@
 ///
 /// Needs nothing of the mount's process: it may hang, or have been killed. Thread: one at a time.
 
+#include "fs/published/file.h"
 #include "fs/state/page.h"
 
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace holdfast::fs::state {
@@ -55,16 +56,12 @@ class Reading {
   [[nodiscard]] static std::optional<Reading> of(std::string_view connection,
                                                  const std::vector<std::string>& where);
   [[nodiscard]] static std::optional<Reading> open(const std::string& path);
-  Reading(Reading&&) noexcept;
-  Reading& operator=(Reading&&) noexcept;
-  ~Reading();
 
   [[nodiscard]] Snapshot snapshot() const;
 
  private:
-  struct Mapped;
-  explicit Reading(std::unique_ptr<Mapped> mapped);
-  std::unique_ptr<Mapped> mapped_;
+  explicit Reading(published::View view) : view_(std::move(view)) {}
+  published::View view_;
 };
 
 }  // namespace holdfast::fs::state

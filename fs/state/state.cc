@@ -1,21 +1,9 @@
 #include "fs/state/state.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
-#include <ctime>
+#include <chrono>
 #include <new>
 #include <utility>
-
-#include <boost/interprocess/anonymous_shared_memory.hpp>
-#include <boost/interprocess/file_mapping.hpp>
-#include <boost/interprocess/mapped_region.hpp>
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <sys/file.h>
-#include <unistd.h>
-
-namespace ipc = boost::interprocess;
 
 namespace holdfast::fs::state {
 namespace {
@@ -31,58 +19,33 @@ void write_text(std::array<char, N>& to, std::string_view from) {
   std::copy(from.begin(), from.end(), to.begin());
 }
 
+std::uint64_t ms_of(Instant at) {
+  return static_cast<std::uint64_t>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count());
+}
+
 std::size_t place(std::uint64_t unique, std::size_t probe) {
   return (unique / 2 + probe) % kRequestsMax;
 }
 
 }  // namespace
 
-struct State::Mapped {
-  ipc::mapped_region region;
-};
-
 std::uint64_t now_ms() {
-  timespec now{};
-  ::clock_gettime(CLOCK_BOOTTIME, &now);
-  return static_cast<std::uint64_t>(now.tv_sec) * 1'000 +
-         static_cast<std::uint64_t>(now.tv_nsec) / 1'000'000;
+  return ms_of(boot_time_now());
 }
 
 std::string file_of(std::string_view directory, std::string_view connection) {
-  return fmt::format("{}/state-{}", directory, connection);
+  return published::path_of(directory, kKind, connection);
 }
 
-State::State(std::string directory) : directory_(std::move(directory)) {
-  failed_ = begin_file();
-  if (failed_) file_.reset();
-  mapped_ = std::make_unique<Mapped>();
-  if (file_) {
-    // The file that is open here, whatever has become of its name.
-    const ipc::file_mapping file(fmt::format("/proc/self/fd/{}", file_.get()).c_str(),
-                                 ipc::read_write);
-    mapped_->region = ipc::mapped_region(file, ipc::read_write, 0, sizeof(Page));
-  } else {
-    mapped_->region = ipc::anonymous_shared_memory(sizeof(Page));
-  }
-  page_ = ::new (mapped_->region.get_address()) Page;
-  std::copy(kMagic.begin(), kMagic.end(), page_->magic.begin());
-  page_->version = kVersion;
-  page_->pid = static_cast<std::uint32_t>(::getpid());
+std::set<std::string> published_in(const std::string& directory) {
+  return published::connections_in(directory, kKind);
+}
+
+State::State(std::string directory)
+    : file_(std::move(directory), kKind), page_(::new (file_.memory()) Page) {
+  page_->head = file_.head();
   page_->started = now_ms();
-}
-
-ErrorCode State::begin_file() {
-  path_ = fmt::format("{}/state-new-{}", directory_, ::getpid());
-  ::unlink(path_.c_str());
-  file_.reset(::open(path_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-  if (file_ && ::flock(file_.get(), LOCK_EX | LOCK_NB) == 0 &&
-      ::ftruncate(file_.get(), sizeof(Page)) == 0)
-    return {};
-  return errno_code(errno);
-}
-
-State::~State() {
-  if (file_) ::unlink(path_.c_str());
 }
 
 void State::identify(const Identity& identity) {
@@ -93,37 +56,24 @@ void State::identify(const Identity& identity) {
   page_->volume = identity.volume;
 }
 
-Result<void> State::publish(std::string_view connection) {
-  if (failed_) return failed_;
-  std::string target = file_of(directory_, connection);
-  if (::rename(path_.c_str(), target.c_str()) != 0) return errno_code(errno);
-  path_ = std::move(target);
-  return {};
-}
-
-void State::begin(std::uint64_t unique, std::uint32_t opcode, std::uint64_t node,
-                  std::uint32_t pid) {
+RequestCell* State::begin(const Request& request, Instant now) {
   page_->requests.fetch_add(1, kRelaxed);
   for (std::size_t probe = 0; probe < kProbesMax; ++probe) {
-    RequestCell& cell = page_->request[place(unique, probe)];
+    RequestCell& cell = page_->request[place(request.unique, probe)];
     if (cell.unique.load(kRelaxed) != 0) continue;
-    cell.since.store(now_ms(), kRelaxed);
-    cell.node.store(node, kRelaxed);
-    cell.opcode.store(opcode, kRelaxed);
-    cell.pid.store(pid, kRelaxed);
-    cell.unique.store(unique, std::memory_order_release);
-    return;
+    cell.since.store(ms_of(now), kRelaxed);
+    cell.node.store(request.node, kRelaxed);
+    cell.opcode.store(request.opcode, kRelaxed);
+    cell.pid.store(request.pid, kRelaxed);
+    cell.unique.store(request.unique, std::memory_order_release);
+    return &cell;
   }
+  return nullptr;
 }
 
-void State::end(std::uint64_t unique) {
+void State::end(RequestCell* shown) {
   page_->requests.fetch_sub(1, kRelaxed);
-  for (std::size_t probe = 0; probe < kProbesMax; ++probe) {
-    RequestCell& cell = page_->request[place(unique, probe)];
-    if (cell.unique.load(kRelaxed) != unique) continue;
-    cell.unique.store(0, std::memory_order_release);
-    return;
-  }
+  if (shown != nullptr) shown->unique.store(0, std::memory_order_release);
 }
 
 State::Call::Call(State* state, std::uint32_t procedure) : state_(state) {

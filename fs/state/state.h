@@ -1,16 +1,16 @@
 #pragma once
 /// A mount's live state, published as a file that other programs map (page.h, reading.h).
 ///
-/// Thread: the loop's, but for Requests::end(), which is for any.
+/// Thread: the loop's.
 
+#include "fs/published/file.h"
 #include "fs/state/page.h"
+#include "holdfast/base/clock.h"
 #include "holdfast/base/result.h"
-#include "holdfast/base/unique_fd.h"
 
-#include <chrono>
 #include <cstdint>
 #include <list>
-#include <memory>
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -24,10 +24,6 @@ class State {
   /// `directory` is where the file will stand; it must exist. If nothing can be written there, the
   /// state is for this process alone, and publish() tells why.
   explicit State(std::string directory);
-  /// Takes the file away.
-  ~State();
-  State(const State&) = delete;
-  State& operator=(const State&) = delete;
 
   struct Identity {
     std::string source;
@@ -40,15 +36,23 @@ class State {
   void identify(const Identity& identity);
   /// From now on readers find it, as that of this FUSE connection (the minor device number of the
   /// mount). What a dead mount left there goes.
-  [[nodiscard]] Result<void> publish(std::string_view connection);
+  [[nodiscard]] Result<void> publish(std::string_view connection) {
+    return file_.publish(connection);
+  }
 
   /// To be filled in.
   [[nodiscard]] Page& page() { return *page_; }
 
   // ---- Requests of the kernel
-  void begin(std::uint64_t unique, std::uint32_t opcode, std::uint64_t node, std::uint32_t pid);
-  /// One that was not begun is no error.
-  void end(std::uint64_t unique);
+  struct Request {
+    std::uint64_t unique = 0;  ///< its number
+    std::uint32_t opcode = 0;
+    std::uint64_t node = 0;
+    std::uint32_t pid = 0;
+  };
+  /// Returns where it is shown, for end(); null: there are too many to be shown.
+  [[nodiscard]] RequestCell* begin(const Request& request, Instant now);
+  void end(RequestCell* shown);
 
   // ---- Calls to the storage
   class Call {
@@ -69,20 +73,16 @@ class State {
   };
 
  private:
-  struct Mapped;
-  ErrorCode begin_file();
   void tell_oldest_call();
 
-  std::string directory_;
-  std::string path_;
-  ErrorCode failed_;
-  UniqueFd file_;  // its flock(2) says that the writer lives
-  std::unique_ptr<Mapped> mapped_;
-  Page* page_ = nullptr;
+  published::File file_;
+  Page* page_;                   // in the file
   std::list<Call::Open> calls_;  // oldest first
 };
 
 /// Where the state stands.
 [[nodiscard]] std::string file_of(std::string_view directory, std::string_view connection);
+/// Connections of which there is a file in `directory`, dead ones too.
+[[nodiscard]] std::set<std::string> published_in(const std::string& directory);
 
 }  // namespace holdfast::fs::state

@@ -38,6 +38,8 @@ VARIANTS = {
     "lockd elsewhere": NAS + ["lockd.enabled=false", "lockd.address=10.0.0.7:7680/10.0.0.8:7680", "keeper.enabled=false"],
     "closed": NAS + ["networkPolicy.mountsFrom[0]=192.168.1.0/24", "networkPolicy.storage[0]=192.168.1.5/32", "imagePullSecrets[0].name=registry"],
     "plain text": NAS + ["tls.enabled=false"],
+    "without Events": NAS + ["events.enabled=false"],
+    "patient": NAS + ["events.after=300", "networkPolicy.apiPorts[0]=16443"],
     "monitored": NAS + ["monitoring.enabled=true"],
     "monitored by an operator": NAS + ["monitoring.enabled=true", "monitoring.serviceMonitor=true", "monitoring.rules=true", "monitoring.dashboard=true",
                                        "monitoring.labels.release=prometheus"],
@@ -211,22 +213,24 @@ class ChartTest(unittest.TestCase):
             self.assertIsNotNone(one.named("Service", lockd["spec"]["serviceName"]))
 
     def test_options_are_those_of_our_programs(self):
-        sources = {"holdfast-csi": "deploy/csi", "holdfast-csi-keeper": "deploy/csi/keeper", "holdfast-lockd": "lockd", "holdfast": "cli/metrics"}
+        sources = {"holdfast-csi": "deploy/csi", "holdfast-csi-keeper": "deploy/csi/keeper", "holdfast-lockd": "lockd",
+                   "holdfast metrics": "cli/metrics", "holdfast events": "cli/events"}
         text = {p: "".join(f.read_text() for f in (ROOT / d).glob("*.cc")) for p, d in sources.items()}
         seen = set()
         for one in self.each():
             for _, pod in one.pods():
                 for container in containers_of(pod):
                     program, *words = container.get("command", [""])
-                    if program not in sources:
-                        continue
                     if program == "holdfast":
-                        self.assertEqual("metrics", words.pop(0))
+                        program += " " + words.pop(0)
+                    if not program.startswith("holdfast"):
+                        continue
+                    self.assertIn(program, sources)
                     for word in words:
                         option = word.split("=")[0]
                         seen.add(option)
                         self.assertTrue(f'"{option}"' in text[program], f"{program} has no option {option}")
-        self.assertLessEqual({"--listen", "--store", "--mode", "--socket", "--etcd-ca", "--tls-cert", "--allow-plain", "--status", "--directory"}, seen)
+        self.assertLessEqual({"--listen", "--store", "--mode", "--socket", "--etcd-ca", "--tls-cert", "--allow-plain", "--status", "--directory", "--after"}, seen)
 
     def test_the_probe_knows_a_standby_by_what_it_says(self):
         probe = pod_of(self.rendered["etcd"].named("StatefulSet", "holdfast-lockd"))["containers"][0]["livenessProbe"]["exec"]["command"][2]
@@ -317,21 +321,42 @@ class ChartTest(unittest.TestCase):
             ("events", "create patch"),
         }
         for one in self.each():
-            self.assertEqual(1, len(one.of("ClusterRole")))
-            have = {(r, " ".join(rule["verbs"])) for rule in one.of("ClusterRole")[0]["rules"] for r in rule["resources"]}
+            have = {(r, " ".join(rule["verbs"])) for rule in one.named("ClusterRole", "holdfast-csi-controller")["rules"] for r in rule["resources"]}
             self.assertEqual(want, have)
+            events = one.values["events"]["enabled"]
+            self.assertEqual({"holdfast-csi-controller"} | ({"holdfast-csi-node"} if events else set()), {r["metadata"]["name"] for r in one.of("ClusterRole")})
+            if events:
+                self.assertEqual([{"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create", "patch"]}],
+                                 one.named("ClusterRole", "holdfast-csi-node")["rules"])
             self.assertEqual([{"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": ["get", "create", "update"]}], one.of("Role")[0]["rules"])
             bound = [(b["roleRef"]["name"], s["name"]) for b in one.of("ClusterRoleBinding") + one.of("RoleBinding") for s in b["subjects"]]
-            self.assertEqual([("holdfast-csi-controller", "holdfast-csi-controller")] * 2, bound)
+            node = [("holdfast-csi-node", "holdfast-csi-node")] if events else []
+            self.assertEqual([("holdfast-csi-controller", "holdfast-csi-controller")] * 2 + node, sorted(bound))
 
-    def test_only_the_controller_has_a_token(self):
+    def test_only_the_controller_and_what_tells_pods_have_a_token(self):
         for one in self.each():
             for document, pod in one.pods():
-                if document["metadata"]["name"] == "holdfast-csi-controller":
+                name = document["metadata"]["name"]
+                if name == "holdfast-csi-controller":
                     self.assertIsNotNone(one.named("ServiceAccount", pod["serviceAccountName"]))
-                else:
-                    self.assertIs(False, pod["automountServiceAccountToken"])
-                    self.assertNotIn("serviceAccountName", pod)
+                    continue
+                self.assertIs(False, pod["automountServiceAccountToken"])
+                events = name == "holdfast-csi-node" and one.values["events"]["enabled"]
+                self.assertEqual(events, "serviceAccountName" in pod)
+                has = {c["name"] for c in containers_of(pod) for m in c.get("volumeMounts", []) if "serviceaccount" in m["mountPath"]}
+                self.assertEqual({"events"} if events else set(), has, "the token is for one container of the pod")
+                if events:
+                    self.assertIsNotNone(one.named("ServiceAccount", pod["serviceAccountName"]))
+
+    def test_events_find_token_and_certificate_where_they_look(self):
+        node = pod_of(self.rendered["nas"].named("DaemonSet", "holdfast-csi-node"))
+        mount = next(m for c in node["containers"] if c["name"] == "events" for m in c["volumeMounts"] if m["name"] == "kubernetes")
+        self.assertIn(f'"{mount["mountPath"]}"', (ROOT / "cli/events/kube_api.cc").read_text())
+        sources = next(v["projected"]["sources"] for v in node["volumes"] if v["name"] == "kubernetes")
+        self.assertEqual("token", sources[0]["serviceAccountToken"]["path"])
+        self.assertEqual("ca.crt", sources[1]["configMap"]["items"][0]["path"])
+        words = next(c["command"] for c in pod_of(self.rendered["patient"].named("DaemonSet", "holdfast-csi-node"))["containers"] if c["name"] == "events")
+        self.assertIn("--after=300", words)
 
     def test_only_what_mounts_is_privileged(self):
         for one in self.each():
@@ -367,7 +392,8 @@ class ChartTest(unittest.TestCase):
         for one in self.each():
             policies = {p["metadata"]["name"]: p["spec"] for p in one.of("NetworkPolicy")}
             self.assertEqual(["Ingress", "Egress"], policies["holdfast-csi-node"]["policyTypes"])
-            self.assertNotIn("egress", policies["holdfast-csi-node"], "the node driver needs no network")
+            self.assertEqual([{"ports": [{"port": p, "protocol": "TCP"} for p in one.values["networkPolicy"]["apiPorts"]]}] if one.values["events"]["enabled"] else None,
+                             policies["holdfast-csi-node"].get("egress"), "the node driver needs no network but for Events")
             monitored = one.values["monitoring"]["enabled"]
             self.assertEqual(monitored, "ingress" in policies["holdfast-csi-node"])
             if monitored:
@@ -395,6 +421,14 @@ class ChartTest(unittest.TestCase):
                     names = [v["secret"]["secretName"] for v in pod_of(document)["volumes"] if v["name"] == "tls"]
                     self.assertEqual([one.values["tls"][secret]] if tls else [], names)
             self.assertEqual(tls or not lockd, "take any lock" not in render(VARIANTS[self.variant], "--notes").stdout)
+
+    def test_all_lockds_have_one_access_list_and_see_it_change(self):
+        for one in self.each():
+            mounts = [m for _, pod in one.pods() for c in pod["containers"] for m in c.get("volumeMounts", []) if m["name"] == "tls"]
+            # kubelet never renews what is mounted by subPath
+            self.assertEqual([], [m for m in mounts if "subPath" in m or "subPathExpr" in m])
+            lockds = [d for d, pod in one.pods() if any(w.startswith("--access=") for c in pod["containers"] for w in c.get("command", []))]
+            self.assertLessEqual(len(lockds), 1, "replicas are pods of one template, with one secret")
 
     # --- seen from outside
 
@@ -465,7 +499,7 @@ class ValuesTest(unittest.TestCase):
         bad = [
             ["lockd.replicas=2"], ["lockd.replicas=0"], ["lockd.store.type=sqlite"], ["lockd.store.type=etcd"], ["lockd.store.type=hostPath"],
             ["lockd.enabled=false"], ["lockd.address=10.0.0.7:7680"], ["lockd.leaseTtl=0"], ["lockd.extraArgs[0]=x"], ["lockd.store.etcd.endpoints[0]=http://etcd"],
-            ["lockd.logLevel=loud"], ["lockd.replica=1"], ["kubeletDir=var/lib/kubelet"], ["kubeletDir=/var/lib/kubelet/"],
+            ["lockd.logLevel=loud"], ["events.after=0"], ["events.enabled=30"], ["lockd.replica=1"], ["kubeletDir=var/lib/kubelet"], ["kubeletDir=/var/lib/kubelet/"],
             ["sidecars.registry=mirror.lan"], ["sidecars.provisioner=csi-provisioner"], ["image.pullPolicy=Sometimes"], ["controller.replicas=0"],
             ["csiDriver.fsGroupPolicy=Yes"], ["monitoring.rules=true"], ["tls.nodesSecretName="], ["tls.lockdSecretName=A_B"], ["networkPolicy.storage[0]=nas"], ["keeper.resources.limit.memory=1Gi"], ["node.resources.limits.memory=much"],
             NAS + ["storageClasses[0].share=volume1"], NAS + ["storageClasses[0].onDelete=keep"], NAS + ["storageClasses[0].subdir=x"], NAS[:2],

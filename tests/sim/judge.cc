@@ -16,6 +16,13 @@ Lane lane_at(std::size_t index) {
   return {index / 2, index % 2 == 0 ? LockSpace::kRange : LockSpace::kFlock};
 }
 
+/// Under which it was made: of two directories, if a file moves.
+std::array<std::size_t, 2> lanes_of(const WriteStamp& stamp) {
+  const bool moves = stamp.kind == WriteStamp::Kind::kRename;
+  const Lane to{moves ? std::size_t{stamp.to_file} : stamp.lane.file, stamp.lane.space};
+  return {stamp.lane.index(), to.index()};
+}
+
 }  // namespace
 
 // ---- What applications believe
@@ -306,10 +313,17 @@ void Judge::told_session_lost(std::size_t mount, SessionId session) {
 
 // ---- Storage
 
+const Judge::Fate* Judge::taken(const WriteStamp& stamp, std::size_t lane) const {
+  const auto at = fates_.find(fate_key(stamp.session, stamp.owner, lane));
+  return at == fates_.end() || at->second.taken < Time::zero() ? nullptr : &at->second;
+}
+
 bool Judge::gone(const WriteStamp& stamp) const {
-  const auto at = fates_.find(fate_key(stamp.session, stamp.owner, stamp.lane.index()));
-  if (at == fates_.end() || at->second.taken < Time::zero()) return false;
-  return stamp.issued <= at->second.taken || at->second.granted < at->second.taken;
+  const auto lanes = lanes_of(stamp);
+  return std::any_of(lanes.begin(), lanes.end(), [&](std::size_t lane) {
+    const Fate* fate = taken(stamp, lane);
+    return fate != nullptr && (stamp.issued <= fate->taken || fate->granted < fate->taken);
+  });
 }
 
 bool Judge::is_of_quiet(const WriteStamp& stamp) const {
@@ -334,10 +348,13 @@ void Judge::write_takes_effect(const WriteStamp& stamp) {
                                stamp.mount, stamp.owner.value, stamp.lane.file));
 }
 
-void Judge::io_succeeded(const WriteStamp& stamp) {
-  const auto at = fates_.find(fate_key(stamp.session, stamp.owner, stamp.lane.index()));
-  if (at == fates_.end() || at->second.taken < Time::zero()) return;
-  if (stamp.issued <= at->second.taken || at->second.granted >= at->second.taken) return;
+void Judge::io_succeeded(const WriteStamp& stamp, Time begun) {
+  const auto lanes = lanes_of(stamp);
+  const bool silent = std::any_of(lanes.begin(), lanes.end(), [&](std::size_t lane) {
+    const Fate* fate = taken(stamp, lane);
+    return fate != nullptr && begun > fate->taken && fate->granted < fate->taken;
+  });
+  if (!silent) return;
   world_.violation("I6 silent loss",
                    fmt::format("an operation of mount {} owner {} on file {} succeeds, which was "
                                "begun after its lock was given to somebody else",

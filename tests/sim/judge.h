@@ -119,8 +119,8 @@ class Judge {
 
   // ---- Storage
   void write_takes_effect(const WriteStamp& stamp);
-  /// An application was told that an operation it began at `issued` under this lock succeeded.
-  void io_succeeded(const WriteStamp& stamp);
+  /// An application was told that an operation it began then under this lock succeeded.
+  void io_succeeded(const WriteStamp& stamp, Time begun);
   void write_issued(std::size_t file, std::size_t counter) { ++counters_[file][counter].unknown; }
   void write_acknowledged(std::size_t file, std::size_t counter) {
     --counters_[file][counter].unknown;
@@ -165,6 +165,8 @@ class Judge {
   [[nodiscard]] bool wanted_by_others(SessionId session, std::size_t file) const;
   void check_exclusion(const Belief& belief, std::size_t lane);
   void take_away(SessionId from, std::size_t file);
+  [[nodiscard]] const Fate* taken(const WriteStamp& stamp, std::size_t lane) const;
+  /// Lockd gave the lock or token under which this was handed over to somebody else.
   [[nodiscard]] bool gone(const WriteStamp& stamp) const;
   void check_quiet(SessionId session);
   [[nodiscard]] bool is_of_quiet(const WriteStamp& stamp) const;

@@ -409,7 +409,6 @@ void MountFiles::forget(std::size_t file) {
 void MountFiles::lost(std::size_t file) {
   Shelf& shelf = shelves_[file];
   ++shelf.life;
-  ++shelf.changes;
   shelf.pages.clear();
   for (auto& [id, page] : shelf.locked)
     page.leaves_page = false;

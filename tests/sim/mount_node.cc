@@ -132,7 +132,12 @@ void MountNode::received(const ConnectionPtr& connection, ServerMessage message)
   if (scenario_.tokens) judge_grant(message);
   while (connection_ && core_->has_more_to_say())
     perform(core_->writable());
-  if (core_->entitled(now())) backoff_ = kBackoffMin;
+  if (core_->entitled(now())) {
+    backoff_ = kBackoffMin;
+    // The guardian may have reset the connections of a lease that, as is read only now, went on:
+    // then nothing was suspended that could be resumed.
+    unpark();
+  }
   schedule_tick();
 }
 
@@ -306,7 +311,7 @@ void MountNode::io(Io what, Worker* worker, WriteStamp stamp, IoDone done) {
   rpc.stamp.id = (std::uint64_t{index_} << 48U) | id;
   rpc.stamp.mount = index_;
   rpc.stamp.session = session_.value_or(SessionId{});
-  rpc.stamp.issued = world_.now();
+  rpc.stamp.issued = rpc.begun = world_.now();
   rpcs_.emplace(id, std::move(rpc));
   begin(id);
 }
@@ -370,7 +375,8 @@ void MountNode::end_io(std::uint64_t id, IoResult result) {
   const auto at = rpcs_.find(id);
   const Rpc rpc = std::move(at->second);
   rpcs_.erase(at);
-  if (!result.failed) judge_.io_succeeded(rpc.stamp);
+  // Nobody is told of what the mount does by itself: a COMMIT goes out again after a loss, too.
+  if (!result.failed && rpc.worker != nullptr) judge_.io_succeeded(rpc.stamp, rpc.begun);
   world_.in(world_.rng.up_to(microseconds(20)), this, [done = rpc.done, result] { done(result); });
 }
 

@@ -109,6 +109,7 @@ class MountNode final : public Process, public Dialler {
     Io what;
     Worker* worker;
     WriteStamp stamp;
+    Time begun{};  // by the application, though it may be sent again
     IoDone done;
     bool parked = false;
     std::uint64_t socket = 0;

@@ -1,5 +1,6 @@
 // What a mount's shell does about tokens.
 
+#include "holdfast/base/mutation.h"
 #include "tests/sim/mount_files.h"
 #include "tests/sim/mount_node.h"
 #include "tests/sim/worker.h"
@@ -99,9 +100,11 @@ void MountNode::lose_file(std::size_t file) {
       worker->poison(file);
   files_->lost(file);
   freshness_.lost(index_, file);
+  if (mutated(Mutation::kLostChangeSentAgain)) return;
+  // As fs/cache does it: what changes something is not sent again, what only looks is.
   std::vector<std::uint64_t> its;
   for (const auto& [id, rpc] : rpcs_)
-    if (rpc.stamp.lane.file == file) its.push_back(id);
+    if (rpc.what == Io::kWrite && rpc.stamp.changes(file)) its.push_back(id);
   for (const std::uint64_t id : its)
     end_io(id, {.failed = true});
 }

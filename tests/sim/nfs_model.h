@@ -50,6 +50,9 @@ struct WriteStamp {
   std::uint32_t to_file = 0;
   std::uint32_t to_cell = 0;
   std::uint64_t to_serial = 0;
+  [[nodiscard]] bool changes(std::size_t file) const {
+    return lane.file == file || (kind == Kind::kRename && to_file == file);
+  }
 };
 
 class NfsModel {

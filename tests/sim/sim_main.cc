@@ -49,6 +49,7 @@ constexpr std::array kMutations{
     Named{"no-last-round", Mutation::kNoLastRound},
     Named{"read-before-dropped", Mutation::kReadBeforeDropped},
     Named{"cover-kept", Mutation::kCoverKept},
+    Named{"lost-change-sent-again", Mutation::kLostChangeSentAgain},
 };
 
 struct Arguments {

@@ -63,6 +63,8 @@ enum class Mutation : std::uint8_t {
   kReadBeforeDropped,
   /// A file leaves the directory that implies its token, and lockd hears nothing of it (T8).
   kCoverKept,
+  /// A change that was on its way when its token was lost is sent again.
+  kLostChangeSentAgain,
 };
 
 #ifdef HOLDFAST_MUTATIONS

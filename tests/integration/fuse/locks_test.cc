@@ -52,6 +52,16 @@ TEST_F(Locks, SharedLocksShareAndUpgradeExcludes) {
   ::close(fd);
 }
 
+TEST_F(Locks, AWholeFileLockOfAFileThatIsNoDatabaseHasNothingToDoWithSqlite) {
+  const int fd = open_file(a("n"));
+  const std::string twos(100, '\2');  // SQLite's header says WAL with a 2 in bytes 18 and 19
+  ASSERT_EQ(::pwrite(fd, twos.data(), twos.size(), 0), 100);
+  ASSERT_EQ(::fsync(fd), 0);
+  ASSERT_EQ(set_lock(fd, F_SETLK, F_RDLCK), 0);
+  EXPECT_EQ(try_elsewhere(b("n"), F_RDLCK), 0);
+  ::close(fd);
+}
+
 TEST_F(Locks, ClosingAnyDescriptorOfTheFileDropsAllPosixLocksOfTheProcess) {
   const int fd = open_file(a("c"));
   ASSERT_EQ(set_lock(fd, F_SETLK, F_WRLCK), 0);

@@ -51,11 +51,22 @@ kill -STOP $mount_a
 comes_to 1 'hanging: its process \([0-9]+\) has not run for [0-9]+s'
 kill -CONT $mount_a
 comes_to 0 ': serving$'
+number=$("$bin/holdfast" status --json "$a" | sed -n 's/.*"connection":"\([0-9]*\)".*/\1/p')
 kill -KILL $mount_a
 comes_to 1 'its process is dead'
+# As long as it stands, what it left tells of it; then it goes with the next mount.
+left() { compgen -G "/run/holdfast/*-$number*" | wc -l; }
+node_mount a "" beside
+comes_to 1 'its process is dead'
+(($(left) == 3)) || fail "of a dead mount that stands there is: $(compgen -G "/run/holdfast/*-$number*")"
 umount -l "$a"
 got=0
 "$bin/holdfast" status "$a" 2>"$CLUSTER/err" || got=$?
 ((got == 3)) || fail "exit $got without a mount"
+for _ in {1..50}; do [[ -e /sys/fs/fuse/connections/$number ]] || break; sleep 0.2; done
+node_mount a "" next
+grep -q "mount.cleared .*state-$number" "$CLUSTER/log/next.log" || fail "nothing of $number was cleared: $(grep cleared "$CLUSTER"/log/*.log)"
+timeout 10 stat "$CLUSTER/beside" "$CLUSTER/next" >/dev/null || fail "a mount that lives was disturbed"
+"$bin/holdfast" status "$CLUSTER/beside" | grep -q serving || fail "what a living mount publishes was taken"
 echo "ok    a process that does not run, and one that is dead"
 echo PASS

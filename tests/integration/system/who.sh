@@ -94,6 +94,10 @@ else
   says "^held .* $held " "$b/one"
   says '^note: node .*/a\) (did not say which processes|is out of reach)' "$b/one"
 fi
+# On the node of the mount that hangs: said soon, and why.
+sleep 4
+who "$a/never-looked-at" >"$CLUSTER/out" 2>&1 && fail "a mount that is stopped answers"
+grep -qE "does not answer within 1 s: hanging: its process .* has not run for" "$CLUSTER/out" || fail "who says: $(cat "$CLUSTER/out")"
 kill -CONT $mount_a
 kill "$waiter" "$held"
 wait "$waiter" "$held" || true

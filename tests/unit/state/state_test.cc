@@ -3,6 +3,7 @@
 #include "fs/state/reading.h"
 
 #include <filesystem>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <linux/fuse.h>
@@ -11,6 +12,10 @@
 
 namespace holdfast::fs::state {
 namespace {
+
+RequestCell* begin(State& state, std::uint64_t unique, std::uint32_t opcode, std::uint32_t pid) {
+  return state.begin({.unique = unique, .opcode = opcode, .node = 1, .pid = pid}, boot_time_now());
+}
 
 class StateTest : public ::testing::Test {
  protected:
@@ -23,10 +28,9 @@ TEST_F(StateTest, ReadersSeeWhatIsGoingOn) {
   auto state = std::make_unique<State>(directory_);
   state->identify({"nas:/export", "/mnt", "l:7680", "n", {}});
   ASSERT_TRUE(state->publish("4711"));
-  state->begin(2, FUSE_LOOKUP, 1, 42);
-  state->begin(4, FUSE_SETLKW, 7, 43);
-  state->begin(6, FUSE_READ, 7, 0);
-  state->end(6);
+  begin(*state, 2, FUSE_LOOKUP, 42);
+  begin(*state, 4, FUSE_SETLKW, 43);
+  state->end(begin(*state, 6, FUSE_READ, 0));
   const auto reading = Reading::of("4711", {"/nowhere", directory_});
   ASSERT_TRUE(reading);
   {
@@ -54,7 +58,7 @@ TEST_F(StateTest, ThatOfAKilledMountIsReadAndKnownForIt) {
   const pid_t writer = ::fork();
   if (writer == 0) {
     State state(directory_);
-    state.begin(2, FUSE_LOOKUP, 1, 42);
+    begin(state, 2, FUSE_LOOKUP, 42);
     ::_exit(state.publish("4711") ? 0 : 1);  // as if killed: nothing is cleaned up
   }
   int status = -1;
@@ -73,21 +77,22 @@ TEST_F(StateTest, MoreRequestsThanFitAreCounted) {
   State state(directory_);
   ASSERT_TRUE(state.publish("4711"));
   constexpr std::uint64_t kMany = 10 * kRequestsMax;
+  std::vector<RequestCell*> shown;
   for (std::uint64_t i = 1; i <= kMany; ++i)
-    state.begin(2 * i, FUSE_SETLKW, 1, 1);
+    shown.push_back(begin(state, 2 * i, FUSE_SETLKW, 1));
   const auto reading = Reading::of("4711", {directory_});
   ASSERT_TRUE(reading);
   EXPECT_EQ(reading->snapshot().requests, kMany);
   EXPECT_EQ(reading->snapshot().open.size(), kRequestsMax);
-  for (std::uint64_t i = 1; i <= kMany; ++i)
-    state.end(2 * i);
+  for (RequestCell* cell : shown)
+    state.end(cell);
   EXPECT_EQ(reading->snapshot().requests, 0U);
   EXPECT_TRUE(reading->snapshot().open.empty());
 }
 
 TEST_F(StateTest, TellsItselfAloneWhereNothingCanBeWritten) {
   State state(directory_ + "/missing");
-  state.begin(2, FUSE_LOOKUP, 1, 42);
+  begin(state, 2, FUSE_LOOKUP, 42);
   state.identify({std::string(5'000, 'x'), "", "", "", {}});
   EXPECT_EQ(state.page().requests, 1U);
   EXPECT_FALSE(state.publish("4711"));

@@ -211,5 +211,36 @@ TEST_F(ClientInterruptTest, AFlockThatGaveUpItsOldLockToWaitGivesAllBack) {
   EXPECT_TRUE(std::holds_alternative<UnlockRequest>(back[0].command));
 }
 
+// Found by the simulator (seed 604624). Else a program that was told EINTR, and takes its lock for
+// lost as on a local file, would keep others waiting until it closes the file.
+TEST_F(ClientInterruptTest, AFlockThatIsConvertedAtOnceGivesAllBackToo) {
+  open();
+  call(flock(1, LockMode::kShared));
+  reply(1, Granted{{1}});
+  const CallId id = call(flock(1, LockMode::kExclusive));
+  requests();
+  take(core.interrupt(id));
+  EXPECT_EQ(error_of(id), LockErrc::kInterrupted);
+  requests();
+  reply(2, Granted{{2}});
+  const auto back = requests();
+  ASSERT_EQ(back.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<UnlockRequest>(back[0].command));
+}
+
+TEST_F(ClientInterruptTest, AFlockThatIsAskedForAgainIsKept) {
+  open();
+  call(flock(1, LockMode::kShared));
+  reply(1, Granted{{1}});
+  const CallId id = call(flock(1, LockMode::kShared));
+  requests();
+  take(core.interrupt(id));
+  requests();
+  reply(2, Granted{{2}});
+  const auto back = requests();
+  ASSERT_EQ(back.size(), 1u);
+  EXPECT_EQ(std::get<LockRequest>(back[0].command).mode, LockMode::kShared);
+}
+
 }  // namespace
 }  // namespace holdfast::fs

@@ -31,6 +31,28 @@ TEST_F(ClientWho, TellsWhatItsProgramsHaveAndWaitFor) {
   EXPECT_EQ(told->told.locks[1].pid, 43U);
 }
 
+TEST_F(ClientWho, WaitsOfAllFilesTheLongestFirst) {
+  open();
+  const auto want = [&](std::uint64_t fileid, std::uint32_t pid, Wait wait) {
+    LockRequest request = on(fileid, lock(pid, LockMode::kExclusive));
+    request.pid = pid;
+    request.wait = wait;
+    call(request);
+  };
+  want(7, 41, Wait::kYes);
+  say(Renewed{}, milliseconds{2'000});
+  want(8, 42, Wait::kYes);
+  want(9, 43, Wait::kNo);
+  say(Renewed{}, milliseconds{3'000});
+  const auto waits = core.waits(10);
+  ASSERT_EQ(waits.size(), 2U) << "who tries only does not wait";
+  EXPECT_EQ(waits[0].pid, 41U);
+  EXPECT_EQ(waits[0].file.fileid, 7U);
+  EXPECT_EQ(waits[0].age, milliseconds{3'000});
+  EXPECT_EQ(waits[1].age, milliseconds{1'000});
+  EXPECT_EQ(core.waits(1).size(), 1U);
+}
+
 TEST_F(ClientWho, SinceIsWhenItsOwnerCameToTheFile) {
   open();
   say(Renewed{}, milliseconds{1'000});

@@ -1,0 +1,44 @@
+#include "cli/mount/clearing.h"
+
+#include "cli/mount/mountpoint.h"
+#include "cli/runtime_directory.h"
+#include "fs/counters/page.h"
+#include "fs/published/leftovers.h"
+#include "fs/state/page.h"
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <system_error>
+
+#include <fmt/format.h>
+
+namespace holdfast::cli {
+namespace {
+
+/// The kernel's list of connections, which has those of all namespaces of mounts, where fusectl is
+/// mounted.
+bool has_connection(const std::string& connection) {
+  std::error_code ignored;
+  return std::filesystem::exists(fmt::format("/sys/fs/fuse/connections/{}", connection), ignored);
+}
+
+}  // namespace
+
+std::vector<std::string> clear_runtime_directory() {
+  std::ifstream table("/proc/self/mountinfo");
+  const std::string text{std::istreambuf_iterator<char>(table), {}};
+  if (text.empty()) return {};  // then nothing is known of any mount
+  std::set<std::string> mounted;
+  for (const MountedHere& mount : parse_mountinfo(text))
+    if (mount.type.starts_with("fuse")) mounted.insert(std::to_string(mount.minor_device));
+  return fs::published::clear_leftovers(
+      runtime_directory(),
+      {std::string(fs::counters::kKind.name), std::string(fs::state::kKind.name)},
+      [&](const std::string& connection) {
+        return mounted.contains(connection) || has_connection(connection);
+      });
+}
+
+}  // namespace holdfast::cli
