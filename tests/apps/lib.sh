@@ -269,7 +269,7 @@ story_control() {  # story_control COUNT: changes that each of them acknowledges
   app_start a
   app_load a "$acknowledged" 1
   local loader_a=$loader until
-  wait_for 60 "a first change" has_lines 1 "$acknowledged"
+  wait_for 180 "a first change" has_lines 1 "$acknowledged"
   until=$((SECONDS + 150))
   # The damage may be done before the second one serves.
   if mild=1 app_start b; then
@@ -312,7 +312,7 @@ story_figures() {  # story_figures APPLICATION ROUNDS SECONDS
       app_start a
       began=$((${EPOCHREALTIME/./} - began))
       app_load a "$acknowledged" $((++loads * 1000000))
-      wait_for 60 "a first change" has_lines 1 "$acknowledged"
+      wait_for 180 "a first change" has_lines 1 "$acknowledged"
       from=$(lines "$acknowledged")
       sleep "$3"
       echo "figure $1 $place start_ms $((began / 1000)) changes_per_10s $((($(lines "$acknowledged") - from) * 10 / $3))"
