@@ -13,7 +13,6 @@ packages=${HOLDFAST_APPS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/holdfast-apps}/a
 
 install_actual() {
   [[ ! -e $packages/complete ]] || return 0
-  mkdir -p "$packages"
   # Newer npm builds native modules only of packages that are named here.
   echo '{"private": true, "allowScripts": {"bcrypt": true, "better-sqlite3": true}}' >"$packages/package.json"
   # Its native modules are built with the headers that are here, instead of some that would be fetched.
@@ -25,7 +24,8 @@ install_actual() {
   fi
   touch "$packages/complete"
 }
-exec 9>"/tmp/.holdfast-apps-install"
+mkdir -p "$packages"
+exec 9>"$packages.lock"
 flock 9
 install_actual
 exec 9>&-
