@@ -18,8 +18,13 @@
 namespace holdfast::lockd {
 namespace {
 
-constexpr const char* kTakesEffect =
-    "lockd reads it when told: systemctl reload holdfast-lockd (or SIGHUP)\n";
+// Each lockd has a list of its own: which of them will be the active one nobody knows.
+std::string takes_effect(const std::string& list) {
+  return fmt::format(
+      "lockd reads it when told: systemctl reload holdfast-lockd (or SIGHUP). Several lockds on an "
+      "etcd: copy {} to each of them, and tell each\n",
+      list);
+}
 
 struct Wishes {
   std::string directory = kDefaultTlsDirectory;
@@ -83,7 +88,7 @@ int add(const Wishes& wishes) {
     std::cerr << "This is the only time it is shown; it belongs into /etc/holdfast/token of a "
                  "node, mode 0600, or another file: mount with -o token_file=\n";
   }
-  std::cerr << kTakesEffect;
+  std::cerr << takes_effect(wishes.list());
   return kExitClean;
 }
 
@@ -106,7 +111,7 @@ int remove(const Wishes& wishes) {
     return fail(wishes.list() + ": " + written.error().message());
   std::cerr << "Its mounts lose their connection then, are not let in again, and lose their locks "
                "as silent mounts do.\n"
-            << kTakesEffect;
+            << takes_effect(wishes.list());
   return kExitClean;
 }
 

@@ -20,6 +20,7 @@ constexpr std::uint32_t kLeaseTtlMin = 1;
 constexpr std::uint32_t kLeaseTtlMax = 3600;
 // One in the middle of a TLS handshake takes some 50 KiB.
 constexpr std::size_t kStrangersWithTls = 1024;
+constexpr std::uint32_t kSessionsPerVolumeWithAccess = 2'000;
 
 struct Texts {
   std::vector<std::string> listen{"0.0.0.0:7680", "[::]:7680"};
@@ -111,7 +112,8 @@ void describe_access(CLI::App& app, Texts& texts) {
                  "are taken");
   app.add_option("--access", texts.access,
                  "List of who may use which volumes: see 'holdfast-lockd access'. SIGHUP: read "
-                 "it and the certificates again");
+                 "it and the certificates again. With it a volume has at most 2000 of the 10000 "
+                 "sessions");
   app.add_flag("--allow-plain", texts.allow_plain,
                "Take mounts from every address without TLS and without a credential too: whoever "
                "reaches the port may take any lock, and the network sees and may change all that "
@@ -259,6 +261,10 @@ std::string take_access(const Texts& texts, Settings& settings) {
   if (tls && texts.access.empty())
     return "--tls-cert: needs --access, the list of who may use which volumes";
   if (tls) server.strangers_max = kStrangersWithTls;
+  // A credential of one volume must not use up what all of them share.
+  if (!texts.access.empty()) {
+    server.coordinator.limits.sessions_per_volume_max = kSessionsPerVolumeWithAccess;
+  }
   if (texts.allow_plain) server.plain_text = PlainText::kEverywhere;
   if (tls || texts.allow_plain || texts.new_volume) return {};
   for (const wire::Address& address : server.listen) {

@@ -48,10 +48,19 @@ Backend::Awaitable<Attributes> MappedBackend::setattr(Credentials, FileHandle fi
     say_refused(change);
     co_return wanted.error();
   }
+  // Named first: g++ 12.2 destroys one that is chosen inside a co_await expression twice.
   auto call = changes_nothing(wanted->change) ? storage_.getattr(identity_, file)
                                               : storage_.setattr(wanted->who, file, wanted->change);
-  auto shown = co_await shown_attributes(std::move(call));
-  co_return shown;
+  auto attributes = co_await std::move(call);
+  if (!attributes) co_return attributes;
+  if (wanted->change.gid && *wanted->change.gid != attributes->gid) {
+    // A server that maps all users to one says yes to a change of group, and maps that as well.
+    const Owner now = mapping_.owner();
+    say_not_kept({change.uid.value_or(now.uid), change.gid.value_or(now.gid)});
+    co_return errno_code(EPERM);
+  }
+  show(*attributes);
+  co_return attributes;
 }
 
 void MappedBackend::say_refused(const SetAttributes& change) {
@@ -110,7 +119,14 @@ Backend::Awaitable<Entry> MappedBackend::make(Credentials who, FileHandle direct
     }
   }
   show(*made);
+  if (mapping_.keeps_others() && made->attributes.uid != who.uid) say_not_kept({who.uid, who.gid});
   co_return made;
+}
+
+void MappedBackend::say_not_kept(const Owner& wanted) {
+  if (!std::has_single_bit(++not_kept_)) return;
+  log::warn("owner.not_kept", "wanted={}:{} owner={}:{} times={} note=\"docs/identity.md\"",
+            wanted.uid, wanted.gid, mapping_.owner().uid, mapping_.owner().gid, not_kept_);
 }
 
 Backend::Awaitable<Entry> MappedBackend::create(Credentials who, FileHandle directory,

@@ -86,11 +86,13 @@ class MappedBackend final : public Backend {
   Awaitable<Entry> shown_entry(Awaitable<Entry> call);
   Awaitable<Attributes> shown_attributes(Awaitable<Attributes> call);
   void say_refused(const SetAttributes& change);
+  void say_not_kept(const Owner& wanted);
 
   Backend& storage_;
   const OwnerMapping mapping_;
   const Credentials identity_;
-  std::uint64_t refused_ = 0;  ///< changes of owner
+  std::uint64_t refused_ = 0;   ///< changes of owner
+  std::uint64_t not_kept_ = 0;  ///< owners: the storage has not set the group
 };
 
 }  // namespace holdfast::fs

@@ -19,15 +19,15 @@ class LockCategory final : public boost::system::error_category {
       case LockErrc::kInterrupted:
         return "the wait was interrupted";
       case LockErrc::kTooManyRanges:
-        return "too many locked ranges in this file";
+        return "too many locked ranges, in this file or of this mount";
       case LockErrc::kTooManyWaiters:
-        return "too many waiters for this file";
+        return "too many waiters, for this file or of this mount";
       case LockErrc::kTooManyFiles:
-        return "too many locked files";
+        return "too many files with locks or tokens, at lockd or of this mount";
       case LockErrc::kTooManyRequests:
-        return "too many requests in flight";
+        return "too many requests in flight of this mount";
       case LockErrc::kTooManySessions:
-        return "too many sessions";
+        return "too many sessions, at lockd or of this volume";
       case LockErrc::kSessionLost:
         return "the session ended; its locks are gone";
       case LockErrc::kBadSecret:

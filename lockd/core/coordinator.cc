@@ -42,6 +42,7 @@ SessionRecord record_of(const Hello& hello, const Identity& fresh) {
           .ended = false,
           .quiet = Quiet::kNo,
           .breaks = {},
+          .compare_name = fresh.compare_name,
           .losses = {}};
 }
 
@@ -185,12 +186,17 @@ Coordinator::State::HelloAnswer Coordinator::State::greet(const Hello& hello, co
 Coordinator::State::HelloAnswer Coordinator::State::open(const Hello& hello, const Identity& fresh,
                                                          Instant now, Effects& before) {
   if (sessions.size() >= options.limits.sessions_max) {
-    ++probe.limit_hits;
-    return refused(LockErrc::kTooManySessions, "too many sessions");
+    probe.limit_hits.add(Limit::kSessions, {});
+    return refused(LockErrc::kTooManySessions, "lockd has as many sessions as it takes");
+  }
+  if (sessions.of_volume(hello.volume) >= options.limits.sessions_per_volume_max) {
+    probe.limit_hits.add(Limit::kSessionsOfVolume, {});
+    return refused(LockErrc::kTooManySessions, "this volume has as many sessions as it may");
   }
   // One name, two volumes: one of the mounts sees another export (a replaced disk, a lost marker),
   // and locks of the two would not meet.
-  if (!hello.volume_name.empty() && sessions.other_volume(hello.volume_name, hello.volume))
+  if (fresh.compare_name && !hello.volume_name.empty() &&
+      sessions.other_volume(hello.volume_name, hello.volume))
     return refused(LockErrc::kBadRequest,
                    "another volume is mounted under this name elsewhere: the markers differ");
   HOLDFAST_ASSERT(sessions.find(fresh.session) == nullptr, "the shell gives fresh session ids");

@@ -76,6 +76,9 @@ struct Identity {
   SessionId session;
   SessionSecret secret{};
   std::string address;  ///< where it comes from, without port
+  /// That its volume's name is no other volume's is for us to see. Not where the credential is for
+  /// this volume: what such a mount calls it is its own word, and must keep nobody else out.
+  bool compare_name = true;
 };
 
 // Effects, in the order to be performed.

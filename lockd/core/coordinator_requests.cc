@@ -66,7 +66,7 @@ void Coordinator::State::admit(Session& session, const Request& request, Instant
     case KeptReplies::Admission::kWaiting:
       break;
     case KeptReplies::Admission::kTooMany:
-      ++probe.limit_hits;
+      probe.limit_hits.add(Limit::kRequestsOfSession, session.id());
       refuse(LockErrc::kTooManyRequests);
       break;
     case KeptReplies::Admission::kBad:

@@ -23,7 +23,7 @@ std::optional<Outcome> Locks::lock(SessionLocks& session, RequestNumber number,
     return refuse(*errc);
   }
   File* file = find_or_open(id);
-  if (file == nullptr) return refuse(LockErrc::kTooManyFiles);
+  if (file == nullptr) return refuse(Limit::kFiles, session);
   Agent& agent = find_or_make(session, {request.space, request.owner});
   check_idle(agent);
   check_idle(*file);
@@ -56,7 +56,8 @@ Outcome Locks::unlock(SessionLocks& session, const UnlockRequest& request, Insta
   if (holding == nullptr) return Done{};
   const std::uint32_t growth = RangeTable::growth_of_clear(*holding, request.range);
   // Splitting needs room, as in Linux, whose F_UNLCK can fail with ENOLCK.
-  if (growth > 0 && ranges_full(space, growth)) return refuse(LockErrc::kTooManyRanges);
+  if (growth > 0)
+    if (const auto limit = full(session, space, growth)) return refuse(*limit, session);
   table_.clear(*holding, request.range, freed_);
   drop_empty(*holding);
   wake(space);
@@ -282,8 +283,6 @@ Outcome Locks::refuse(LockErrc errc) {
     case LockErrc::kTooManyRanges:
     case LockErrc::kTooManyWaiters:
     case LockErrc::kTooManyFiles:
-      ++probe_.limit_hits;
-      break;
     case LockErrc::kInterrupted:
     case LockErrc::kTooManyRequests:
     case LockErrc::kTooManySessions:
@@ -299,6 +298,11 @@ Outcome Locks::refuse(LockErrc errc) {
       break;
   }
   return Refused{errc};
+}
+
+Outcome Locks::refuse(Limit limit, const SessionLocks& session) {
+  probe_.limit_hits.add(limit, session.id);
+  return Refused{errc_of(limit)};
 }
 
 // ---- Finding

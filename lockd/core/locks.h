@@ -149,9 +149,12 @@ class Locks {
   [[nodiscard]] std::optional<LockErrc> forbidden(const SessionLocks& session, const FileId& file,
                                                   LockSpace space, const ByteRange& range,
                                                   const std::optional<FileKey>& database) const;
-  [[nodiscard]] bool ranges_full(const FileSpace& space, std::uint32_t growth) const;
+  /// The limit that `growth` more ranges would pass.
+  [[nodiscard]] std::optional<Limit> full(const SessionLocks& session, const FileSpace& space,
+                                          std::uint32_t growth) const;
   [[nodiscard]] Granted grant(const Ask& ask);
   [[nodiscard]] Outcome refuse(LockErrc errc);
+  [[nodiscard]] Outcome refuse(Limit limit, const SessionLocks& session);
   void own_wal(SessionLocks& session, const FileId& database);
   void end_idle_wal(SessionLocks& session, const FileId& file);
   void clear_file(SessionLocks& session, File& file);

@@ -27,8 +27,12 @@ std::optional<LockErrc> Locks::forbidden(const SessionLocks& session, const File
   return std::nullopt;
 }
 
-bool Locks::ranges_full(const FileSpace& space, std::uint32_t growth) const {
-  return space.held_count + growth > limits_.ranges_per_file_max;
+std::optional<Limit> Locks::full(const SessionLocks& session, const FileSpace& space,
+                                 std::uint32_t growth) const {
+  if (space.held_count + growth > limits_.ranges_per_file_max) return Limit::kRangesOfFile;
+  if (growth > 0 && session.range_count + growth > limits_.ranges_per_session_max)
+    return Limit::kRangesOfSession;
+  return std::nullopt;
 }
 
 std::optional<Outcome> Locks::acquire(const Ask& ask, RequestNumber number, Wait wait) {
@@ -40,8 +44,8 @@ std::optional<Outcome> Locks::acquire(const Ask& ask, RequestNumber number, Wait
   const bool out_of_turn =
       holding == nullptr && wait_queue::conflict(space, ask.range, ask.mode, &ask.agent) != nullptr;
   if (!held_off && !out_of_turn) {
-    if (ranges_full(space, RangeTable::growth_of_set(holding, ask.range)))
-      return refuse(LockErrc::kTooManyRanges);
+    if (const auto limit = full(ask.session, space, RangeTable::growth_of_set(holding, ask.range)))
+      return refuse(*limit, ask.session);
     return grant(ask);
   }
   want(ask);
@@ -54,9 +58,10 @@ std::optional<Outcome> Locks::acquire(const Ask& ask, RequestNumber number, Wait
 
 std::optional<Outcome> Locks::wait_for(const Ask& ask, RequestNumber number) {
   FileSpace& space = ask.space;
-  if (space.waiter_count >= limits_.waiters_per_file_max ||
-      ask.session.waiters.size() >= limits_.requests_in_flight_max / 2)
-    return refuse(LockErrc::kTooManyWaiters);
+  if (space.waiter_count >= limits_.waiters_per_file_max)
+    return refuse(Limit::kWaitersOfFile, ask.session);
+  if (ask.session.waiters.size() >= value_of(Limit::kWaitersOfSession, limits_))
+    return refuse(Limit::kWaitersOfSession, ask.session);
   const bool converts = find(ask.agent, space) != nullptr;
 
   auto owned = std::make_unique<Waiter>();
@@ -223,8 +228,9 @@ void Locks::settle() {
         forbidden(ask.session, space.file->id, space.kind, ask.range, ask.wal_database);
     if (errc) {
       answer(waiter, refuse(*errc));
-    } else if (ranges_full(space, RangeTable::growth_of_set(holding, ask.range))) {
-      answer(waiter, refuse(LockErrc::kTooManyRanges));
+    } else if (const auto limit =
+                   full(ask.session, space, RangeTable::growth_of_set(holding, ask.range))) {
+      answer(waiter, refuse(*limit, ask.session));
     } else {
       const RequestNumber number = waiter.number;
       withdraw(waiter);

@@ -56,9 +56,9 @@ void Locks::forget(SessionLocks& session, const FileId& id, bool exclusive, Inst
 std::optional<LockErrc> Locks::push(SessionLocks& session, const HeldLock& held, Instant now,
                                     Answers& answers) {
   begin(now, answers);
-  const auto counted = [this](LockErrc errc) {
-    ++probe_.limit_hits;
-    return errc;
+  const auto counted = [&](Limit limit) {
+    probe_.limit_hits.add(limit, session.id);
+    return errc_of(limit);
   };
   const FileId id{session.volume, held.file};
   if (held.space == LockSpace::kFlock && held.range != ByteRange::whole_file())
@@ -73,7 +73,7 @@ std::optional<LockErrc> Locks::push(SessionLocks& session, const HeldLock& held,
       return LockErrc::kBadRequest;
   }
   File* file = find_or_open(id);
-  if (file == nullptr) return counted(LockErrc::kTooManyFiles);
+  if (file == nullptr) return counted(Limit::kFiles);
   Agent& agent = find_or_make(session, {held.space, held.owner});
   check_idle(agent);
   check_idle(*file);
@@ -90,8 +90,9 @@ std::optional<LockErrc> Locks::push(SessionLocks& session, const HeldLock& held,
   std::optional<LockErrc> errc;
   if (RangeTable::conflict(ask.space, ask.range, ask.mode, holding) != nullptr) {
     errc = LockErrc::kBadRequest;
-  } else if (ranges_full(ask.space, RangeTable::growth_of_set(holding, ask.range))) {
-    errc = counted(LockErrc::kTooManyRanges);
+  } else if (const auto limit =
+                 full(session, ask.space, RangeTable::growth_of_set(holding, ask.range))) {
+    errc = counted(*limit);
   } else {
     static_cast<void>(grant(ask));
   }

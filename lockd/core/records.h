@@ -49,6 +49,7 @@ struct SessionRecord {
   bool ended = false;
   Quiet quiet = Quiet::kNo;
   BreakOrder breaks{};
+  bool compare_name = true;      ///< Identity::compare_name; not stored: true in another life
   std::vector<FileLoss> losses;  ///< by number
 };
 

@@ -104,7 +104,8 @@ class Sessions {
 
   Session& add(SessionRecord record, std::uint32_t in_flight_max) {
     const SessionId id = record.session;
-    ++names_[record.volume_name][record.volume];
+    ++volumes_[record.volume];
+    if (record.compare_name) ++names_[record.volume_name][record.volume];
     absent_.emplace_back(std::move(record), in_flight_max, salt_);
     by_id_.emplace(id, std::prev(absent_.end()));
     return absent_.back();
@@ -135,12 +136,13 @@ class Sessions {
     List& list = session.phase == Phase::kLive ? live_ : absent_;
     const auto at = by_id_.find(session.id());
     const List::iterator place = at->second;
-    const auto name = names_.find(session.record.volume_name);
-    const auto volume = name->second.find(session.record.volume);
-    if (--volume->second == 0) name->second.erase(volume);
-    if (name->second.empty()) names_.erase(name);
+    forget(session.record);
     by_id_.erase(at);
     list.erase(place);
+  }
+  [[nodiscard]] std::size_t of_volume(const VolumeId& volume) const {
+    const auto at = volumes_.find(volume);
+    return at == volumes_.end() ? 0 : at->second;
   }
   /// A session has another volume under this name.
   [[nodiscard]] bool other_volume(const std::string& name, const VolumeId& volume) const {
@@ -156,6 +158,15 @@ class Sessions {
   }
 
  private:
+  void forget(const SessionRecord& record) {
+    const auto all = volumes_.find(record.volume);
+    if (--all->second == 0) volumes_.erase(all);
+    if (!record.compare_name) return;
+    const auto name = names_.find(record.volume_name);
+    const auto volume = name->second.find(record.volume);
+    if (--volume->second == 0) name->second.erase(volume);
+    if (name->second.empty()) names_.erase(name);
+  }
   void move_to(List& to, Session& session) {
     const auto place = by_id_.at(session.id());
     to.splice(to.end(), &to == &live_ ? absent_ : live_, place);
@@ -166,7 +177,8 @@ class Sessions {
   std::unordered_map<SessionId, List::iterator> by_id_;
   std::set<std::pair<Instant, SessionId>> due_;
   HashSalt salt_;
-  /// How many sessions there are of each volume, by its name for people.
+  std::map<VolumeId, std::size_t> volumes_;  // how many sessions
+  /// The same by name for people, of those whose name is compared.
   std::map<std::string, std::map<VolumeId, std::size_t>> names_;
 };
 

@@ -33,18 +33,18 @@ std::optional<Outcome> Tokens::request(SessionTokens& session, RequestNumber num
   forget_calm(now);
   if (request.file == kVolumeKey) return request_volume(session, number, request, now);
   const FileId id{session.volume(), request.file};
-  const auto refuse = [&](LockErrc errc) {
-    ++probe_.limit_hits;
-    tidy(id, now);
-    return Refused{errc};
-  };
   TokenFile& file = find_or_make(id);
-  if (find(session, &file) == nullptr && !room(session, session.waiting.size() + 1))
-    return refuse(LockErrc::kTooManyFiles);
+  const auto refused = [&](Limit limit) {
+    tidy(id, now);
+    return refuse(limit, session);
+  };
+  if (find(session, &file) == nullptr)
+    if (const auto limit = full(session, session.waiting.size() + 1)) return refused(*limit);
   Dispute& dispute = dispute_of(file);
-  if (dispute.queue.size() >= limits_.token_waiters_per_file_max ||
-      session.waiting.size() >= limits_.requests_in_flight_max / 4)
-    return refuse(LockErrc::kTooManyWaiters);
+  if (dispute.queue.size() >= limits_.token_waiters_per_file_max)
+    return refused(Limit::kTokenWaitersOfFile);
+  if (session.waiting.size() >= value_of(Limit::kTokenWaitersOfSession, limits_))
+    return refused(Limit::kTokenWaitersOfSession);
   dispute.contention.used_by(session.id(), now, options_.contention);
   dispute.queue.push_back({.session = &session, .number = number, .use = request.use});
   session.waiting.emplace(number, SessionTokens::Waiting{&file, std::prev(dispute.queue.end())});
@@ -57,7 +57,7 @@ Outcome Tokens::request_volume(SessionTokens& session, RequestNumber number,
   const FileId id{session.volume(), kVolumeKey};
   const bool has = find(session, find(id)) != nullptr;
   const bool alone = volume_of(session).sessions == 1;
-  if (!has && (!alone || request.use == TokenUse::kThrough || !room(session, 1)))
+  if (!has && (!alone || request.use == TokenUse::kThrough || full(session, 1)))
     return TokenGranted{.mode = TokenMode::kNone, .ask_again = options_.contention.ask_again_max};
   put(session, find_or_make(id), TokenMode::kExclusive, number, now);
   ++probe_.token_grants;
@@ -134,10 +134,8 @@ Outcome Tokens::assert_implied(SessionTokens& session, RequestNumber number,
       return Refused{LockErrc::kBadRequest};
     fresh += own == nullptr ? 1 : 0;
   }
-  if (!room(session, session.waiting.size() + fresh)) {
-    ++probe_.limit_hits;
-    return Refused{LockErrc::kTooManyFiles};
-  }
+  if (const auto limit = full(session, session.waiting.size() + fresh))
+    return refuse(*limit, session);
   for (const HeldToken& held : assertion.tokens) {
     if (lost.contains(held.file)) continue;
     const FileId id{session.volume(), held.file};

@@ -155,7 +155,9 @@ class Tokens {
   [[nodiscard]] static std::vector<FileId> files_of(const SessionTokens& session, bool recalled);
   [[nodiscard]] Volume& volume_of(const SessionTokens& session);
   [[nodiscard]] const Token* cover_over(const SessionTokens& session, const FileId& file) const;
-  [[nodiscard]] bool room(const SessionTokens& session, std::size_t more) const;
+  /// The limit that `more` tokens would pass.
+  [[nodiscard]] std::optional<Limit> full(const SessionTokens& session, std::size_t more) const;
+  Outcome refuse(Limit limit, const SessionTokens& session);
   Token& put(SessionTokens& session, TokenFile& file, TokenMode mode, RequestNumber number,
              Instant now);
   void drop(Token& token);

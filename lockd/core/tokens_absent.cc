@@ -112,8 +112,8 @@ bool Tokens::fits(const SessionTokens& session, const FileId& id, TokenMode mode
 bool Tokens::reclaim(SessionTokens& session, const HeldToken& held, Instant now) {
   if (held.mode == TokenMode::kNone) return true;
   const FileId id{session.volume(), held.file};
-  if (!room(session, 1)) {
-    ++probe_.limit_hits;
+  if (const auto limit = full(session, 1)) {
+    probe_.limit_hits.add(*limit, session.id());
     return false;
   }
   Volume& volume = volume_of(session);

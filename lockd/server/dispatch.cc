@@ -78,6 +78,7 @@ Result<void> Server::handle(const PeerPtr& peer, const Hello& hello, Instant now
   }
   Identity fresh = fresh_identity();
   fresh.address = host_of(peer->connection->peer());
+  fresh.compare_name = !peer->credential || peer->credential->all;
   perform(coordinator_->hello(hello, fresh, peer->id, now));
   return boost::system::in_place_value;
 }

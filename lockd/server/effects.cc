@@ -60,6 +60,7 @@ void Server::perform(Effects effects) {
     perform(*send);
     return true;
   });
+  note_limits();
   queue_.add(std::move(effects));
   if (queue_.has_changes()) records_.set();
   perform_ready();
@@ -74,6 +75,24 @@ void Server::perform_ready() {
   } const performing(performing_);
   while (const auto effect = queue_.next())
     std::visit([this](const auto& one) { perform(one); }, *effect);
+}
+
+// The mount is told the error, which several limits have in common; here it is said which one it
+// was. Compared with what has been said, not told by the core: it has no words for logs.
+void Server::note_limits() {
+  const LimitHits& hits = coordinator_->probe().limit_hits;
+  if (hits.total() == limits_said_.total()) return;
+  for (std::size_t i = 0; i < kLimits; ++i) {
+    const auto limit = static_cast<Limit>(i);
+    const LimitHits::Hits& now = hits.of(limit);
+    const std::uint64_t times = now.count - limits_said_.of(limit).count;
+    if (times == 0 || !refusals_.allow()) continue;
+    log::warn("limit.refused", "limit={} max={} session={} error=\"{}\" times={} unlogged={}",
+              name_of(limit), value_of(limit, options_.coordinator.limits),
+              now.last == SessionId{} ? "none" : printable(now.last),
+              make_error_code(errc_of(limit)).message(), times, refusals_.dropped());
+  }
+  limits_said_ = hits;
 }
 
 void Server::perform(const SendReply& effect) {
@@ -114,8 +133,10 @@ void Server::perform(const Greet& effect) {
                  peer->connection->peer(), peer->hello.epoch_seen.value, epoch().value);
     }
     if (refusals_.allow()) {
-      log::info("session.refused", "peer={} node={} reason=\"{}\"", peer->connection->peer(),
-                printable(peer->hello.node), make_error_code(refused->errc).message());
+      log::info(
+          "session.refused", "peer={} node={} reason=\"{}\"", peer->connection->peer(),
+          printable(peer->hello.node),
+          refused->reason.empty() ? make_error_code(refused->errc).message() : refused->reason);
     }
     static_cast<void>(peer->connection->send(ServerMessage(*refused)));
     peer->connection->close_after_writing();

@@ -183,6 +183,7 @@ class Server {
   void perform(const RunFence& effect);
   void perform(const Record& effect);
   void send(SessionId session, const ServerMessage& message);
+  void note_limits();
   void perform_ready();
   boost::asio::awaitable<void> store_loop();
   boost::asio::awaitable<void> write_until_durable(StoreChanges changes);
@@ -212,6 +213,7 @@ class Server {
   std::unordered_map<ConnectionId, PeerPtr> greeting_;  // asked, not answered yet
   std::uint64_t last_connection_ = 0;
   LogLimit refusals_;
+  LimitHits limits_said_;   // of the core's, those that are in the log
   LogLimit arrivals_{100};  // and departures
   bool said_stale_ = false;
   Probe probe_;

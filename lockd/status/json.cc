@@ -150,7 +150,7 @@ std::string counters_json(const Report& report) {
       .number("deadlocks", report.core.deadlocks)
       .number("cancels", report.core.cancels)
       .number("leases_expired", report.core.expiries)
-      .number("limit_hits", report.core.limit_hits)
+      .number("limit_hits", report.core.limit_hits.total())
       .number("token_grants", report.core.token_grants)
       .number("recalls", report.core.recalls)
       .number("recalls_unmet", report.core.recalls_unmet)

@@ -82,8 +82,6 @@ constexpr Plain kPlain[] = {
     {Kind::kCounter, "holdfast_lockd_leases_expired_total",
      "Leases that ended because their mount was silent",
      [](const Report& r) { return of(r.core.expiries); }},
-    {Kind::kCounter, "holdfast_lockd_limit_hits_total", "Requests refused because of a limit",
-     [](const Report& r) { return of(r.core.limit_hits); }},
     {Kind::kCounter, "holdfast_lockd_token_grants_total", "Tokens granted",
      [](const Report& r) { return of(r.core.token_grants); }},
     {Kind::kCounter, "holdfast_lockd_recalls_total", "Tokens recalled because another mount asked",
@@ -152,6 +150,7 @@ constexpr const char* kActive = "holdfast_lockd_active";
 constexpr const char* kUptime = "holdfast_lockd_uptime_seconds";
 constexpr const char* kInfo = "holdfast_lockd_info";
 constexpr const char* kSessions = "holdfast_lockd_sessions";
+constexpr const char* kLimitHits = "holdfast_lockd_limit_hits_total";
 constexpr const char* kAuthority = "holdfast_lockd_authority_seconds";
 constexpr const char* kHandling = "holdfast_lockd_handling_seconds";
 
@@ -160,6 +159,7 @@ void declare(metrics::Families& out) {
   out.declare(Kind::kGauge, kUptime, "Age of this process");
   out.declare(Kind::kGauge, kInfo, "Always 1; the label tells the version");
   out.declare(Kind::kGauge, kSessions, "Mounts that lockd knows, by phase");
+  out.declare(Kind::kCounter, kLimitHits, "Requests refused because of a limit, by limit");
   out.declare(Kind::kGauge, kAuthority,
               "Replicas: for how long this lockd may act without hearing from etcd");
   for (const Plain& plain : kPlain)
@@ -176,6 +176,11 @@ void fill(metrics::Families& out, const Report& report) {
   if (report.authority_left != Duration::max()) out.set(kAuthority, seconds(report.authority_left));
   for (const Plain& plain : kPlain)
     out.set(plain.name, plain.value(report));
+  for (std::size_t i = 0; i < kLimits; ++i) {
+    const auto limit = static_cast<Limit>(i);
+    out.set(kLimitHits, of(report.core.limit_hits.of(limit).count),
+            {{"limit", std::string(name_of(limit))}});
+  }
   for (std::size_t kind = 0; kind < kMessageKinds; ++kind)
     if (const auto name = name_of_kind(kind); !name.empty())
       out.set(kHandling, report.server.handling[kind], {{"message", std::string(name)}});

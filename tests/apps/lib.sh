@@ -76,7 +76,10 @@ wait_for() {  # wait_for SECONDS WHAT COMMAND…: until it succeeds
   local until=$((SECONDS + $1)) what=$2
   shift 2
   until "$@" >/dev/null 2>&1; do
-    ((SECONDS < until)) || fail "$what: not in time"
+    if ((SECONDS >= until)); then
+      [[ -z ${mild:-} ]] || return 1
+      fail "$what: not in time"
+    fi
     sleep 0.2
   done
 }
@@ -267,10 +270,15 @@ story_control() {  # story_control COUNT: changes that each of them acknowledges
   app_load a "$acknowledged" 1
   local loader_a=$loader until
   wait_for 60 "a first change" has_lines 1 "$acknowledged"
-  app_start b
-  app_load b "$acknowledged.b" 1000000
-  ok "two servers of one directory"
   until=$((SECONDS + 150))
+  # The damage may be done before the second one serves.
+  if mild=1 app_start b; then
+    app_load b "$acknowledged.b" 1000000
+    ok "two servers of one directory"
+  else
+    ok "the second server comes to nothing"
+    until=$((SECONDS + 5))
+  fi
   until has_lines "$1" "$acknowledged" && has_lines "$1" "$acknowledged.b"; do
     ((SECONDS < until)) && runs "$loader" && runs "$loader_a" || break
     sleep 0.2

@@ -33,6 +33,7 @@ app_check() {
   return "$bad"
 }
 app_second() {
+  local server
   mariadbd_on "$1"
   local second=$server
   wait_for 40 "a word of the second server" grep -q 'Unable to lock ./ibdata1 error: 11\|aria_log_control. for exclusive use, error: 11' "$CLUSTER/log/mariadb-$1.log"

@@ -422,6 +422,14 @@ class ChartTest(unittest.TestCase):
                     self.assertEqual([one.values["tls"][secret]] if tls else [], names)
             self.assertEqual(tls or not lockd, "take any lock" not in render(VARIANTS[self.variant], "--notes").stdout)
 
+    def test_all_lockds_have_one_access_list_and_see_it_change(self):
+        for one in self.each():
+            mounts = [m for _, pod in one.pods() for c in pod["containers"] for m in c.get("volumeMounts", []) if m["name"] == "tls"]
+            # kubelet never renews what is mounted by subPath
+            self.assertEqual([], [m for m in mounts if "subPath" in m or "subPathExpr" in m])
+            lockds = [d for d, pod in one.pods() if any(w.startswith("--access=") for c in pod["containers"] for w in c.get("command", []))]
+            self.assertLessEqual(len(lockds), 1, "replicas are pods of one template, with one secret")
+
     # --- seen from outside
 
     def test_monitors_find_their_services(self):

@@ -280,9 +280,11 @@ void Cluster::heal() {
     healed = std::max(healed, fault.at + fault.duration + seconds(2));
   while (world_.step(healed)) {
   }
+  // But for those that wait for an effect or a write which has not come yet.
   store_.fail_next(0);
+  store_.disarm();
   for (auto& lockd : lockds_) {
-    lockd->crash_at_effect(0);
+    lockd->disarm();
     lockd->start();
   }
   for (auto& mount : mounts_)

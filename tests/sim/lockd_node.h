@@ -30,6 +30,8 @@ class LockdNode final : public Process, public Listener {
   void crash_at_effect(std::uint64_t n) { crash_in_ = n; }
   /// Stands still between deciding and telling.
   void freeze_at_effect(std::uint64_t n, Duration duration);
+  /// Neither, if it has not come to that yet.
+  void disarm() { crash_in_ = freeze_in_ = 0; }
   void break_session(std::uint64_t choice, bool one_file);
   void wall_jump(std::int64_t by) { wall_offset_ += by; }
 

@@ -43,6 +43,7 @@ class StoreModel {
   /// Calls `crash` with the lockd that writes, at the n-th write from now, before or after it
   /// became durable.
   void at_write(std::uint64_t n, bool after, std::function<void(std::size_t lockd)> crash);
+  void disarm() { trap_.reset(); }
 
   [[nodiscard]] bool replicated() const { return replicated_; }
   [[nodiscard]] Duration leader_ttl() const { return leader_ttl_; }

@@ -28,7 +28,7 @@ LOCKD = {
     'holdfast_lockd_fences_failed_total{instance="l"}': "3+0x30",
     'holdfast_lockd_leases_expired_total{instance="l"}': "3+0x30",
     'holdfast_lockd_recalls_unmet_total{instance="l"}': "3+0x30",
-    'holdfast_lockd_limit_hits_total{instance="l"}': "3+0x30",
+    'holdfast_lockd_limit_hits_total{instance="l",limit="ranges_of_file"}': "3+0x30",
     'holdfast_lockd_oldest_wait_seconds{instance="l"}': "20+0x30",
 }
 MOUNT = 'instance="n",connection="52",mount="/mnt"'
@@ -71,7 +71,7 @@ CASES = {
     "HoldfastLeaseExpired": (changed("holdfast_lockd_leases_expired", "3+1x30"), L),
     "HoldfastRecallUnmet": (changed("holdfast_lockd_recalls_unmet", "3+1x30"), L),
     "HoldfastLockWaitLong": (changed("holdfast_lockd_oldest_wait", "20+30x30"), L),
-    "HoldfastLimitHit": (changed("holdfast_lockd_limit_hits", "3+1x30"), L),
+    "HoldfastLimitHit": (changed("holdfast_lockd_limit_hits", "3+1x30"), {**L, "limit": "ranges_of_file"}),
     "HoldfastMountDead": (changed("holdfast_mount_up", "0+0x30"), N),
     "HoldfastMountSuspended": (changed("holdfast_mount_lease_margin", "8-5x30"), N),
     "HoldfastLocksLost": (changed("holdfast_mount_files_lost", "1+2x30"), N),

@@ -177,6 +177,14 @@ as 999 bash -c 'echo three >"$0/data/file" && touch "$0/data/new" && chmod 600 "
 is "$a/data/new" "%u:%g %a" "999:998 600"
 is "$app/data/new" "%u %a" "$nobody 600"
 node_unmount a
+node_mount_app a owner=999:998,keep_owners
+chmod 777 "$a/data"
+as 33 bash -c ': >"$0/data/whose"' "$a"
+is "$a/data/whose" %u:%g 999:998
+grep -q 'owner.not_kept wanted=33:33' "$CLUSTER/log/a.log" || fail "an owner that is not kept is not told"
+refused chown 33:33 "$a/data/new"
+is "$a/data/new" %u:%g 999:998
+node_unmount a
 echo "ok    identity=: who asks the server; all_squash with the anonymous user"
 
 # ---- Two owners in one directory

@@ -2,6 +2,7 @@
 //   holdfast-test-mount DIRECTORY MOUNTPOINT LOCKD_ADDRESS
 // HOLDFAST_TEST_CACHE=tokens: as -o cache=tokens; else as cache=none.
 // HOLDFAST_TEST_INODES_MAX=N: as -o inodes_max=N.
+// HOLDFAST_TEST_HELD_CHANGES: see held_changes.h.
 // SIGHUP: writes how many inodes the kernel remembers to DIRECTORY/inodes.
 // Prints "mounted" and serves until it is unmounted or gets SIGTERM. Exit 0 after a clean unmount.
 #include "fs/backend/dir/dir_backend.h"
@@ -9,6 +10,7 @@
 #include "fs/lock/lock_client.h"
 #include "holdfast/base/log.h"
 #include "tests/support/fuse/forgetful_storage.h"
+#include "tests/support/fuse/held_changes.h"
 #include "tests/support/fuse/slow_attributes.h"
 
 #include <csignal>
@@ -70,7 +72,11 @@ asio::awaitable<int> serve(asio::io_context& loop, Arguments arguments) {
     test::SlowAttributes slow_storage(loop.get_executor(), **backend, delay);
     test::ForgetfulStorage forgetful(loop.get_executor(), **backend);
     const bool forgets = std::getenv("HOLDFAST_TEST_FORGETFUL") != nullptr;
-    fs::Backend& storage = forgets ? static_cast<fs::Backend&>(forgetful) : slow_storage;
+    test::HeldChanges held(loop.get_executor(), slow_storage, arguments.directory);
+    const bool holds = std::getenv("HOLDFAST_TEST_HELD_CHANGES") != nullptr;
+    fs::Backend& storage = forgets ? static_cast<fs::Backend&>(forgetful)
+                           : holds ? static_cast<fs::Backend&>(held)
+                                   : slow_storage;
     fs::Filesystem filesystem(loop, storage, locks, options);
     asio::signal_set restart(loop, SIGUSR1);
     restart.async_wait([&](const boost::system::error_code& error, int) {

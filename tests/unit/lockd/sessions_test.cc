@@ -204,11 +204,52 @@ TEST(Limited, EachLimitHasItsError) {
   d.send(two, lock(kB, kX, byte(0), Wait::kYes));
   EXPECT_TRUE(refused(d.ask(two, lock(kC, kX, byte(0), Wait::kYes)), LockErrc::kTooManyWaiters));
   EXPECT_FALSE(d.answer(two, w));
-  EXPECT_EQ(d.core.probe().limit_hits, 5U);
+  EXPECT_EQ(d.core.probe().limit_hits.total(), 5U);
 
   for (int i = 0; i < 9; ++i)
     d.ask(two, query(kA, kX, byte(0)));
   EXPECT_TRUE(refused(d.ask(two, query(kA, kX, byte(0))), LockErrc::kTooManyRequests));
+  const auto hits = [&](Limit limit) { return d.core.probe().limit_hits.of(limit).count; };
+  EXPECT_EQ(hits(Limit::kSessions), 1U);
+  EXPECT_EQ(hits(Limit::kRangesOfFile), 2U);
+  EXPECT_EQ(hits(Limit::kFiles), 1U);
+  EXPECT_EQ(hits(Limit::kWaitersOfFile), 1U);
+  EXPECT_EQ(hits(Limit::kRequestsOfSession), 1U);
+  EXPECT_EQ(d.core.probe().limit_hits.of(Limit::kRequestsOfSession).last, two);
+}
+
+// Whoever has a credential of one volume must not use up what the others need.
+TEST(Limited, OneVolumeAndOneSessionHaveTheirShareOnly) {
+  Options options = plain_options();
+  options.limits.sessions_per_volume_max = 2;
+  options.limits.ranges_per_session_max = 3;
+  Driver d(options);
+  const SessionId one = d.open();
+  const SessionId two = d.open();
+  const auto say_hello = [&](std::uint64_t id, std::uint8_t volume) {
+    const auto effects =
+        d.core.hello(Driver::hello_of(volume), {SessionId{id}, {}, {}}, ConnectionId{id}, d.now());
+    d.absorb(effects);
+    return std::holds_alternative<Welcome>(greeting(effects));
+  };
+  EXPECT_FALSE(say_hello(3, 1)) << "the volume of d.open()";
+  EXPECT_TRUE(say_hello(4, 2));
+  d.goodbye(two);
+  EXPECT_TRUE(say_hello(5, 1)) << "one has gone";
+
+  EXPECT_TRUE(granted(d.ask(one, lock(kA, kX, bytes(0, 10)))));
+  EXPECT_TRUE(granted(d.ask(one, lock(kA, kX, byte(0), Wait::kNo, kOther))));
+  EXPECT_TRUE(granted(d.ask(one, lock(kA, kX, byte(20)))));
+  EXPECT_TRUE(refused(d.ask(one, lock(kA, kX, byte(40))), LockErrc::kTooManyRanges));
+  EXPECT_TRUE(refused(d.ask(one, unlock(kA, byte(5))), LockErrc::kTooManyRanges)) << "would split";
+  EXPECT_TRUE(granted(d.ask(SessionId{5}, lock(kA, kX, byte(40))))) << "others are not full";
+
+  // The errors say less: a file and a session that are full have the same one.
+  const LimitHits& hits = d.core.probe().limit_hits;
+  EXPECT_EQ(hits.of(Limit::kSessionsOfVolume).count, 1U);
+  EXPECT_EQ(hits.of(Limit::kRangesOfSession).count, 2U);
+  EXPECT_EQ(hits.of(Limit::kRangesOfSession).last, one);
+  EXPECT_EQ(hits.total(), 3U);
 }
 
 TEST(VolumeNames, OneNameIsOneVolumeForAsLongAsAnySessionHasIt) {
@@ -230,6 +271,25 @@ TEST(VolumeNames, OneNameIsOneVolumeForAsLongAsAnySessionHasIt) {
   EXPECT_TRUE(say_hello(6, 2, "nas:/export"));
   EXPECT_TRUE(say_hello(7, 1, ""));
   EXPECT_TRUE(say_hello(8, 2, "")) << "without a name nothing is compared";
+}
+
+// A mount whose credential names its volume may call it what it likes: nobody is kept out by it.
+TEST(VolumeNames, OfAMountWithACredentialOfItsVolumeAreItsOwnWord) {
+  Driver d;
+  const auto say_hello = [&](std::uint64_t id, std::uint8_t volume, bool compare) {
+    Hello hello = Driver::hello_of(volume);
+    hello.volume_name = "nas:/export";
+    const Identity fresh{SessionId{id}, {}, {}, compare};
+    const auto effects = d.core.hello(hello, fresh, ConnectionId{id}, d.now());
+    d.absorb(effects);
+    return std::holds_alternative<Welcome>(greeting(effects));
+  };
+  EXPECT_TRUE(say_hello(1, 2, false));
+  EXPECT_TRUE(say_hello(2, 1, true)) << "the other one's word does not count";
+  EXPECT_TRUE(say_hello(3, 2, false));
+  EXPECT_FALSE(say_hello(4, 2, true));
+  d.goodbye(SessionId{2});
+  EXPECT_TRUE(say_hello(5, 2, true));
 }
 
 }  // namespace

@@ -293,7 +293,7 @@ TEST(TokenLimits, AreRefused) {
   EXPECT_EQ(d.got(a, d.write(a, kFile)), kEX) << "it has that one";
   d.write(b);
   EXPECT_TRUE(refused(d.answer(c, d.write(c)), LockErrc::kTooManyWaiters));
-  EXPECT_EQ(d.core.probe().limit_hits, 2U);
+  EXPECT_EQ(d.core.probe().limit_hits.total(), 2U);
 }
 
 }  // namespace
