@@ -176,7 +176,7 @@ echo "ok    once for a pod and a file, and nobody who is in no pod"
 # ---- A mount that hangs: nothing is forgotten, nothing ends.
 mount_b=$(pgrep -f "holdfast mount .* $CLUSTER/b ")
 kill -STOP $mount_b
-sleep 8
+sleep 16  # longer than it takes to give up a question
 kill -CONT $mount_b
 kill -0 "$events_pid" || fail "holdfast events has ended"
 until_true 90 "the wait is counted on" is_said '"method": "PATCH"' '"status": 200' '"count": 2'
