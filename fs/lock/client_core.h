@@ -13,10 +13,11 @@
 /// Interrupts: a call that was never sent is dropped. One that was sent is cancelled at lockd, and
 /// the caller is told kInterrupted at once. Its grant may have crossed; then what it took is given
 /// back: ranges the owner did not hold are unlocked, ranges it held are set back to the mode and
-/// handle they had (not so a flock that was converted: that lock is lost). Requests for that file wait until this is settled, so that they act on what the
-/// caller believes. Where giving back could fail, the caller waits for lockd's verdict instead: a
-/// grant that weakened an exclusive lock (somebody else may have come in), or an owner whose
-/// requests overlap in time (what it held before the grant is not known).
+/// handle they had (not so a flock that was converted: that lock is lost). Requests for that file
+/// wait until this is settled, so that they act on what the caller believes. Where giving back
+/// could fail, the caller waits for lockd's verdict instead: a grant that weakened an exclusive
+/// lock (somebody else may have come in), or an owner whose requests overlap in time (what it held
+/// before the grant is not known).
 ///
 /// Reclaim: a lockd that lost its memory asks for it (Welcome::reclaim). We tell it what we hold,
 /// less whatever an unanswered request of ours may have freed already: that may be somebody else's
