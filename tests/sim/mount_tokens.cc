@@ -101,10 +101,15 @@ void MountNode::lose_file(std::size_t file) {
   files_->lost(file);
   freshness_.lost(index_, file);
   if (mutated(Mutation::kLostChangeSentAgain)) return;
-  // As fs/cache does it: what changes something is not sent again, what only looks is.
+  // As fs/cache does it: what changes something is not sent again, what only looks is. Its program
+  // has lost no lock (poison() sees to those), and asked before, though its call may have begun
+  // only when the mount woke up.
   std::vector<std::uint64_t> its;
-  for (const auto& [id, rpc] : rpcs_)
-    if (rpc.what == Io::kWrite && rpc.stamp.changes(file)) its.push_back(id);
+  for (auto& [id, rpc] : rpcs_) {
+    if (!rpc.stamp.changes(file)) continue;
+    if (rpc.what == Io::kWrite) its.push_back(id);
+    rpc.begun = {};
+  }
   for (const std::uint64_t id : its)
     end_io(id, {.failed = true});
 }
