@@ -45,6 +45,8 @@ refused "a token is not sent in plain text" "token_file=$files/nodes/token"
 refused "this lockd speaks TLS only" plain
 lockd init --dir "$files/tls2" --nodes "$files/nodes2" --config "$files/lockd2.conf" >/dev/null
 refused "its certificate is not believed" "tls_ca=$files/nodes2/ca.pem,token_file=$files/nodes/token"
+: >"$files/empty"
+refused "empty: its first line is empty" "$ca,token_file=$files/empty"
 grep -q "access.denied" "$CLUSTER/log/lockd.log" || fail "lockd does not log it"
 ! grep -rqF "$token" "$CLUSTER/log" || fail "a token in a log"
 
