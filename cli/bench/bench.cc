@@ -113,6 +113,10 @@ CLI::App& register_bench(CLI::App& app, int& exit_code) {
   command->add_option("--lockd", options->lockd,
                       "HOST:PORT of a lockd of the same version; nothing else may use it. Default: "
                       "one is started for each scenario, with a fresh store, and ended");
+  command->add_option("-o,--options", options->mount_options,
+                      "With --lockd, as for holdfast mount: tls_ca=, tls_cert=, tls_key=, "
+                      "token_file=, plain; volume_id= where the credential is for one volume. A "
+                      "lockd with an access list takes 2000 sessions of a volume");
   command->add_option("--lockd-binary", options->binary,
                       "The holdfast-lockd to start. Default: the one beside this program");
   command->add_option("--directory", options->directory,

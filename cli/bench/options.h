@@ -15,8 +15,10 @@ inline constexpr const char* kScenarios[] = {"sessions", "reconnect", "locks", "
 struct Options {
   std::vector<std::string> scenarios;  ///< empty: all
   std::optional<std::string> lockd;    ///< none: start one for each scenario
-  std::string binary;                  ///< of holdfast-lockd; empty: beside this program
-  std::string directory;               ///< for its store and log; empty: a temporary one
+  /// Each as after -o of `holdfast mount`: how that lockd is known, and who we are.
+  std::vector<std::string> mount_options;
+  std::string binary;     ///< of holdfast-lockd; empty: beside this program
+  std::string directory;  ///< for its store and log; empty: a temporary one
   std::size_t sessions = 10'000;
   std::size_t locks = 1'000'000;
   std::size_t files = 100'000;

@@ -1,6 +1,8 @@
 #include "cli/bench/scenario.h"
 
 #include "cli/bench/process_load.h"
+#include "cli/mount/credentials.h"
+#include "cli/mount/settings.h"
 
 #include <algorithm>
 
@@ -12,10 +14,21 @@ namespace {
 constexpr std::size_t kOpenAtOnce = 200;
 constexpr std::uint64_t kAsker = std::uint64_t{1} << 62;  // an owner nobody else is
 
-wire::Address given(const std::string& text) {
-  auto address = wire::parse_address(text);
+Target given(const Options& options) {
+  auto address = wire::parse_address(*options.lockd);
   if (!address) throw SetupError("--lockd: " + address.error().what);
-  return *std::move(address);
+  cli::MountOptions mount;
+  for (const std::string& text : options.mount_options) {
+    const auto parsed = cli::parse_options(text, cli::UnknownOptions::kRefuse, mount);
+    if (!parsed) throw SetupError(parsed.error().what);
+  }
+  const auto credentials = cli::credentials_for(mount, {*address});
+  if (!credentials) throw SetupError(credentials.error().what);
+  Target target{.address = *std::move(address)};
+  target.tls = credentials->tls;
+  if (credentials->token) target.token = *credentials->token();
+  if (mount.volume_id) target.volume = *mount.volume_id;
+  return target;
 }
 
 }  // namespace
@@ -40,11 +53,12 @@ double percentile(std::vector<double>& values, double q) {
 
 Stage::Stage(const Options& options, std::vector<std::string> more) {
   if (options.lockd) {
-    address_ = given(*options.lockd);
+    target_ = given(options);
     return;
   }
+  if (!options.mount_options.empty()) throw SetupError("-o: only with --lockd");
   own_ = std::make_unique<OwnLockd>(options, std::move(more));
-  address_ = own_->address();
+  target_.address = own_->address();
 }
 
 std::optional<double> Stage::cpu() const {

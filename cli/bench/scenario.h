@@ -39,14 +39,14 @@ void progress(std::string_view scenario, std::string_view text);
 class Stage {
  public:
   explicit Stage(const Options& options, std::vector<std::string> more = {});
-  [[nodiscard]] const wire::Address& address() const { return address_; }
+  [[nodiscard]] const Target& target() const { return target_; }
   [[nodiscard]] OwnLockd* own() { return own_.get(); }
   /// CPU time of our own lockd so far, in seconds; nothing with a lockd that was given.
   [[nodiscard]] std::optional<double> cpu() const;
   [[nodiscard]] std::optional<double> resident() const;
 
  private:
-  wire::Address address_;
+  Target target_;
   std::unique_ptr<OwnLockd> own_;
 };
 

@@ -141,7 +141,7 @@ Beside measure(const AttackKind& kind, const Options& options, ScenarioResult& r
   Stage stage(options, {"--lease-ttl", "8", "--storage-delay", "0", "--courtesy-max", "1"});
   OwnLockd& own = *stage.own();
   const Placement placement(own.pid());
-  Swarm swarm(stage.address(), kLockers);
+  Swarm swarm(stage.target(), kLockers);
   swarm.connect_all(0);
   if (!swarm.run_until([&] { return swarm.clients_up() == kLockers; }, patience(options))) {
     result.failures.push_back("the well-behaved sessions could not be opened");

@@ -113,7 +113,7 @@ ScenarioResult run_locks(const Options& options) {
   ScenarioResult result{.name = "locks", .load = in_words(options)};
   Stage stage(options);
   const Layout layout(options);
-  Swarm swarm(stage.address(), options.holders);
+  Swarm swarm(stage.target(), options.holders);
   if (!open_all(swarm, options, result)) return result;
   const auto empty = stage.resident();
   const std::size_t few = std::min(kFew, options.locks);
@@ -151,7 +151,7 @@ ScenarioResult run_restart(const Options& options) {
   }
   Stage stage(options);
   const Layout layout(options);
-  Swarm swarm(stage.address(), options.holders);
+  Swarm swarm(stage.target(), options.holders);
   swarm.held = [&](std::size_t client) { return layout.held_by(client); };
   if (!open_all(swarm, options, result)) return result;
   progress(result.name, fmt::format("taking {} locks", options.locks));

@@ -68,7 +68,7 @@ ScenarioResult run_ranges(const Options& options) {
       .load =
           fmt::format("one owner, one file, {} ranges, split and merged in turn", options.ranges)};
   Stage stage(options);
-  Swarm swarm(stage.address(), 1);
+  Swarm swarm(stage.target(), 1);
   if (!open_all(swarm, options, result)) return result;
   const std::size_t few = std::min(kFew, options.ranges);
   if (!take_ranges(swarm, 0, few, options, result)) return result;
@@ -97,7 +97,7 @@ ScenarioResult run_ops(const Options& options) {
                                             "sessions, 256 under way",
                                             options.ops, kOpsSessions)};
   Stage stage(options);
-  Swarm swarm(stage.address(), kOpsSessions);
+  Swarm swarm(stage.target(), kOpsSessions);
   if (!open_all(swarm, options, result)) return result;
   const std::size_t total = options.ops / 2 * 2;
   const Pipeline asking{.total = total,

@@ -44,7 +44,7 @@ ScenarioResult run_sessions(const Options& options) {
                         .load = fmt::format("{} sessions with a lock each, renewing for {} s",
                                             options.sessions, options.seconds)};
   Stage stage(options);
-  Swarm swarm(stage.address(), options.sessions);
+  Swarm swarm(stage.target(), options.sessions);
   if (!open_all(swarm, options, result) || !lock_one_each(swarm, options, result)) return result;
 
   progress(result.name, fmt::format("renewing for {} s", options.seconds));
@@ -84,7 +84,7 @@ ScenarioResult run_reconnect(const Options& options) {
         fmt::format("{} sessions with a lock each; all connections cut at once", options.sessions);
   }
   Stage stage(options);
-  Swarm swarm(stage.address(), options.sessions);
+  Swarm swarm(stage.target(), options.sessions);
   swarm.held = [](std::size_t client) {
     return std::vector<HeldLock>{as_held(exclusive(client, kOwner))};
   };

@@ -190,7 +190,7 @@ ScenarioResult run_store(const Options& options) {
     return result;
   }
   Stage stage(options, {"--lease-ttl", "1", "--storage-delay", "0"});
-  Swarm swarm(stage.address(), options.round_size + 1);
+  Swarm swarm(stage.target(), options.round_size + 1);
   Rounds rounds(swarm, options, result);
   std::vector<std::uint64_t> sizes;
   const auto begun = Clock::now();

@@ -94,7 +94,7 @@ ScenarioResult run_waiters(const Options& options) {
                         .load = fmt::format("{} waiters of {} sessions on one byte",
                                             options.waiters, options.holders)};
   Stage stage(options);
-  Swarm swarm(stage.address(), options.holders);
+  Swarm swarm(stage.target(), options.holders);
   if (!open_all(swarm, options, result)) return result;
   const Pipeline first{.total = 1,
                        .next =

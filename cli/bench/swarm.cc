@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 
 #include <fcntl.h>
@@ -71,12 +72,18 @@ void need_descriptors(std::size_t sockets) {
       sockets, needed, limit.rlim_max));
 }
 
-Swarm::Swarm(const wire::Address& lockd, std::size_t clients)
-    : address_size_(resolve(lockd, address_)),
+Swarm::Swarm(const Target& lockd, std::size_t clients)
+    : lockd_(lockd),
+      address_size_(resolve(lockd.address, address_)),
       epoll_(::epoll_create1(EPOLL_CLOEXEC)),
       clients_(clients),
       buffer_(kReadSize) {
   need_descriptors(clients);
+  if (const auto* tcp = std::get_if<wire::TcpAddress>(&lockd.address))
+    secured_ = {.tls = lockd.tls, .host = tcp->host};
+  if (secured_.tls) std::signal(SIGPIPE, SIG_IGN);  // OpenSSL writes without MSG_NOSIGNAL
+  if (!lockd.token.empty() && !secured_.tls && !wire::stays_here(lockd.address))
+    throw SetupError("a token is not sent in plain text over a network: give -o tls_ca=FILE");
 }
 
 Swarm::~Swarm() = default;
@@ -97,26 +104,28 @@ void Swarm::start(std::size_t index) {
   Client& client = clients_[index];
   client.link = Link::kConnecting;
   ++on_the_way_;
-  client.fd.reset(::socket(address_.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
-  if (!client.fd) return fail(index);
+  UniqueFd socket(::socket(address_.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+  if (!socket) return fail(index);
+  client.line = Line(std::move(socket), secured_);
   const int on = 1;
   if (address_.ss_family != AF_UNIX) {
-    ::setsockopt(client.fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    ::setsockopt(client.line.fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   }
   client.hello_sent = Clock::now();  // of the attempt, until there is a Hello
   const int status =
-      ::connect(client.fd.get(), reinterpret_cast<const sockaddr*>(&address_), address_size_);
+      ::connect(client.line.fd(), reinterpret_cast<const sockaddr*>(&address_), address_size_);
   if (status != 0 && errno != EINPROGRESS) return fail(index);
   epoll_event event{.events = EPOLLIN | EPOLLOUT, .data = {.u64 = index}};
   client.wants_writing = true;
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, client.fd.get(), &event);
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, client.line.fd(), &event);
 }
 
 void Swarm::shut(std::size_t index, Link to) {
   Client& client = clients_[index];
-  if (client.link == Link::kConnecting || client.link == Link::kGreeting) --on_the_way_;
+  if (is_on_the_way(client.link)) --on_the_way_;
+  if (!client.line.trouble().empty()) counts_.last_refusal = client.line.trouble();
   if (client.link == Link::kUp) --up_;
-  client.fd.reset();  // leaves epoll
+  client.line = {};  // leaves epoll
   client.in.clear();
   client.out.clear();
   client.out_begin = 0;
@@ -164,16 +173,17 @@ void Swarm::watch(std::size_t index, bool writing) {
   client.wants_writing = writing;
   epoll_event event{.events = EPOLLIN, .data = {.u64 = index}};
   if (writing) event.events |= EPOLLOUT;
-  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, client.fd.get(), &event);
+  ::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, client.line.fd(), &event);
 }
 
 void Swarm::flush(std::size_t index) {
   Client& client = clients_[index];
-  if (!client.fd || client.link == Link::kConnecting) return;
+  if (!client.line.is_open() || client.link == Link::kConnecting || client.link == Link::kSecuring)
+    return;
   for (;;) {
     while (client.out_begin < client.out.size()) {
-      const ssize_t sent = ::send(client.fd.get(), client.out.data() + client.out_begin,
-                                  client.out.size() - client.out_begin, MSG_NOSIGNAL);
+      const ssize_t sent = client.line.send(client.out.data() + client.out_begin,
+                                            client.out.size() - client.out_begin);
       if (sent < 0 && (errno == EAGAIN || errno == EINTR)) return watch(index, true);
       if (sent < 0) return fail(index);
       client.out_begin += static_cast<std::size_t>(sent);
@@ -188,7 +198,8 @@ void Swarm::flush(std::size_t index) {
 
 void Swarm::read(std::size_t index) {
   Client& client = clients_[index];
-  const ssize_t count = ::recv(client.fd.get(), buffer_.data(), buffer_.size(), 0);
+  // As much as a record of TLS has, and more: nothing is left where epoll does not see it.
+  const ssize_t count = client.line.receive(buffer_.data(), buffer_.size());
   if (count < 0 && (errno == EAGAIN || errno == EINTR)) return;
   if (count <= 0) return fail(index);
   std::string joined;
@@ -200,12 +211,12 @@ void Swarm::read(std::size_t index) {
     at = joined.data();
     left = joined.size();
   }
-  const int fd = client.fd.get();
+  const int fd = client.line.fd();
   constexpr std::size_t kHeader = 4;
   while (left >= kHeader && left - kHeader >= frame_length(at)) {
     const std::size_t length = frame_length(at);
     if (!take(index, std::as_bytes(std::span(at + kHeader, length)))) return fail(index);
-    if (client.fd.get() != fd) return;  // the scenario ended the connection
+    if (client.line.fd() != fd) return;  // the scenario ended the connection
     at += kHeader + length;
     left -= kHeader + length;
   }
@@ -219,10 +230,7 @@ void Swarm::look_at_clock() {
   for (std::size_t index = 0; index < clients_.size(); ++index) {
     Client& client = clients_[index];
     if (client.link == Link::kBackoff && now >= client.retry_at) start(index);
-    if ((client.link == Link::kConnecting || client.link == Link::kGreeting) &&
-        now - client.hello_sent > kHelloMax) {
-      fail(index);
-    }
+    if (is_on_the_way(client.link) && now - client.hello_sent > kHelloMax) fail(index);
     if ((client.link == Link::kUp || client.link == Link::kReclaiming) && now >= client.renew_at) {
       renew(index, now);
     }
@@ -248,21 +256,35 @@ void Swarm::turn() {
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
     const auto index = static_cast<std::size_t>(event.data.u64);
-    Client& client = clients_[index];
-    if (!client.fd) continue;
-    if (client.link == Link::kConnecting) {
-      int error = 0;
-      socklen_t size = sizeof error;
-      ::getsockopt(client.fd.get(), SOL_SOCKET, SO_ERROR, &error, &size);
-      if (error != 0) {
-        fail(index);
-      } else if ((event.events & EPOLLOUT) != 0) {
-        greet(index);
-      }
-      continue;
-    }
-    if ((event.events & EPOLLOUT) != 0) flush(index);
-    if (client.fd && (event.events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) read(index);
+    if (clients_[index].line.is_open()) serve(index, event.events);
+  }
+}
+
+void Swarm::serve(std::size_t index, std::uint32_t events) {
+  Client& client = clients_[index];
+  if (client.link == Link::kConnecting) {
+    int error = 0;
+    socklen_t size = sizeof error;
+    ::getsockopt(client.line.fd(), SOL_SOCKET, SO_ERROR, &error, &size);
+    if (error != 0) return fail(index);
+    if ((events & EPOLLOUT) == 0) return;
+    client.link = Link::kSecuring;
+  }
+  if (client.link == Link::kSecuring) return secure(index);
+  if ((events & EPOLLOUT) != 0) flush(index);
+  if (client.line.is_open() && (events & (EPOLLIN | EPOLLHUP | EPOLLERR)) != 0) read(index);
+}
+
+void Swarm::secure(std::size_t index) {
+  switch (clients_[index].line.handshake()) {
+    case Line::Step::kDone:
+      return greet(index);
+    case Line::Step::kReads:
+      return watch(index, false);
+    case Line::Step::kWrites:
+      return watch(index, true);
+    case Line::Step::kFailed:
+      return fail(index);
   }
 }
 

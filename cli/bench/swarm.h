@@ -5,6 +5,7 @@
 ///
 /// Less than fs/lock: what was asked and not answered when a connection ends is forgotten.
 
+#include "cli/bench/line.h"
 #include "cli/bench/own_lockd.h"
 #include "holdfast/base/unique_fd.h"
 #include "holdfast/lock/message.h"
@@ -15,6 +16,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <random>
 #include <span>
 #include <string>
@@ -26,6 +28,14 @@
 namespace holdfast::bench {
 
 using Clock = std::chrono::steady_clock;
+
+/// The lockd under load, and what mounts need to be let in.
+struct Target {
+  wire::Address address;
+  std::shared_ptr<wire::Tls> tls{};  ///< null: plain text
+  std::string token{};               ///< empty: none
+  VolumeId volume{};                 ///< of all sessions
+};
 
 class Swarm {
  public:
@@ -46,8 +56,9 @@ class Swarm {
     std::string last_refusal;
   };
 
-  /// Throws SetupError: address not resolvable, not enough descriptors.
-  Swarm(const wire::Address& lockd, std::size_t clients);
+  /// Throws SetupError: address not resolvable, not enough descriptors, a token for a connection
+  /// that is not secret.
+  Swarm(const Target& lockd, std::size_t clients);
   ~Swarm();
   Swarm(const Swarm&) = delete;
   Swarm& operator=(const Swarm&) = delete;
@@ -101,7 +112,10 @@ class Swarm {
   [[nodiscard]] const Counts& counts() const { return counts_; }
 
  private:
-  enum class Link { kDown, kBackoff, kConnecting, kGreeting, kReclaiming, kUp };
+  enum class Link { kDown, kBackoff, kConnecting, kSecuring, kGreeting, kReclaiming, kUp };
+  [[nodiscard]] static bool is_on_the_way(Link link) {
+    return link == Link::kConnecting || link == Link::kSecuring || link == Link::kGreeting;
+  }
   struct Asked {
     std::uint64_t tag;
     Clock::time_point sent;
@@ -109,7 +123,7 @@ class Swarm {
   };
   struct Client {
     Link link = Link::kDown;
-    UniqueFd fd;
+    Line line;
     std::string in;   // the begin of a frame
     std::string out;  // not taken by the kernel
     std::size_t out_begin = 0;
@@ -135,6 +149,8 @@ class Swarm {
   // swarm.cc: connections
   void turn();
   void start(std::size_t client);
+  void serve(std::size_t client, std::uint32_t events);
+  void secure(std::size_t client);
   void read(std::size_t client);
   void flush(std::size_t client);
   void mark(std::size_t client);
@@ -165,6 +181,8 @@ class Swarm {
   void is_up(std::size_t client);
   void forget_session(Client& client);
 
+  Target lockd_;
+  Secured secured_;
   sockaddr_storage address_{};
   socklen_t address_size_ = 0;
   UniqueFd epoll_;
@@ -173,7 +191,7 @@ class Swarm {
   std::vector<std::size_t> dirty_;    // have something to write
   std::deque<std::size_t> to_start_;  // connect_all()
   std::size_t at_once_ = 0;           // of those
-  std::size_t on_the_way_ = 0;        // connecting or greeting
+  std::size_t on_the_way_ = 0;        // connecting, securing or greeting
   std::size_t up_ = 0;
   std::uint64_t turns_ = 0;
   Clock::time_point next_look_;

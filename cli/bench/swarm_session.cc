@@ -28,6 +28,8 @@ void Swarm::greet(std::size_t index) {
   client.link = Link::kGreeting;
   client.hello_sent = Clock::now();
   Hello hello;
+  hello.volume = lockd_.volume;
+  hello.token = lockd_.token;
   hello.volume_name = "load";
   hello.node = fmt::format("load-{:05}", index);
   hello.mountpoint = "/load";

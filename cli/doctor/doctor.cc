@@ -6,6 +6,7 @@
 #include "cli/mount/source.h"
 #include "holdfast/base/log.h"
 
+#include <cerrno>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -40,6 +41,18 @@ std::optional<NfsSource> export_of(const std::string& source) {
   return nfs == nullptr ? std::nullopt : std::optional(*nfs);
 }
 
+LockdFacts facts_of_lockd(const wire::Address& address, const MountOptions& options,
+                          std::optional<VolumeId> volume) {
+  const auto credentials = credentials_for(options, {address});
+  if (credentials) return gather_lockd(address, *credentials, volume);
+  LockdFacts facts;
+  facts.address = wire::to_string(address);
+  facts.error = EINVAL;
+  facts.error_text = credentials.error().what;
+  facts.hint = credentials.error().hint;
+  return facts;
+}
+
 }  // namespace
 
 int run_doctor(const DoctorOptions& options, std::ostream& out, std::ostream& errors) {
@@ -69,7 +82,9 @@ int run_doctor(const DoctorOptions& options, std::ostream& out, std::ostream& er
     }
   }
   if (source) facts.server = gather_export(*source, mount_options);
-  if (lockd) facts.lockd = gather_lockd(*lockd);
+  if (lockd)
+    facts.lockd =
+        facts_of_lockd(*lockd, mount_options, facts.server ? facts.server->volume : std::nullopt);
   if (!options.peer.empty()) facts.pair = gather_pair(options.target, options.peer);
   const auto findings = judge(facts);
   out << (options.json ? findings_json(findings) : findings_text(findings));
@@ -82,8 +97,10 @@ void register_doctor(CLI::App& app, int& exit_code) {
       "doctor", "What is wrong with a mount or an export, what it means, and what to do");
   command->add_option("target", options->target, "A path on a mount, or SERVER:/EXPORT")
       ->required();
-  command->add_option("-o,--options", options->mount_options,
-                      "As for holdfast mount: port=, mountport=, volume_id=");
+  command->add_option(
+      "-o,--options", options->mount_options,
+      "As for holdfast mount: port=, mountport=, volume_id=; with --lockd or a mount "
+      "tls_ca=, tls_cert=, tls_key=, token_file=, plain");
   command->add_option("--lockd", options->lockd,
                       "lockd to try, HOST[:PORT]. Default: the one of the mount");
   command->add_option("--peer", options->peer,

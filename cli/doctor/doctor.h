@@ -14,7 +14,7 @@ namespace holdfast::cli {
 
 struct DoctorOptions {
   std::string target;
-  std::vector<std::string> mount_options;  ///< each as after -o: port=, mountport=, volume_id=
+  std::vector<std::string> mount_options;  ///< each as after -o: port=, tls_ca=, token_file=, …
   std::string lockd;                       ///< HOST[:PORT]; empty: the mount's own
   std::string peer;                        ///< the same directory, mounted elsewhere
   bool json = false;

@@ -67,8 +67,10 @@ struct ExportFacts {
 
 struct LockdFacts {
   std::string address;
-  int error = 0;  ///< of connecting, or it hung up
+  bool tls = false;  ///< it was spoken
+  int error = 0;     ///< of connecting, or it hung up
   std::string error_text;
+  std::string hint;  ///< what to do about that, if more is known than that it cannot be reached
   std::optional<LockErrc> refused;
   std::string reason;
   std::optional<std::chrono::microseconds> round_trip;

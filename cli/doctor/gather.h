@@ -5,6 +5,7 @@
 /// Thread: the caller's; those that talk run a loop of their own.
 
 #include "cli/doctor/facts.h"
+#include "cli/mount/credentials.h"
 #include "cli/mount/settings.h"
 #include "cli/mount/source.h"
 #include "holdfast/wire/address.h"
@@ -21,8 +22,10 @@ inline constexpr std::string_view kTrialPrefix = ".holdfast-doctor-";
 [[nodiscard]] std::optional<MountFacts> gather_mount(const std::string& path);
 /// Mounts the export for itself, twice, over NFS version 3; nothing is mounted on this node.
 [[nodiscard]] ExportFacts gather_export(const NfsSource& source, const MountOptions& options);
-/// Opens a session of an unknown volume, renews it once, and says goodbye.
-[[nodiscard]] LockdFacts gather_lockd(const wire::Address& address);
+/// Opens a session, renews it once, and says goodbye. Of an unknown volume, so that nothing of
+/// anybody's is touched; where the credential is not for that, of `known`.
+[[nodiscard]] LockdFacts gather_lockd(const wire::Address& address, const Credentials& credentials,
+                                      std::optional<VolumeId> known);
 /// Two directories that should be one, seen by two processes.
 [[nodiscard]] PairFacts gather_pair(const std::string& one, const std::string& other);
 

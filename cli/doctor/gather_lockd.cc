@@ -5,11 +5,15 @@
 #include "holdfast/wire/connection.h"
 #include "holdfast/wire/errc.h"
 #include "holdfast/wire/stream.h"
+#include "holdfast/wire/tls.h"
 
 #include <cerrno>
 #include <chrono>
 #include <future>
 #include <memory>
+#include <optional>
+#include <utility>
+#include <variant>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
@@ -28,6 +32,27 @@ asio::awaitable<void> run_writer(std::shared_ptr<wire::Connection> connection) {
   co_await connection->write_loop();
 }
 
+std::string hint_for(const ErrorCode& error) {
+  if (error == wire::WireErrc::kTokenInPlain)
+    return "-o tls_ca=FILE (or /etc/holdfast/ca.pem) turns on TLS";
+  if (error.category() == wire::certificate_category())
+    return "is that the ca.pem that 'holdfast-lockd init' made there, and --lockd a name its "
+           "certificate is for? Is this node's clock right?";
+  if (error.category() == wire::tls_category())
+    return "does lockd have a certificate (tls-cert= in its configuration), and is ours one that "
+           "it "
+           "believes? -o plain speaks without TLS";
+  return {};
+}
+
+// Never in plain text over a network.
+Result<std::string> token_for(const wire::Stream& stream, const Credentials& credentials) {
+  if (!credentials.token) return std::string();
+  if (stream.proof().channel == wire::Channel::kPlain)
+    return make_error_code(wire::WireErrc::kTokenInPlain);
+  return credentials.token();
+}
+
 asio::awaitable<Result<ServerMessage>> next(std::shared_ptr<wire::Connection> connection) {
   for (;;) {
     auto message = connection->next_server_message();
@@ -38,24 +63,25 @@ asio::awaitable<Result<ServerMessage>> next(std::shared_ptr<wire::Connection> co
   }
 }
 
-Hello hello() {
+// Without a name of the volume: nobody's is compared with it.
+Hello hello_for(const VolumeId& volume) {
   Hello hello;
-  // A volume that nobody has: nothing of anybody's is touched.
-  hello.volume = fs::make_volume_id();
-  hello.volume_name = "holdfast doctor";
+  hello.volume = volume;
   hello.mountpoint = "holdfast doctor";
   hello.pid = static_cast<std::uint32_t>(::getpid());
   return hello;
 }
 
-asio::awaitable<void> converse(std::shared_ptr<wire::Connection> connection, LockdFacts& facts) {
+asio::awaitable<void> converse(std::shared_ptr<wire::Connection> connection, Hello hello,
+                               LockdFacts& facts) {
   const auto failed = [&](const ErrorCode& error) {
     facts.error = to_errno(error);
     facts.error_text = error == wire::WireErrc::kStalled
                            ? std::string("it does not answer")
                            : "it does not answer as lockd does (" + error.message() + ")";
+    facts.hint = hint_for(error);
   };
-  if (const auto sent = connection->send(ClientMessage(hello())); !sent)
+  if (const auto sent = connection->send(ClientMessage(std::move(hello))); !sent)
     co_return failed(sent.error());
   auto answer = co_await next(connection);
   if (!answer) co_return failed(answer.error());
@@ -76,15 +102,17 @@ asio::awaitable<void> converse(std::shared_ptr<wire::Connection> connection, Loc
   static_cast<void>(connection->send(ClientMessage(Goodbye{})));
 }
 
-}  // namespace
-
-LockdFacts gather_lockd(const wire::Address& address) {
+LockdFacts ask(const wire::Address& address, const Credentials& credentials,
+               const VolumeId& volume) {
   LockdFacts facts;
   facts.address = wire::to_string(address);
+  facts.tls = credentials.tls && !std::holds_alternative<wire::UnixAddress>(address);
   asio::io_context loop(1);
   wire::Codec codec;
-  auto connecting = asio::co_spawn(loop, wire::connect(address, wire::StreamOptions{}, kStepMax),
-                                   asio::use_future);
+  wire::StreamOptions stream_options;
+  stream_options.tls = credentials.tls;
+  auto connecting =
+      asio::co_spawn(loop, wire::connect(address, stream_options, kStepMax), asio::use_future);
   loop.run_for(kStepMax + std::chrono::seconds(1));
   if (connecting.wait_for(std::chrono::seconds(0)) != std::future_status::ready) {
     facts.error = ETIMEDOUT;
@@ -92,15 +120,20 @@ LockdFacts gather_lockd(const wire::Address& address) {
     return facts;
   }
   auto stream = connecting.get();
-  if (!stream) {
-    facts.error = to_errno(stream.error());
-    facts.error_text = stream.error().message();
+  auto token = stream ? token_for(**stream, credentials) : Result<std::string>(stream.error());
+  if (!token) {
+    facts.error = to_errno(token.error());
+    facts.error_text = token.error().message();
+    facts.hint = hint_for(token.error());
     return facts;
   }
+  Hello hello = hello_for(volume);
+  hello.token = *std::move(token);
   const auto connection = std::make_shared<wire::Connection>(
       loop.get_executor(), *std::move(stream), codec, wire::ConnectionLimits{});
   auto writing = asio::co_spawn(loop, run_writer(connection), asio::use_future);
-  auto talking = asio::co_spawn(loop, converse(connection, facts), asio::use_future);
+  auto talking =
+      asio::co_spawn(loop, converse(connection, std::move(hello), facts), asio::use_future);
   loop.restart();
   const auto until = std::chrono::steady_clock::now() + kStepMax;
   while (talking.wait_for(std::chrono::seconds(0)) != std::future_status::ready &&
@@ -118,6 +151,15 @@ LockdFacts gather_lockd(const wire::Address& address) {
     facts.error = ETIMEDOUT;
     facts.error_text = "something listens there and does not answer";
   }
+  return facts;
+}
+
+}  // namespace
+
+LockdFacts gather_lockd(const wire::Address& address, const Credentials& credentials,
+                        std::optional<VolumeId> known) {
+  LockdFacts facts = ask(address, credentials, fs::make_volume_id());
+  if (facts.refused == LockErrc::kAccessDenied && known) return ask(address, credentials, *known);
   return facts;
 }
 

@@ -165,6 +165,12 @@ void judge_lockd(const LockdFacts& lockd, std::vector<Finding>& findings) {
   } else if (lockd.refused == LockErrc::kVersionMismatch) {
     problem(where + " speaks another version of the protocol: " + cell(lockd.reason), waits,
             "upgrade the older of the two");
+  } else if (lockd.refused == LockErrc::kAccessDenied) {
+    problem(where + " does not let this node in: " + cell(lockd.reason),
+            "mounts that come with this credential are refused; nothing is lost",
+            "the CA certificate belongs into /etc/holdfast/ca.pem (or -o tls_ca=FILE), the token "
+            "into /etc/holdfast/token (or -o token_file=FILE). Is the credential for one volume "
+            "only, ask about its export: holdfast doctor SERVER:/EXPORT");
   } else if (lockd.refused) {
     problem(fmt::format("{} refuses: {}", where,
                         lockd.reason.empty() ? make_error_code(*lockd.refused).message()
@@ -172,11 +178,14 @@ void judge_lockd(const LockdFacts& lockd, std::vector<Finding>& findings) {
             waits, "see the log of holdfast-lockd");
   } else if (lockd.error != 0) {
     problem(fmt::format("{} cannot be reached: {}", where, lockd.error_text), waits,
-            "is holdfast-lockd running there, is that its port, and is it open to this node?");
+            lockd.hint.empty()
+                ? "is holdfast-lockd running there, is that its port, and is it open to this node?"
+                : lockd.hint);
   } else {
     findings.push_back(
         {Severity::kFine, "lockd",
-         fmt::format("{} answers, in {}; leases are {} s long", where,
+         fmt::format("{} answers{}, in {}; leases are {} s long", where,
+                     lockd.tls ? " over TLS" : "",
                      duration_text(lockd.round_trip.value_or(std::chrono::microseconds(0))),
                      lockd.lease.count() / 1000),
          "", ""});

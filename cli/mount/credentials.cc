@@ -1,11 +1,9 @@
 #include "cli/mount/credentials.h"
 
+#include "cli/mount/token_file.h"
 #include "holdfast/base/log.h"
-#include "holdfast/wire/tls.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <fstream>
 #include <string>
 #include <utility>
 
@@ -21,40 +19,31 @@ bool exists(const char* path) {
   return ::access(path, F_OK) == 0;
 }
 
-// The first line.
-Result<std::string> read_token(const std::string& path) {
-  errno = 0;
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  if (!file.is_open()) return errno_code(errno == 0 ? EIO : errno);
-  while (!line.empty() && (line.back() == '\r' || line.back() == ' '))
-    line.pop_back();
-  if (line.empty() || line.size() > kTokenTextMax) return errno_code(EINVAL);
-  return line;
-}
-
-Done take_tls(const MountOptions& options, const std::string& ca, fs::LockClientOptions& client) {
+Done take_tls(const MountOptions& options, const std::string& ca, Credentials& out) {
   auto tls =
       wire::Tls::open(wire::Tls::Side::kMount,
                       {.ca = ca, .certificate = options.tls_certificate, .key = options.tls_key});
   if (!tls) return Failure{kExitMount, tls.error().what, tls.error().hint};
-  client.tls = *std::move(tls);
+  out.tls = *std::move(tls);
   return {};
 }
 
-Done take_token(const std::string& path, fs::LockClientOptions& client) {
-  if (const auto token = read_token(path); !token) {
-    return Failure{kExitMount, fmt::format("{}: {}", path, token.error().message()),
+Done take_token(const std::string& path, Credentials& out) {
+  auto opened = TokenFile::open(path);
+  if (!opened) {
+    return Failure{kExitMount, fmt::format("{}: {}", path, opened.error()),
                    "its first line must be the token that 'holdfast-lockd access add' printed"};
   }
-  client.token = [path] { return read_token(path); };
+  out.token = [file = std::make_shared<TokenFile>(*std::move(opened))] {
+    return Result<std::string>(file->token());
+  };
   return {};
 }
 
 }  // namespace
 
-Done take_credentials(const MountOptions& options, fs::LockClientOptions& client) {
+boost::system::result<Credentials, Failure> credentials_for(
+    const MountOptions& options, const std::vector<wire::Address>& addresses) {
   const bool named = !options.tls_ca.empty() || !options.tls_certificate.empty() ||
                      !options.tls_key.empty() || !options.token_file.empty();
   if (options.plain && named)
@@ -65,26 +54,26 @@ Done take_credentials(const MountOptions& options, fs::LockClientOptions& client
   const auto is_unix = [](const wire::Address& address) {
     return std::holds_alternative<wire::UnixAddress>(address);
   };
-  const auto& addresses = client.addresses;
-  if (options.plain || std::all_of(addresses.begin(), addresses.end(), is_unix)) return {};
+  Credentials out;
+  if (options.plain || std::all_of(addresses.begin(), addresses.end(), is_unix)) return out;
   const std::string ca = options.tls_ca.empty() && exists(kUsualCa) ? kUsualCa : options.tls_ca;
   if (ca.empty() && !options.tls_certificate.empty())
     return Failure{kExitUsage, "-o tls_cert= needs tls_ca=", "the ca.pem that lockd was made with"};
   if (!ca.empty()) {
-    if (auto taken = take_tls(options, ca, client); !taken) return taken;
+    if (auto taken = take_tls(options, ca, out); !taken) return taken.error();
   }
   // With a certificate of its own the mount needs no token.
   std::string token = options.token_file;
   if (token.empty() && options.tls_certificate.empty() && exists(kUsualToken)) token = kUsualToken;
   if (!token.empty()) {
-    if (auto taken = take_token(token, client); !taken) return taken;
+    if (auto taken = take_token(token, out); !taken) return taken.error();
   }
   if (ca.empty() && !std::all_of(addresses.begin(), addresses.end(), &wire::stays_here)) {
     log::warn("lockd.plain_text",
               "meaning=\"whoever is on the network may see and change what this mount and lockd "
               "say, and lockd takes any mount\" hint=\"holdfast-lockd init\"");
   }
-  return {};
+  return out;
 }
 
 }  // namespace holdfast::cli

@@ -6,7 +6,14 @@
 
 #include "cli/mount/failure.h"
 #include "cli/mount/settings.h"
-#include "fs/lock/lock_client.h"
+#include "holdfast/base/result.h"
+#include "holdfast/wire/address.h"
+#include "holdfast/wire/tls.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
 
 #include <boost/system/result.hpp>
 
@@ -15,8 +22,12 @@ namespace holdfast::cli {
 inline constexpr const char* kUsualCa = "/etc/holdfast/ca.pem";
 inline constexpr const char* kUsualToken = "/etc/holdfast/token";
 
-/// Sets `client.tls` and `client.token` for `client.addresses`. What cannot be used is told.
-[[nodiscard]] boost::system::result<void, Failure> take_credentials(const MountOptions& options,
-                                                                    fs::LockClientOptions& client);
+struct Credentials {
+  std::shared_ptr<wire::Tls> tls{};              ///< null: plain text
+  std::function<Result<std::string>()> token{};  ///< for each connection anew; empty: none
+};
+/// For a lockd at any of these addresses. What cannot be used is told.
+[[nodiscard]] boost::system::result<Credentials, Failure> credentials_for(
+    const MountOptions& options, const std::vector<wire::Address>& addresses);
 
 }  // namespace holdfast::cli

@@ -213,7 +213,10 @@ class Life {
     fs::LockClientOptions options;
     if (const auto* shared = std::get_if<SharedLockd>(&*settings_.options.lockd)) {
       options.addresses = *shared;
-      if (auto taken = take_credentials(settings_.options, options); !taken) co_return taken;
+      auto credentials = credentials_for(settings_.options, options.addresses);
+      if (!credentials) co_return credentials.error();
+      options.tls = std::move(credentials->tls);
+      options.token = std::move(credentials->token);
     } else {
       auto embedded = co_await EmbeddedServer::open(io_.get_executor(), volume);
       if (!embedded) co_return embedded.error();

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <sstream>
+#include <string_view>
 
 namespace holdfast::csi {
 namespace {
@@ -16,18 +17,30 @@ bool has_option(const std::string& options, std::string_view wanted) {
   return false;
 }
 
+/// Fields are separated by one blank; what else counts as blank may be part of them.
+std::string take_field(std::string_view& line) {
+  const auto end = std::min(line.find(' '), line.size());
+  std::string out(line.substr(0, end));
+  line.remove_prefix(std::min(end + 1, line.size()));
+  return out;
+}
+
 /// id parent major:minor root mount-point options optional-fields... - type source super-options
 std::optional<Mount> parse_line(const std::string& line) {
   const auto dash = line.find(" - ");
   if (dash == std::string::npos) return std::nullopt;
   Mount out;
-  std::string skipped;
-  std::string options;
-  std::istringstream head(line.substr(0, dash));
-  head >> skipped >> skipped >> out.device >> out.root >> out.path >> options;
-  std::string super;
-  std::istringstream tail(line.substr(dash + 3));
-  tail >> out.type >> out.source >> super;
+  std::string_view head = std::string_view(line).substr(0, dash);
+  static_cast<void>(take_field(head));
+  static_cast<void>(take_field(head));
+  out.device = take_field(head);
+  out.root = take_field(head);
+  out.path = take_field(head);
+  const std::string options = take_field(head);
+  std::string_view tail = std::string_view(line).substr(dash + 3);
+  out.type = take_field(tail);
+  out.source = take_field(tail);
+  const std::string super = take_field(tail);
   if (options.empty() || out.type.empty()) return std::nullopt;
   out.root = unescape_mountinfo(out.root);
   out.path = unescape_mountinfo(out.path);

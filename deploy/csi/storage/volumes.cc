@@ -5,7 +5,9 @@
 #include "deploy/csi/storage/tree.h"
 #include "holdfast/base/log.h"
 
+#include <algorithm>
 #include <limits>
+#include <string_view>
 #include <utility>
 
 #include <fmt/format.h>
@@ -16,6 +18,7 @@ namespace holdfast::csi {
 namespace {
 
 constexpr unsigned kArchivesMax = 1000;
+constexpr std::size_t kFileNameMax = 255;
 
 Refusal failed(const fs::Backend& backend, const ErrorCode& error, std::string_view what) {
   return to_refusal(error, fmt::format("{}: {}", backend.describe(), what));
@@ -120,8 +123,14 @@ asio::awaitable<void> drop_claim(fs::Backend& backend, Opened opened, Record rec
               removed.error().message());
 }
 
+/// As much of `name` as leaves a file name; not half a character of UTF-8.
 std::string archive_name(const std::string& name, unsigned n) {
-  return n == 0 ? "archived-" + name : fmt::format("archived-{}-{}", name, n);
+  constexpr std::string_view kBefore = "archived-";
+  const std::string behind = n == 0 ? "" : fmt::format("-{}", n);
+  std::size_t size = std::min(name.size(), kFileNameMax - kBefore.size() - behind.size());
+  while (size > 0 && size < name.size() && (static_cast<unsigned char>(name[size]) & 0xc0) == 0x80)
+    --size;
+  return fmt::format("{}{}{}", kBefore, name.substr(0, size), behind);
 }
 
 asio::awaitable<Done> archive(fs::Backend& backend, Opened opened, Record record) {

@@ -45,8 +45,48 @@ refused "a token is not sent in plain text" "token_file=$files/nodes/token"
 refused "this lockd speaks TLS only" plain
 lockd init --dir "$files/tls2" --nodes "$files/nodes2" --config "$files/lockd2.conf" >/dev/null
 refused "its certificate is not believed" "tls_ca=$files/nodes2/ca.pem,token_file=$files/nodes/token"
+: >"$files/empty"
+refused "empty: its first line is empty" "$ca,token_file=$files/empty"
 grep -q "access.denied" "$CLUSTER/log/lockd.log" || fail "lockd does not log it"
 ! grep -rqF "$token" "$CLUSTER/log" || fail "a token in a log"
+
+echo "- the doctor speaks TLS, as a mount would"
+doctor() {  # doctor CODE SENTENCE ARGUMENT...
+  local code=$1 sentence=$2 got=0 text
+  shift 2
+  text=$(timeout 60 nsenter --net="/run/netns/$net-a" -- "$bin/holdfast" doctor "$CLUSTER_SERVER:/export" --lockd "$CLUSTER_SERVER" "$@" 2>&1) || got=$?
+  [[ $text == *"$sentence"* ]] || fail "doctor $* does not say \"$sentence\" but: $text"
+  ((got == code)) || fail "doctor $*: exit $got, not $code: $text"
+}
+doctor 0 "answers over TLS" -o "$ca,token_file=$files/nodes/token"
+doctor 0 "answers over TLS" -o "$ca,tls_cert=$files/node-b.pem,tls_key=$files/node-b.key"
+volume=$(sed -n 's/^id=//p' "$CLUSTER/export/.holdfast-volume")
+lockd access add --dir "$files/tls" mine --volume "$volume" >"$files/mine" 2>/dev/null
+chmod 600 "$files/mine"
+kill -HUP "$lockd_pid"
+doctor 0 "answers over TLS" -o "$ca,token_file=$files/mine"  # with the export's volume, the one that it is for
+doctor 1 "'other' is not for volume" -o "$ca,token_file=$files/other"
+doctor 1 "this lockd speaks TLS only" -o plain
+doctor 1 "its certificate is not believed" -o "tls_ca=$files/nodes2/ca.pem,token_file=$files/nodes/token"
+doctor 1 "a token is not sent in plain text" -o "token_file=$files/nodes/token"
+doctor 1 "empty: its first line is empty" -o "$ca,token_file=$files/empty"
+echo "- so does bench lockd"
+bench() {  # bench CODE SENTENCE ARGUMENT...
+  local code=$1 sentence=$2 got=0 text
+  shift 2
+  text=$(timeout 60 nsenter --net="/run/netns/$net-a" -- "$bin/holdfast" bench lockd ops --ops 2000 --patience 5 --lockd "$CLUSTER_SERVER" "$@" 2>&1) || got=$?
+  [[ $text == *"$sentence"* ]] || fail "bench $* does not say \"$sentence\" but: $text"
+  ((got == code)) || fail "bench $*: exit $got, not $code: $text"
+}
+bench 0 "ops: PASS" -o "$ca,token_file=$files/nodes/token"
+bench 0 "ops: PASS" -o "$ca,tls_cert=$files/node-b.pem,tls_key=$files/node-b.key"
+bench 0 "ops: PASS" -o "$ca,token_file=$files/other,volume_id=00000000-0000-0000-0000-000000000001"
+bench 1 "'other' is not for volume" -o "$ca,token_file=$files/other"
+bench 1 "this lockd speaks TLS only" -o plain
+bench 1 "TLS: " -o "tls_ca=$files/nodes2/ca.pem,token_file=$files/nodes/token"
+bench 2 "a token is not sent in plain text" -o "token_file=$files/nodes/token"
+bench 2 "unknown option" -o bogus
+bench 2 "cannot read" -o "tls_ca=/nowhere"
 
 echo "- a token that is taken back: that mount stands still, the other gets what it wants"
 exec 9<>"$CLUSTER/a/file"

@@ -265,6 +265,8 @@ TEST(Doctor, LockdsThatDoNotServe) {
   EXPECT_EQ(refused(LockErrc::kVersionMismatch),
             "lockd at nas:7680 speaks another version of the protocol: because");
   EXPECT_EQ(refused(LockErrc::kBadRequest), "lockd at nas:7680 refuses: because");
+  EXPECT_EQ(refused(LockErrc::kAccessDenied),
+            "lockd at nas:7680 does not let this node in: because");
   facts = good();
   facts.lockd->round_trip = microseconds(8'000);
   EXPECT_EQ(note(facts), "a question to lockd takes 8.00 ms");

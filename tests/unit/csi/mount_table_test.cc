@@ -31,6 +31,13 @@ TEST(MountTableTest, TheTopmostMountCounts) {
   EXPECT_FALSE(table.at("/k"));
 }
 
+// The kernel escapes blanks, tabs and line ends; a path may have anything else.
+TEST(MountTableTest, OtherWhiteSpaceIsPartOfAPath) {
+  const MountTable table("40 22 0:52 / /k/a\rb\vc rw - fuse.holdfast nas:/x\fy rw\n");
+  ASSERT_TRUE(table.at("/k/a\rb\vc"));
+  EXPECT_EQ(table.at("/k/a\rb\vc")->source, "nas:/x\fy");
+}
+
 TEST(MountTableTest, ReadOnlyIsOfTheMountPointOrOfTheFileSystem) {
   const MountTable table(kTable);
   EXPECT_TRUE(table.at("/k/pods/1/mount")->read_only);

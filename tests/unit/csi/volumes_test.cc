@@ -192,6 +192,20 @@ TEST_F(VolumesTest, RetainLeavesTheDirectoryForTheNextVolume) {
   EXPECT_TRUE(stdfs::exists(share_ / "kept" / "3"));
 }
 
+// Else a volume whose name is as long as a name may be could be made, and never removed.
+TEST_F(VolumesTest, OfALongNameTheArchiveHasTheBegin) {
+  std::string name(239, 'n');
+  for (int i = 0; i < 8; ++i)
+    name += "\xc3\xa4";
+  ASSERT_EQ(name.size(), 255U);
+  for (const std::string end : {"\xc3\xa4\xc3\xa4\xc3\xa4", "\xc3\xa4\xc3\xa4-1"}) {
+    ASSERT_TRUE(*create(order("a", "team/" + name, OnDelete::kArchive)));
+    ASSERT_TRUE(*remove("a"));
+    EXPECT_TRUE(stdfs::exists(share_ / "team" / ("archived-" + std::string(239, 'n') + end)))
+        << end;
+  }
+}
+
 TEST_F(VolumesTest, ArchivesDoNotReplaceEachOther) {
   for (const std::string expected : {"archived-app", "archived-app-1", "archived-app-2"}) {
     ASSERT_TRUE(*create(order("a", "team/app", OnDelete::kArchive)));
