@@ -144,6 +144,13 @@ class CachingBackend final : public Backend {
                                              Duration age);
   Awaitable<InUse> use(FileHandle file, TokenUse use, Urgency urgency = Urgency::kKernelWaits);
 
+  /// Of a directory whose names are looked at, as `look`.
+  Awaitable<InUse> use_for(Reliance& look, FileHandle directory);
+  /// The same under one token; void if that is lost meanwhile.
+  Awaitable<Entry> look_up(Reliance& look, Credentials who, FileHandle directory, std::string name);
+  Awaitable<DirectoryPage> list(Reliance& relies, Credentials who, FileHandle directory,
+                                std::uint64_t cookie, std::uint64_t verifier,
+                                std::uint32_t bytes_max);
   /// The caller of `change` sees to the file's token. EIO: it was lost before the change's turn
   /// came.
   Awaitable<TokenPin> still_held(Reliance& change, FileKey file);

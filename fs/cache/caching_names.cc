@@ -19,11 +19,22 @@ bool is_gone(const ErrorCode& error) {
 
 }  // namespace
 
-// Whoever removes the file has its token and waits for the directory's, perhaps: so the file's
-// attributes are asked for when the directory is not pinned any more.
+// A file that is found without the directory's token may be one that another mount has just made
+// under its own, of which lockd has not heard: it would give us the file's token, too (T8).
 CachingBackend::Awaitable<Entry> CachingBackend::lookup(Credentials who, FileHandle directory,
                                                         std::string name) {
-  auto used = co_await use(directory, TokenUse::kRead);
+  Reliance look(under_way_);
+  while (true) {
+    auto entry = co_await look_up(look, who, directory, name);
+    if (!look.lost()) co_return entry;
+  }
+}
+
+// Whoever removes the file has its token and waits for the directory's, perhaps: so the file's
+// attributes are asked for when the directory is not pinned any more.
+CachingBackend::Awaitable<Entry> CachingBackend::look_up(Reliance& look, Credentials who,
+                                                         FileHandle directory, std::string name) {
+  auto used = co_await use_for(look, directory);
   if (!used) co_return used.error();
   const FileKey key = used->file;
   const auto kept = co_await kept_name(who, directory, key, name);
@@ -52,6 +63,17 @@ CachingBackend::Awaitable<Entry> CachingBackend::lookup(Credentials who, FileHan
 bool CachingBackend::is_good(std::uint64_t volume_before, const Entry& found) const {
   const bool volume_is_ours = volume_before != 0 && volume_before == generation(kVolumeKey);
   return volume_is_ours || generation(key_of_entry(found)) == 0;
+}
+
+CachingBackend::Awaitable<CachingBackend::InUse> CachingBackend::use_for(Reliance& look,
+                                                                         FileHandle directory) {
+  const auto key = co_await key_of(directory);
+  if (!key) co_return key.error();
+  std::set<FileKey> its;
+  its.insert(*key);
+  look.on(std::move(its));
+  auto used = co_await use(directory, TokenUse::kRead);
+  co_return used;
 }
 
 CachingBackend::Awaitable<Entry> CachingBackend::ask_for_name(Credentials who, FileHandle directory,
@@ -325,12 +347,25 @@ CachingBackend::Awaitable<void> CachingBackend::rename(Credentials who, FileHand
   co_return renamed;
 }
 
+// As lookup().
 CachingBackend::Awaitable<DirectoryPage> CachingBackend::readdir(Credentials who,
                                                                  FileHandle directory,
                                                                  std::uint64_t cookie,
                                                                  std::uint64_t verifier,
                                                                  std::uint32_t bytes_max) {
-  const auto used = co_await use(directory, TokenUse::kRead);
+  Reliance relies(under_way_);
+  while (true) {
+    auto page = co_await list(relies, who, directory, cookie, verifier, bytes_max);
+    if (!relies.lost()) co_return page;
+  }
+}
+
+CachingBackend::Awaitable<DirectoryPage> CachingBackend::list(Reliance& relies, Credentials who,
+                                                              FileHandle directory,
+                                                              std::uint64_t cookie,
+                                                              std::uint64_t verifier,
+                                                              std::uint32_t bytes_max) {
+  const auto used = co_await use_for(relies, directory);
   if (!used) co_return used.error();
   const FileKey key = used->file;
   const auto look = begin_look(key);

@@ -101,13 +101,13 @@ void MountNode::lose_file(std::size_t file) {
   files_->lost(file);
   freshness_.lost(index_, file);
   if (mutated(Mutation::kLostChangeSentAgain)) return;
-  // As fs/cache does it: what changes something is not sent again, what only looks is. Its program
-  // has lost no lock (poison() sees to those), and asked before, though its call may have begun
-  // only when the mount woke up.
+  // As fs/cache does it: what changes something is not sent again, names are looked at again under
+  // the next token (T8); what looks at a file is sent again. Its program has lost no lock (poison()
+  // sees to those), and asked before, though its call may have begun only when the mount woke up.
   std::vector<std::uint64_t> its;
   for (auto& [id, rpc] : rpcs_) {
     if (!rpc.stamp.changes(file)) continue;
-    if (rpc.what == Io::kWrite) its.push_back(id);
+    if (rpc.what == Io::kWrite || scenario_.is_directory(file)) its.push_back(id);
     rpc.begun = {};
   }
   for (const std::uint64_t id : its)

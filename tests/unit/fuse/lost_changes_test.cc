@@ -190,6 +190,27 @@ TEST_F(LostChanges, ACommitIsSentAgain) {
   EXPECT_EQ(error(done), 0);
 }
 
+// Another mount has the directory now, and may have made a file there of which lockd knows nothing.
+TEST_F(LostChanges, NamesAreLookedAtAgainUnderTheNextToken) {
+  tokens_.give(kDirectoryKey, TokenMode::kShared);
+  auto found = begin(outcome(cache_.lookup(kRoot, kDirectory, "a")));
+  auto listed = begin(outcome(cache_.readdir(kRoot, kDirectory, 0, 0, 4096)));
+  const int lookups = calls("lookup");
+  const int listings = calls("readdir");
+  tokens_.withhold(kDirectoryKey);
+  cache_.lost(kDirectoryKey);
+  storage_.let_go();
+  settle();
+  EXPECT_FALSE(ready(found) || ready(listed)) << "they wait for the token";
+  tokens_.give(kDirectoryKey, TokenMode::kShared);
+  tokens_.wake();
+  settle();
+  EXPECT_EQ(error(found), 0);
+  EXPECT_EQ(error(listed), 0);
+  EXPECT_EQ(calls("lookup"), lookups + 1);
+  EXPECT_EQ(calls("readdir"), listings + 1);
+}
+
 // Whoever has pinned the file may wait for other writes before his own.
 TEST_F(LostChanges, AWriteDoesNotBeginUnderATokenThatIsLost) {
   tokens_.withhold(kFileKey);
