@@ -10,12 +10,12 @@ enum class LockErrc {
   kWouldBlock = 1,   ///< EAGAIN: held by somebody else, or somebody waits who came first.
   kDeadlock,         ///< EDEADLK: waiting would close a cycle of POSIX owners.
   kInterrupted,      ///< EINTR: the wait was cancelled.
-  kTooManyRanges,    ///< ENOLCK: ranges_max of the file reached.
-  kTooManyWaiters,   ///< ENOLCK: waiters_max of the file reached.
-  kTooManyFiles,     ///< ENOLCK: files_max of the coordinator reached.
+  kTooManyRanges,    ///< ENOLCK: as many ranges as the file, or the session, may have.
+  kTooManyWaiters,   ///< ENOLCK: the same of waiters.
+  kTooManyFiles,     ///< ENOLCK: files of the coordinator, or tokens of the session.
   kTooManyRequests,  ///< EAGAIN: requests_in_flight_max of the session reached; a client's bug or
                      ///< abuse.
-  kTooManySessions,  ///< EUSERS: sessions_max reached.
+  kTooManySessions,  ///< EUSERS: of the coordinator, or of the volume.
   kSessionLost,  ///< EIO: the session ended (expired, fenced, or lockd forgot it); its locks are
                  ///< gone.
   kBadSecret,    ///< EACCES: resume with a wrong secret, or of another volume.

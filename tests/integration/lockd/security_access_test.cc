@@ -57,6 +57,43 @@ TEST_F(LockdSecurity, ACredentialIsGoodForItsVolumeOnly) {
   EXPECT_EQ(lockd.probe().access_denied, 3u);
 }
 
+class LockdShares : public LockdSecurity {
+ protected:
+  LockdShares()
+      : LockdSecurity([](lockd::ServerOptions& options) {
+          options.coordinator.limits.sessions_per_volume_max = 2;
+          options.coordinator.limits.ranges_per_session_max = 2;
+        }) {}
+};
+
+// Whoever fills what is his keeps nobody else out, and is told what it was that he has filled.
+TEST_F(LockdShares, WhatIsFullIsFullForItsOwnerOnly) {
+  ::testing::internal::CaptureStderr();
+  TlsPeer one = peer();
+  one.open(2, "secret of 2");
+  TlsPeer two = peer();
+  two.open(2, "secret of 2");
+  const HelloRefused third = peer().refused(2, "secret of 2");
+  EXPECT_EQ(third.errc, LockErrc::kTooManySessions);
+  EXPECT_EQ(third.reason, "this volume has as many sessions as it may");
+  TlsPeer other = peer();
+  other.open(1, "secret of 1");
+
+  for (std::uint64_t n = 1; n <= 2; ++n)
+    EXPECT_TRUE(std::holds_alternative<Granted>(one.ask(n, lock_request(n, LockMode::kShared))));
+  const Outcome full = one.ask(3, lock_request(3, LockMode::kShared));
+  ASSERT_TRUE(std::holds_alternative<Refused>(full));
+  EXPECT_EQ(std::get<Refused>(full).errc, LockErrc::kTooManyRanges);
+  EXPECT_TRUE(std::holds_alternative<Granted>(two.ask(1, lock_request(3, LockMode::kShared))));
+  lockd.change([](lockd::Server&) {});  // what it has done before it has said
+  const std::string said = ::testing::internal::GetCapturedStderr();
+  EXPECT_NE(said.find("limit.refused limit=sessions_of_volume max=2 session=none"),
+            std::string::npos)
+      << said;
+  EXPECT_NE(said.find("limit.refused limit=ranges_of_session max=2 session="), std::string::npos)
+      << said;
+}
+
 // What a client says about itself besides is for people: it opens nothing.
 TEST_F(LockdSecurity, AnotherVolumesNameOpensNothing) {
   TlsPeer two = peer();
