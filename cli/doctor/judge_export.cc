@@ -81,7 +81,7 @@ class Export {
           "every program may read and change everybody's files, and those that check who owns "
           "their "
           "files (PostgreSQL, ssh) refuse to start",
-          "export without all_squash, or with the same user database as the nodes");
+          "mount with -o owner=UID:GID of the program (holdfast(8)), or export without all_squash");
       return;
     }
     if (!facts_.as_root) return;
