@@ -235,6 +235,7 @@ std::vector<Record> Arena::load_history() const {
     if (entry.path().extension() != ".history") continue;
     const auto bytes = read_text(entry.path().string());
     const auto count = bytes.size() / sizeof(Record);
+    if (count == 0) continue;  // a worker that had no turn
     const auto at = out.size();
     out.resize(at + count);
     std::memcpy(out.data() + at, bytes.data(), count * sizeof(Record));
