@@ -4,23 +4,12 @@
 
 #include <cerrno>
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
+#include <openssl/x509.h>
 #include <sys/socket.h>
 
 namespace holdfast::bench {
-namespace {
-
-bool is_number(const std::string& host) {
-  in6_addr any{};
-  return ::inet_pton(AF_INET, host.c_str(), &any) == 1 ||
-         ::inet_pton(AF_INET6, host.c_str(), &any) == 1;
-}
-
-}  // namespace
 
 Line::Line(UniqueFd socket, const Secured& secured) : socket_(std::move(socket)) {
   if (!secured.tls) return;
@@ -28,19 +17,12 @@ Line::Line(UniqueFd socket, const Secured& secured) : socket_(std::move(socket))
   ::SSL_set_connect_state(ssl_.get());
   ::SSL_set_mode(ssl_.get(), SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
   ::SSL_set_fd(ssl_.get(), socket_.get());
-  X509_VERIFY_PARAM* param = ::SSL_get0_param(ssl_.get());
-  ::X509_VERIFY_PARAM_set_hostflags(
-      param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-  if (is_number(secured.host)) {
-    ::X509_VERIFY_PARAM_set1_ip_asc(param, secured.host.c_str());
-  } else {
-    ::SSL_set1_host(ssl_.get(), secured.host.c_str());
-    ::SSL_set_tlsext_host_name(ssl_.get(), secured.host.c_str());
-  }
+  if (!wire::expect_host(ssl_.get(), secured.host)) trouble_ = "TLS: no name of a host";
 }
 
 Line::Step Line::handshake() {
   if (!ssl_) return Step::kDone;
+  if (!trouble_.empty()) return Step::kFailed;
   ::ERR_clear_error();
   const int done = ::SSL_do_handshake(ssl_.get());
   if (done == 1) return Step::kDone;

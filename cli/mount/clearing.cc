@@ -7,8 +7,6 @@
 #include "fs/state/page.h"
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <set>
 #include <system_error>
 
@@ -27,11 +25,10 @@ bool has_connection(const std::string& connection) {
 }  // namespace
 
 std::vector<std::string> clear_runtime_directory() {
-  std::ifstream table("/proc/self/mountinfo");
-  const std::string text{std::istreambuf_iterator<char>(table), {}};
-  if (text.empty()) return {};  // then nothing is known of any mount
+  const auto mounts = mounts_here();
+  if (mounts.empty()) return {};  // then nothing is known of any mount
   std::set<std::string> mounted;
-  for (const MountedHere& mount : parse_mountinfo(text))
+  for (const MountedHere& mount : mounts)
     if (mount.type.starts_with("fuse")) mounted.insert(std::to_string(mount.minor_device));
   return fs::published::clear_leftovers(
       runtime_directory(),

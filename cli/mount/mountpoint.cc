@@ -50,12 +50,16 @@ std::vector<MountedHere> parse_mountinfo(const std::string& text) {
   return out;
 }
 
-std::optional<MountedHere> mount_at(const std::string& path) {
+std::vector<MountedHere> mounts_here() {
   std::ifstream file("/proc/self/mountinfo");
   std::ostringstream text;
   text << file.rdbuf();
+  return parse_mountinfo(text.str());
+}
+
+std::optional<MountedHere> mount_at(const std::string& path) {
   std::optional<MountedHere> found;
-  for (auto& mount : parse_mountinfo(text.str())) {
+  for (auto& mount : mounts_here()) {
     if (mount.path == path) found = std::move(mount);  // later lines are mounted on top
   }
   return found;

@@ -25,6 +25,8 @@ struct MountedHere {
   std::string source;
   std::string options;  ///< of the file system: "rw,user_id=0,group_id=0"
 };
+/// All that this process sees; none if that cannot be read.
+[[nodiscard]] std::vector<MountedHere> mounts_here();
 /// The topmost mount whose mount point is `path` (absolute, lexically clean).
 [[nodiscard]] std::optional<MountedHere> mount_at(const std::string& path);
 [[nodiscard]] std::vector<MountedHere> parse_mountinfo(const std::string& text);

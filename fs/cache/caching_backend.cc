@@ -142,9 +142,7 @@ CachingBackend::Awaitable<CommitResult> CachingBackend::commit(Credentials who, 
 // ---- Of files whose token the caller sees to
 
 CachingBackend::Awaitable<TokenPin> CachingBackend::still_held(Reliance& change, FileKey file) {
-  std::set<FileKey> its;
-  its.insert(file);
-  change.on(std::move(its));
+  change.on(file);
   auto pinned = co_await pin(locks_, file, TokenUse::kWrite, Urgency::kWithin);
   if (!pinned || change.lost()) co_return errno_code(EIO);
   co_return pinned;

@@ -69,9 +69,7 @@ CachingBackend::Awaitable<CachingBackend::InUse> CachingBackend::use_for(Relianc
                                                                          FileHandle directory) {
   const auto key = co_await key_of(directory);
   if (!key) co_return key.error();
-  std::set<FileKey> its;
-  its.insert(*key);
-  look.on(std::move(its));
+  look.on(*key);
   auto used = co_await use(directory, TokenUse::kRead);
   co_return used;
 }

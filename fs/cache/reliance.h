@@ -56,6 +56,7 @@ class Reliance {
     files_ = std::move(files);
     lost_ = false;
   }
+  void on(const FileKey& file) { on(std::set<FileKey>{file}); }
   void on_this_too(const FileKey& file) { files_.insert(file); }
   /// One of them was lost since on().
   [[nodiscard]] bool lost() const { return lost_; }

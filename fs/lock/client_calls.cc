@@ -80,13 +80,6 @@ Outcome for_caller(const Command& command, bool renumbered, const Outcome& outco
   return void_claim ? Outcome(Refused{LockErrc::kWalOwnedElsewhere}) : outcome;
 }
 
-// flock(2): "the existing lock is first removed". Whoever is interrupted has it no more, however
-// far lockd had got.
-bool converts_flock(const LockRequest& request, const std::vector<HeldLocks::Piece>& before) {
-  const auto has_other = [&](const auto& piece) { return piece.mode != request.mode; };
-  return request.space == LockSpace::kFlock && std::any_of(before.begin(), before.end(), has_other);
-}
-
 // What sets the owner back to `before`, after `granted` was.
 std::vector<Command> give_back(const LockRequest& granted,
                                const std::vector<HeldLocks::Piece>& before) {
@@ -273,7 +266,7 @@ void ClientCore::settle(const Call& call, const Outcome& outcome, ClientEffects&
   }
   if (!std::holds_alternative<Granted>(outcome)) return;
   auto before = held_.within(request.file, request.space, request.owner, request.range);
-  if (converts_flock(request, before)) before.clear();
+  if (held_.converts_flock(request)) before.clear();
   held_.apply(call.command);
   for (Command& command : give_back(request, before))
     send_background(std::move(command), effects);

@@ -146,11 +146,8 @@ void HeldLocks::apply_one(const ClaimWalRequest& request) {
 void HeldLocks::refused(const Command& command, LockErrc errc) {
   const auto* lock = std::get_if<LockRequest>(&command);
   if (lock == nullptr || lock->space != LockSpace::kFlock)
-    return;  // a refused fcntl changes nothing
-  const auto had = within(lock->file, lock->space, lock->owner, lock->range);
-  const bool converts = std::any_of(had.begin(), had.end(),
-                                    [&](const Piece& piece) { return piece.mode != lock->mode; });
-  if (!converts) return;  // asked again for what it has, it gives nothing up
+    return;                            // a refused fcntl changes nothing
+  if (!converts_flock(*lock)) return;  // asked again for what it has, it gives nothing up
   // Interrupted is what lockd answers to who waited.
   if (errc == LockErrc::kWouldBlock || errc == LockErrc::kInterrupted) {
     return free(lock->file, {lock->space, lock->owner}, ByteRange::whole_file());
@@ -205,6 +202,13 @@ void HeldLocks::review(const FileKey& database) {
   if (file.owners.empty() && file.tied.empty() && !file.claimed) files_.erase(found);
 }
 
+bool HeldLocks::converts_flock(const LockRequest& request) const {
+  if (request.space != LockSpace::kFlock) return false;
+  const auto has = within(request.file, request.space, request.owner, ByteRange::whole_file());
+  return std::any_of(has.begin(), has.end(),
+                     [&](const Piece& piece) { return piece.mode != request.mode; });
+}
+
 bool HeldLocks::weaken(const LockRequest& request) {
   const auto found = files_.find(request.file);
   if (found == files_.end()) return false;
@@ -214,9 +218,7 @@ bool HeldLocks::weaken(const LockRequest& request) {
   if (holder == file.owners.end()) return false;
   Owner& owner = holder->second;
   if (request.space == LockSpace::kFlock) {
-    const bool converts =
-        std::any_of(owner.pieces.begin(), owner.pieces.end(),
-                    [&](const auto& entry) { return entry.second.mode != request.mode; });
+    const bool converts = converts_flock(request);
     if (converts) free(request.file, agent, ByteRange::whole_file());
     return converts;
   }

@@ -63,6 +63,9 @@ class HeldLocks {
   /// What `owner` holds within `range`, cut to it, in order.
   [[nodiscard]] std::vector<Piece> within(const FileKey& file, LockSpace space, OwnerId owner,
                                           const ByteRange& range) const;
+  /// `request` is a flock, and its owner has one of the other mode: flock(2), "the existing lock is
+  /// first removed". Whoever is refused or interrupted has it no more, however far lockd had got.
+  [[nodiscard]] bool converts_flock(const LockRequest& request) const;
   /// Nothing is held, and there is no doubt about it.
   [[nodiscard]] bool empty() const { return files_.empty(); }
   [[nodiscard]] std::vector<Agent> holders(const FileKey& file) const;

@@ -6,9 +6,12 @@
 #include <iterator>
 #include <utility>
 
+#include <arpa/inet.h>
 #include <fmt/format.h>
+#include <netinet/in.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509v3.h>
 
 namespace holdfast::wire {
 namespace {
@@ -86,6 +89,12 @@ Started set_trust(SSL_CTX* context, Tls::Side side, const TlsFiles& files) {
   return boost::system::in_place_value;
 }
 
+bool is_number(const std::string& host) {
+  in6_addr any{};
+  return ::inet_pton(AF_INET, host.c_str(), &any) == 1 ||
+         ::inet_pton(AF_INET6, host.c_str(), &any) == 1;
+}
+
 }  // namespace
 
 Tls::Opened Tls::open(Side side, TlsFiles files) {
@@ -115,6 +124,15 @@ Started Tls::reload() {
   ca_text_ = std::move(ca_text);
   context_ = fresh;
   return boost::system::in_place_value;
+}
+
+bool expect_host(SSL* connection, const std::string& host) {
+  X509_VERIFY_PARAM* param = ::SSL_get0_param(connection);
+  ::X509_VERIFY_PARAM_set_hostflags(
+      param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
+  if (is_number(host)) return ::X509_VERIFY_PARAM_set1_ip_asc(param, host.c_str()) == 1;
+  return ::SSL_set1_host(connection, host.c_str()) == 1 &&
+         ::SSL_set_tlsext_host_name(connection, host.c_str()) == 1;
 }
 
 }  // namespace holdfast::wire

@@ -5,14 +5,13 @@
 #include <cerrno>
 #include <utility>
 
-#include <arpa/inet.h>
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
+#include <openssl/x509.h>
 #include <sys/socket.h>
 
 namespace asio = boost::asio;
@@ -82,12 +81,6 @@ const BIO_METHOD* socket_method() {
   return method.get();
 }
 
-bool is_number(const std::string& host) {
-  in6_addr any{};
-  return ::inet_pton(AF_INET, host.c_str(), &any) == 1 ||
-         ::inet_pton(AF_INET6, host.c_str(), &any) == 1;
-}
-
 // Common name of a certificate, if it has one and it is plain: what is written into lists and logs.
 std::string common_name(X509* certificate) {
   X509_NAME* subject = ::X509_get_subject_name(certificate);
@@ -126,13 +119,7 @@ Result<std::unique_ptr<TlsStream>> TlsStream::to(StreamSocket socket, std::strin
   if (!out) return out;
   SSL* ssl = (*out)->ssl_.get();
   ::SSL_set_connect_state(ssl);
-  X509_VERIFY_PARAM* param = ::SSL_get0_param(ssl);
-  ::X509_VERIFY_PARAM_set_hostflags(
-      param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT);
-  const bool named = is_number(host) ? ::X509_VERIFY_PARAM_set1_ip_asc(param, host.c_str()) == 1
-                                     : ::SSL_set1_host(ssl, host.c_str()) == 1 &&
-                                           ::SSL_set_tlsext_host_name(ssl, host.c_str()) == 1;
-  if (!named) return errno_code(EINVAL);
+  if (!expect_host(ssl, host)) return errno_code(EINVAL);
   return out;
 }
 

@@ -17,6 +17,7 @@
 #include <boost/system/result.hpp>
 
 struct ssl_ctx_st;
+struct ssl_st;
 
 namespace holdfast::wire {
 
@@ -54,6 +55,10 @@ class Tls {
   std::uint64_t trust_ = 0;
   std::shared_ptr<ssl_ctx_st> context_;
 };
+
+/// Of a connection to `host`, before its handshake: the other end's certificate must be for that
+/// name, or for that address if it is one. False: nobody can have a certificate for it.
+[[nodiscard]] bool expect_host(ssl_st* connection, const std::string& host);
 
 /// Values are X509_V_ERR_...: why the other end's certificate is not believed (EACCES).
 [[nodiscard]] const boost::system::error_category& certificate_category();
