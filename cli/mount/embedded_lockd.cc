@@ -1,17 +1,17 @@
 #include "cli/mount/embedded_lockd.h"
 
+#include "cli/mount/lock_file.h"
 #include "cli/runtime_directory.h"
 #include "lockd/server/identity.h"
 #include "lockd/server/server.h"
 #include "lockd/store/memory_store.h"
 
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 namespace holdfast::cli {
@@ -19,8 +19,8 @@ namespace {
 
 namespace stdfs = std::filesystem;
 
-Failure system_failure(const std::string& path) {
-  return {kExitSystem, fmt::format("{}: {}", path, std::strerror(errno)),
+Failure system_failure(const std::string& path, const ErrorCode& error) {
+  return {kExitSystem, fmt::format("{}: {}", path, error.message()),
           "lockd=embedded keeps its socket there"};
 }
 
@@ -36,10 +36,11 @@ boost::asio::awaitable<EmbeddedServer::Opened> EmbeddedServer::open(
   out->socket_path_ = base + ".sock";
   out->note_path_ = base + ".running";
 
-  const std::string lock_path = base + ".lock";
-  out->lock_.reset(::open(lock_path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!out->lock_) co_return system_failure(lock_path);
-  if (::flock(out->lock_.get(), LOCK_EX | LOCK_NB) != 0) {
+  out->lock_path_ = base + ".lock";
+  auto lock = hold_lock_file(out->lock_path_, 0600);
+  if (!lock && lock.error() != errno_code(EWOULDBLOCK))
+    co_return system_failure(out->lock_path_, lock.error());
+  if (!lock) {
     co_return Failure{
         kExitMount,
         fmt::format("volume {} is already mounted on this node with lockd=embedded",
@@ -48,12 +49,13 @@ boost::asio::awaitable<EmbeddedServer::Opened> EmbeddedServer::open(
                     "or use the first mount's: -o lockd=unix:{}",
                     out->socket_path_)};
   }
+  out->lock_ = std::move(*lock);
 
   lockd::ServerOptions options;
   options.admin_path = out->socket_path_;
   out->waits_ = stdfs::exists(out->note_path_);
   const UniqueFd note(::open(out->note_path_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-  if (!note) co_return system_failure(out->note_path_);
+  if (!note) co_return system_failure(out->note_path_, errno_code(errno));
   ::unlink(out->socket_path_.c_str());  // a former life's; we hold the lock
   auto contents = std::make_shared<lockd::Contents>();
   contents->empty = out->waits_;
@@ -68,7 +70,10 @@ boost::asio::awaitable<EmbeddedServer::Opened> EmbeddedServer::open(
   co_return out;
 }
 
-EmbeddedServer::~EmbeddedServer() = default;
+EmbeddedServer::~EmbeddedServer() {
+  // Last, and while it is locked: see lock_file.h.
+  if (lock_) ::unlink(lock_path_.c_str());
+}
 
 boost::asio::awaitable<void> EmbeddedServer::stop() {
   if (!server_) co_return;
@@ -77,7 +82,6 @@ boost::asio::awaitable<void> EmbeddedServer::stop() {
   server_.reset();
   ::unlink(socket_path_.c_str());
   if (!others) ::unlink(note_path_.c_str());
-  // The lock file stays: removing it could let two later mounts hold two files of one name.
 }
 
 }  // namespace holdfast::cli

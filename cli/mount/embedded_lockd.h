@@ -1,7 +1,7 @@
 #pragma once
 /// lockd inside the mount's process (-o lockd=embedded), for a volume that only this node uses.
 ///
-/// One per volume and node: a lock file, held as long as the process lives. It listens on
+/// One per volume and node: a lock file, which is there as long as the mount is. It listens on
 /// /run/holdfast/<volume>.sock (mode 0600; $XDG_RUNTIME_DIR for users), where `holdfast locks` and
 /// further mounts on this node (-o lockd=unix:...) find it.
 ///
@@ -49,6 +49,7 @@ class EmbeddedServer {
   EmbeddedServer() = default;
   std::string socket_path_;
   std::string note_path_;
+  std::string lock_path_;
   UniqueFd lock_;
   std::unique_ptr<lockd::Server> server_;
   bool waits_ = false;

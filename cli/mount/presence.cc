@@ -1,15 +1,16 @@
 #include "cli/mount/presence.h"
 
+#include "cli/mount/lock_file.h"
 #include "cli/runtime_directory.h"
 
 #include <chrono>
 #include <filesystem>
 #include <thread>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 namespace holdfast::cli {
@@ -29,30 +30,15 @@ std::string file_of(const std::string& mountpoint) {
   return fmt::format("{}/mount{}.pid", runtime_directory(), name);
 }
 
-/// The file of that name, locked. Another mount that clears up (clearing.h) may look at an old one
-/// just now, or remove it under our hands.
-UniqueFd take(const std::string& path) {
-  constexpr int kTriesMax = 50;
-  for (int i = 0; i < kTriesMax; ++i) {
-    UniqueFd file(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
-    if (!file) return file;
-    struct stat ours {};
-    struct stat named {};
-    if (::flock(file.get(), LOCK_EX | LOCK_NB) == 0 && ::fstat(file.get(), &ours) == 0 &&
-        ::stat(path.c_str(), &named) == 0 && ours.st_ino == named.st_ino)
-      return file;
-    std::this_thread::sleep_for(std::chrono::milliseconds(2));
-  }
-  return {};
-}
-
 }  // namespace
 
 Presence::Presence(const std::string& mountpoint) : path_(file_of(mountpoint)) {
   std::error_code ignored;
   std::filesystem::create_directories(runtime_directory(), ignored);
-  file_ = take(path_);
-  if (!file_) return;
+  // A mount that clears up (clearing.h) may look at an old one just now, or remove it.
+  auto file = hold_lock_file(path_, 0644);
+  if (!file) return;
+  file_ = std::move(*file);
   const std::string pid = fmt::format("{}\n", ::getpid());
   [[maybe_unused]] const int cut = ::ftruncate(file_.get(), 0);
   [[maybe_unused]] const auto written = ::write(file_.get(), pid.data(), pid.size());

@@ -30,7 +30,7 @@ pid=$(cat "/run/holdfast/mount"*.pid)
 expect 0 "" holdfast unmount "$T/mnt"
 ! mounted "$T/mnt" || fail "still mounted"
 ! kill -0 "$pid" 2>/dev/null || grep -q '^State:.Z' "/proc/$pid/status" || fail "the process still lives"
-[[ ! -e /run/holdfast/$id.sock && ! -e /run/holdfast/$id.running ]] || fail "the embedded lockd left its socket"
+[[ -z $(ls -A /run/holdfast) ]] || fail "the mount left $(ls -A /run/holdfast)"
 expect 32 "nothing is mounted at" holdfast unmount "$T/mnt"
 
 echo "a killed mount: unmount clears it; the next one waits for the lease and says so"
