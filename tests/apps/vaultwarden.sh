@@ -28,8 +28,7 @@ app_second() {
   said=$(as_user 1002 sqlite3 -cmd '.timeout 1000' "$CLUSTER/$1/$database" 'SELECT count(*) FROM ledger' 2>&1) && fail "a second node reads a WAL database"
   [[ $said == *"database is locked"* ]] || fail "it says: $said"
   ok "on the second node: $said"
-  who=$("$bin/holdfast" who "$CLUSTER/$1/$database" 2>&1) || true
-  ok "holdfast who there: $(grep -m 1 '^held' <<<"$who" || head -1 <<<"$who")"
+  who_has "$1" 1002 "$database"
 }
 app_fenced() {
   sleep 3
@@ -73,7 +72,7 @@ story_normal() {
 
 export VAULT_SYNCHRONOUS=FULL
 case $length in
-  figures) story_figures vaultwarden 2 8 ;;
+  figures) story_figures vaultwarden ;;
   control)
     mode=DELETE
     export VAULT_GOES_ON=1  # until something is lost, not only until it is noticed
