@@ -12,7 +12,7 @@
 #   start_on a mysql LOG COMMAND…       # in the background on node a; $started; $APPS_PROGRAM is at $CLUSTER/program
 #   as_user mysql COMMAND…              # a client, not part of any node
 #   power_off a; boot a                 # every process of it at once, the mount too; the mount again
-#   who_has a mysql FILE                # `holdfast who`, where another node has it locked
+#   who_has a FILE                      # `holdfast who`, where another node has it locked
 #   cut_off a; join a                   # takes the node's network away; gives it back
 #   ok TEXT; fail TEXT
 #
@@ -185,10 +185,10 @@ cut_off() {
 }
 join() { on_node "$1" nft delete table inet cut; }
 
-who_has() {  # who_has NODE USER FILE: what `holdfast who` answers there while a program on the other node has it locked
+who_has() {  # who_has NODE FILE: what `holdfast who` answers there while a program on the other node has it locked
   local said
-  said=$(as_user "$2" "$bin/holdfast" who "$CLUSTER/$1/$3" 2>&1) || true
-  grep -q '^held' <<<"$said" || fail "holdfast who on $1, of $3: $said"
+  said=$("$bin/holdfast" who "$CLUSTER/$1/$2" 2>&1) || true
+  grep -q '^held' <<<"$said" || fail "holdfast who on $1, of $2: $said"
   ok "holdfast who there: $(grep -m 1 '^held' <<<"$said")"
 }
 

@@ -43,7 +43,7 @@ app_second() {
   wait_for 40 "a word of the second server" grep -q 'Unable to lock ./ibdata1 error: 11\|aria_log_control. for exclusive use, error: 11' "$CLUSTER/log/mariadb-$1.log"
   if client "$1" -e 'SELECT 1' >/dev/null 2>&1; then fail "two servers"; fi
   ok "the second server says: $(grep -m 1 'error: 11' "$CLUSTER/log/mariadb-$1.log" | cut -c1-220)"
-  who_has "$1" 999 mysql/data/ibdata1
+  who_has "$1" mysql/data/ibdata1
   [[ $length != long ]] || ends_within 150 "$second" || fail "the second server does not give up"
 }
 app_fenced() {  # its writes fail, and InnoDB then ends rather than go on

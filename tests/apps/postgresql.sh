@@ -48,7 +48,7 @@ app_second() {
   ends_within 30 "$started" || fail "a second server starts"
   ok "the second server says: $(tail -1 "$CLUSTER/log/postgresql-$1.log")"
   grep -q 'timeout while waiting to get lock' "$CLUSTER/log/postgresql-$1.log" || fail "it does not say why"
-  who_has "$1" postgres pg/lock
+  who_has "$1" pg/lock
 }
 app_fenced() {  # whoever was started under the lock that is lost, and all children, can change nothing any more
   client b bank -c 'INSERT INTO ledger VALUES (0, 0, 0, 0, 0); CHECKPOINT' >"$CLUSTER/log/late.log" 2>&1 && fail "the server that was cut off still writes"
