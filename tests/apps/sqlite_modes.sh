@@ -49,7 +49,7 @@ case $length in
     done
     finds || { cat "$CLUSTER/findings" >&2; fail "nothing is found with locks local to each mount"; }
     ok "try $try, it finds out: $(grep -E "$damaged" "$CLUSTER/findings" | tail -1)"
-    for try in {1..8}; do
+    for try in {1..20}; do
       pair_on a
       pair_on b
       sleep 4
