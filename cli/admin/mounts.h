@@ -19,8 +19,9 @@ struct Looked {
   std::uint64_t fileid = 0;
   std::uint32_t mode = 0;
 };
-/// Asked by a child process: a call into a file system that hangs cannot be taken back. Errors:
-/// stat's; ETIMEDOUT.
+/// Asked by a child process: a call into a file system that hangs cannot be taken back. As root, a
+/// path that a squashed root may not reach is looked at as its directory's owner. Errors: stat's;
+/// ETIMEDOUT.
 [[nodiscard]] Result<Looked> look_at(const std::string& path, std::chrono::milliseconds patience);
 
 /// Absolute, without links resolved (which a mount that hangs would not answer), and without a

@@ -3,35 +3,13 @@
 # load and the other goes on. Two servers at once (its SQLite databases are in a rollback journal mode) share the files;
 # what was cut off and comes back changes nothing.
 #   actual.sh BIN_DIR [short|long|control|figures]
-# The package is installed once, into $HOLDFAST_APPS_CACHE (~/.cache/holdfast-apps).
 set -euo pipefail
 source "$(dirname "$0")/lib.sh"
-need node npm "$python" g++ make setpriv
-version=25.6.0
+source "$apps_dir/npm.sh"
+need "$python" setpriv
 length=${2:-short}
-packages=${HOLDFAST_APPS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/holdfast-apps}/actual-$version-node$(node -p process.versions.modules)
-
-install_actual() {
-  [[ ! -e $packages/complete ]] || return 0
-  # Newer npm builds native modules only of packages that are named here.
-  echo '{"private": true, "allowScripts": {"bcrypt": true, "better-sqlite3": true}}' >"$packages/package.json"
-  # Its native modules are built with the headers that are here, instead of some that would be fetched.
-  [[ ! -e /usr/include/node/node.h ]] || export npm_config_nodedir=/usr
-  if ! npm install --prefix "$packages" --no-audit --no-fund "@actual-app/sync-server@$version" >"$packages/install.log" 2>&1; then
-    tail -n 25 "$packages/install.log" >&2
-    echo "FAIL: npm could not install @actual-app/sync-server@$version (does it reach its registry? are node's headers there?)" >&2
-    exit 1
-  fi
-  touch "$packages/complete"
-}
-mkdir -p "$packages"
-exec 9>"$packages.lock"
-flock 9
-install_actual
-exec 9>&-
-
+install_packages
 apps_begin "$1" "$length"
-APPS_PROGRAM=$packages
 state=$CLUSTER/state
 client() { on_node "$1" node "$apps_dir/actual_client.mjs" "$packages" "${@:2}"; }
 
@@ -39,7 +17,7 @@ app_start() {
   start_on "$1" 1001 "actual-$1" env NODE_ENV=production ACTUAL_DATA_DIR="$CLUSTER/data/actual" \
     node "$CLUSTER/program/node_modules/@actual-app/sync-server/build/app.js"
   server=$started
-  wait_for 60 "Actual on $1" on_node "$1" curl --silent --fail --globoff 'http://[::1]:5006/health'
+  wait_for_server 60 "Actual on $1" on_node "$1" curl --silent --fail --globoff 'http://[::1]:5006/health'
   # Its databases are locked until a dead node's lease is over.
   [[ ! -e $state ]] || wait_for 60 "an answer of Actual on $1" client "$1" check "$state" /dev/null
 }
@@ -76,7 +54,7 @@ ok "bootstrap, login, upload as user 1001 on an export that squashes root; journ
 
 case $length in
   control) story_control 100 ;;
-  figures) story_figures actual 2 8 ;;
+  figures) story_figures actual ;;
   short) story_begin; story_killed 50; story_both 20 ;;
   long) story_begin; story_killed 200; story_both 100; story_cut 100 ;;
 esac

@@ -19,7 +19,7 @@ postgres_on() {  # postgres_on NODE SECONDS: how long to wait for the other serv
 }
 app_start() {
   postgres_on "$1" 60
-  wait_for 180 "postgres on $1" client "$1" -c 'SELECT 1' postgres
+  wait_for_server 180 "postgres on $1" client "$1" -c 'SELECT 1' postgres
 }
 app_stop() { stop_program INT "$server"; }
 app_load() {
@@ -48,6 +48,7 @@ app_second() {
   ends_within 30 "$started" || fail "a second server starts"
   ok "the second server says: $(tail -1 "$CLUSTER/log/postgresql-$1.log")"
   grep -q 'timeout while waiting to get lock' "$CLUSTER/log/postgresql-$1.log" || fail "it does not say why"
+  who_has "$1" pg/lock
 }
 app_fenced() {  # whoever was started under the lock that is lost, and all children, can change nothing any more
   client b bank -c 'INSERT INTO ledger VALUES (0, 0, 0, 0, 0); CHECKPOINT' >"$CLUSTER/log/late.log" 2>&1 && fail "the server that was cut off still writes"
@@ -78,7 +79,7 @@ ok "initdb as user postgres on an export that squashes root"
 
 case $length in
   control) story_control 100 ;;
-  figures) story_figures postgresql 2 8 ;;
+  figures) story_figures postgresql ;;
   short | owner) story_begin; story_killed 100; story_twice 20 ;;
   long)
     story_begin

@@ -21,7 +21,7 @@ app_start() {
   start_on "$1" 1006 "radicale-$1" radicale --config "$CLUSTER/radicale.conf"
   server=$started
   # A dead node's lock is free when its lease is over.
-  wait_for 60 "radicale on $1" on_node "$1" curl --silent --fail http://127.0.0.1:5232/.web/
+  wait_for_server 60 "radicale on $1" on_node "$1" curl --silent --fail http://127.0.0.1:5232/.web/
 }
 app_load() {
   client "$1" load "$3" >>"$2" 2>>"$CLUSTER/log/client.log" &
@@ -42,8 +42,8 @@ app_prepare() {
 }
 app_prepare
 case $length in
-  control) story_control 30 ;;
-  figures) story_figures radicale 2 8 ;;
+  control) story_control 100 ;;
+  figures) story_figures radicale ;;
   *) story_begin; story_killed 40; story_both 10; story_cut 20 ;;
 esac
 echo PASS
