@@ -178,6 +178,7 @@ void TokenAgent::created(const FileKey& directory, const FileKey& key) {
 }
 
 void TokenAgent::admit(Instant now, TokenEffects& effects) {
+  now_ = std::max(now_, now);
   for (const FileKey& key : std::exchange(admissible_, {})) {
     File* file = find(key);
     if (file == nullptr || file->waiting.empty()) continue;
@@ -319,6 +320,7 @@ void TokenAgent::forgotten(const FileKey& key, Locks locks) {
     strip(key, *file);
     return tidy(key);
   }
+  file->in_use_until = {};
   ages_.splice(ages_.begin(), ages_, file->age);
 }
 
@@ -329,7 +331,8 @@ void TokenAgent::evict(TokenEffects& effects) {
     File& file = files_.at(key);
     ages_.splice(ages_.end(), ages_, file.age);
     const bool idle = usable(file) != TokenMode::kNone && file.pins == 0 && !file.down &&
-                      !file.ask && file.waiting.empty() && key != kVolumeKey;
+                      !file.ask && file.waiting.empty() && key != kVolumeKey &&
+                      file.in_use_until <= now_;
     if (!idle) continue;
     ++evictions_;
     descend(key, file, TokenMode::kExclusive, effects);

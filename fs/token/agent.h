@@ -19,7 +19,8 @@
 /// Implied tokens (T8) have no name at lockd; `cover` says what implies them.
 ///
 /// Thread: the loop's. Memory: an entry per file with a token, pins or waiting calls; above
-/// Limits::tokens_max the least recently used idle ones are given up.
+/// Limits::tokens_max the least recently used idle ones are given up. More than that are here only
+/// while more are in use, or were in the last kInUsePause.
 /// Order of results: by key or by arrival, never by address: the simulator replays.
 
 #include "fs/token/types.h"
@@ -47,6 +48,9 @@ inline constexpr Duration kAskAgainUsual = std::chrono::milliseconds(250);
 inline constexpr Duration kVolumeAskAgain = std::chrono::seconds(10);
 /// Tokens that are given up at a time because there are too many.
 inline constexpr std::size_t kEvictionsMax = 64;
+/// One that was to be given up for that, and turned out to be in use, stays for so long: what was
+/// kept under it is dropped each time, for nothing.
+inline constexpr Duration kInUsePause = std::chrono::seconds(60);
 
 struct TokenLimits {
   std::size_t tokens_max = 200'000;
@@ -204,6 +208,7 @@ class TokenAgent {
     std::optional<Descent> down;
     std::vector<Waiting> waiting;  // mostly empty, and a deque never is: it takes 576 bytes
     Instant ask_again{};
+    Instant in_use_until{};  // as far as making room goes
     std::list<FileKey>::iterator age;
   };
 
@@ -242,6 +247,7 @@ class TokenAgent {
   std::uint64_t last_round_ = 0;
   std::uint64_t last_generation_ = 0;
   std::size_t evictions_ = 0;
+  Instant now_{};  // as far as we were told
 };
 
 }  // namespace holdfast::fs

@@ -115,6 +115,7 @@ std::optional<TokenMode> TokenAgent::keep(const FileKey& key, Locks locks, Token
   if (key == kVolumeKey) return TokenMode::kNone;
   const bool wanted_here = down.in_use || locks.any || !file.waiting.empty();
   if (down.evicted && wanted_here) {
+    file.in_use_until = now_ + kInUsePause;
     stay(key, file);
     return std::nullopt;
   }

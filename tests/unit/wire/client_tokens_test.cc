@@ -36,6 +36,44 @@ class ClientTokens : public ::testing::Test {
       if (const auto* one = std::get_if<Effect>(&effect)) found = *one;
     return found;
   }
+  /// An operation on what is held.
+  void use(const FileKey& file) {
+    ClientEffects effects;
+    ASSERT_TRUE(core_.try_pin(file, TokenUse::kWrite, Urgency::kKernelWaits, now_, effects));
+    take(std::move(effects));
+    take(core_.unpin(file, now_));
+  }
+  /// Everything that is to be given up turns out to be in use; returns how many that were.
+  int drain_in_vain(Instant now) {
+    int drains = 0;
+    constexpr int kEnough = 100;  // each answer may lead to the next one
+    for (auto said = std::exchange(said_, {}); !said.empty() && drains < kEnough;
+         said = std::exchange(said_, {})) {
+      for (const auto& effect : said) {
+        const auto* drain = std::get_if<Drain>(&effect);
+        if (drain == nullptr) continue;
+        ++drains;
+        take(core_.drained(drain->file, drain->round, true, now));
+      }
+    }
+    return drains;
+  }
+  /// Time passes, and lockd renews the lease. What is to be given up is in use; returns how many.
+  int pass(Duration time) {
+    int drains = 0;
+    for (const Instant until = now_ + time; now_ < until;) {
+      now_ += std::chrono::seconds(1);
+      take(core_.tick(now_));
+      const std::vector<ClientEffect> said = said_;
+      drains += drain_in_vain(now_);
+      for (const auto& effect : said) {
+        const auto* sent = std::get_if<SendMessage>(&effect);
+        const auto* renew = sent == nullptr ? nullptr : std::get_if<Renew>(&sent->message);
+        if (renew != nullptr) take(core_.received(ServerMessage(Renewed{renew->tick}), now_));
+      }
+    }
+    return drains;
+  }
   /// Asked for, granted, used, and idle again.
   void hold(const FileKey& file) {
     ClientEffects effects;
@@ -52,6 +90,7 @@ class ClientTokens : public ::testing::Test {
 
   ClientCore core_{Hello{}, ClientCore::Limits{.tokens = TokenLimits{.tokens_max = 2}}};
   std::vector<ClientEffect> said_;
+  Instant now_ = kNow;
 };
 
 TEST_F(ClientTokens, WhatStaysAfterAllLetsInAtOnceWhoWaitedForTheNextToken) {
@@ -68,6 +107,47 @@ TEST_F(ClientTokens, WhatStaysAfterAllLetsInAtOnceWhoWaitedForTheNextToken) {
   const auto pinned = last<TokenPinned>();
   ASSERT_TRUE(pinned);
   EXPECT_EQ(pinned->call, call);
+}
+
+TEST_F(ClientTokens, MoreInUseThanThereMayBeAreNotDrainedWithEachOperation) {
+  hold(kOne);
+  hold(kOther);
+  for (int i = 0; i < 2; ++i) {  // until each of them has been found out
+    drain_in_vain(kNow);
+    use(kOne);
+    use(kOther);
+  }
+  for (int i = 0; i < 100; ++i) {
+    use(kOne);
+    use(kOther);
+    EXPECT_EQ(drain_in_vain(kNow), 0) << "operation " << i;
+  }
+}
+
+TEST_F(ClientTokens, WhatWasInUseIsTriedAgainLater) {
+  hold(kOne);
+  hold(kOther);
+  for (int i = 0; i < 2; ++i) {
+    drain_in_vain(kNow);
+    use(kOne);
+    use(kOther);
+  }
+  EXPECT_EQ(pass(kInUsePause / 2), 0);
+  EXPECT_EQ(pass(kInUsePause), 2) << "each of them once";
+}
+
+TEST_F(ClientTokens, WhatTheKernelHasForgottenIsInUseNoMore) {
+  hold(kOne);
+  hold(kOther);
+  ASSERT_GT(drain_in_vain(kNow), 0);
+  use(kOne);
+  use(kOther);
+  drain_in_vain(kNow);
+  take(core_.forgotten(kOne, kNow));
+  use(kOther);
+  const auto goes = last<Drain>();
+  ASSERT_TRUE(goes);
+  EXPECT_EQ(goes->file, kOne);
 }
 
 }  // namespace
