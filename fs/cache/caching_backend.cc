@@ -186,7 +186,8 @@ CachingBackend::Awaitable<CommitResult> CachingBackend::UnderToken::commit(Crede
                                                                            std::uint32_t count) {
   const auto key = co_await of_.key_of(file);
   if (!key) co_return key.error();
-  // WRITEs side by side do not tell whose attributes are newest: here all have been answered.
+  // WRITEs side by side do not tell whose attributes are newest: here all have been answered, or
+  // one is under way and the look is void.
   const auto look = of_.begin_look(*key);
   auto committed = co_await of_.storage_.commit(std::move(who), file, offset, count);
   if (committed && committed->after) of_.enter(look, *committed->after);

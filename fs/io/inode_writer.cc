@@ -50,13 +50,14 @@ void InodeWriter::State::record(ErrorCode error) {
 }
 
 void InodeWriter::State::took(std::uint64_t offset, const Chunk& data, const WriteResult& result,
-                              std::uint64_t interruptions_before) {
+                              const Before& before) {
   if (discarded) return;
   if (result.committed == Stability::kFileSync) {
     kept.erase(offset, offset + data.size());
   } else {
     kept.put(offset, data, result.verifier);
-    if (!trusted_at) trusted_at = interruptions_before;
+    distrust_since(before);
+    if (!trusted_at) trusted_at = before.interruptions;
     if (deferring) behind->dirty(shared_from_this());  // no close makes it stable
   }
   charge();
@@ -119,10 +120,10 @@ asio::awaitable<Result<void>> InodeWriter::State::write_through(Credentials who,
   RangeOrder::Turn turn(order, offset, offset + data.size());
   co_await turn.wait();
   while (!data.empty()) {
-    const auto interruptions = backend.interruptions();
+    const Before when_sent = before();
     const auto sent = co_await send_once(who, offset, data.bytes(), stability);
     if (!sent) co_return sent.error();
-    took(offset, data.part(0, sent->count), *sent, interruptions);
+    took(offset, data.part(0, sent->count), *sent, when_sent);
     // RFC 1813 section 3.3.7: FILE_SYNC must be answered with FILE_SYNC. What such a server took
     // stays kept, but nobody may be told that it is stable.
     if (stability == Stability::kFileSync && sent->committed != Stability::kFileSync)
@@ -158,7 +159,7 @@ void InodeWriter::discard() {
   State& state = *state_;
   const bool lost = dirty();
   state.discarded = true;
-  state.stop_flush();
+  state.stop_sending();
   state.cut(0);
   if (lost) state.record(errno_code(EIO));
 }
@@ -238,7 +239,7 @@ bool InodeWriter::dirty() const {
 }
 
 bool InodeWriter::idle() const {
-  return state_->running == 0 && !state_->committing;
+  return state_->running == 0 && !state_->sending && !state_->committing;
 }
 
 InodeWriter::Reading::Reading(const InodeWriter& writer, std::uint64_t start, std::uint64_t end)

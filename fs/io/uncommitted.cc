@@ -68,6 +68,14 @@ Uncommitted::Generation Uncommitted::add_unsent(DirtyBytes::Extents extents) {
   return close();
 }
 
+Uncommitted::Generation Uncommitted::close_sent() {
+  Generation all = close();
+  for (const auto& [offset, extent] : extents_) {
+    if (extent.proof == Proof::kUnsent) all = std::min(all, extent.generation - 1);
+  }
+  return all;
+}
+
 void Uncommitted::answered(Generation of, std::uint64_t offset, std::uint64_t size,
                            const WriteResult& result) {
   const std::uint64_t end = offset + size;

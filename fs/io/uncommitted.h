@@ -54,6 +54,9 @@ class Uncommitted {
   /// Ends a generation: everything kept now belongs to the returned one or an earlier one,
   /// everything put later does not. Call before sending COMMIT.
   Generation close() { return generation_++; }
+  /// The same. The last generation up to which everything has been sent and answered: what a COMMIT
+  /// sent now can prove.
+  Generation close_sent();
   /// The generation that put() uses now.
   [[nodiscard]] Generation generation() const { return generation_; }
   /// A COMMIT sent after close() returned `upto` answered `verifier`.

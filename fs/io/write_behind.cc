@@ -20,10 +20,13 @@ WriteBehind::WriteBehind(asio::any_io_executor executor, WriteBudget& budget,
       group_(executor) {}
 
 void WriteBehind::dirty(std::shared_ptr<DirtyFile> file) {
-  if (!std::exchange(file->listed_, true)) {
-    files_.push_back({std::move(file), std::chrono::steady_clock::now()});
-  }
+  if (!std::exchange(file->listed_, true))
+    files_.push_back({file, std::chrono::steady_clock::now()});
   if (cancelled_) return;
+  if (!sending_ && to_send(*file)) {
+    sending_ = std::move(file);
+    group_.spawn("write.ahead", send_ahead());
+  }
   if (!std::exchange(running_, true)) return group_.spawn("write.behind", run());
   if (due()) timer_.cancel();
 }
@@ -69,6 +72,23 @@ asio::awaitable<void> WriteBehind::run() {
   }
 }
 
+bool WriteBehind::to_send(const DirtyFile& file) const {
+  return file.waiting() >= options_.send_at;
+}
+
+// One file at a time: another has its turn with its next write, or when it is flushed.
+asio::awaitable<void> WriteBehind::send_ahead() {
+  struct End {
+    WriteBehind& of;
+    ~End() { of.sending_.reset(); }
+  };
+  const End end{*this};
+  while (to_send(*sending_)) {
+    co_await entitled_();
+    co_await sending_->send();
+  }
+}
+
 asio::awaitable<void> WriteBehind::make_room(std::uint64_t bytes) {
   if (budget_.fits(bytes)) co_return;
   ++budget_.budget_reached;
@@ -92,7 +112,8 @@ asio::awaitable<void> WriteBehind::join() {
 
 void WriteBehind::cancel() {
   cancelled_ = true;
-  if (flushing_) flushing_->stop_flush();
+  if (flushing_) flushing_->stop_sending();
+  if (sending_) sending_->stop_sending();
   group_.cancel();
 }
 

@@ -1,7 +1,9 @@
 #pragma once
-/// The files of one mount that have bytes not yet sent, and when these are sent without anybody
-/// asking: the oldest file first, when it is `age_max` old, when all of them have more than
-/// `background_at`, or when a program waits for room.
+/// The files of one mount that have bytes not yet stable, and what becomes of these without anybody
+/// asking. They are made stable, the oldest file first, when it is `age_max` old, when all of them
+/// have more than `background_at`, or when a program waits for room. Beside that, a file in which
+/// `send_at` bytes wait is sent: a stream reaches the storage while it is written, and goes on
+/// while a COMMIT is under way.
 ///
 /// Thread: the loop. Lifetime: outlives every writer that uses it; join() before destruction.
 
@@ -28,10 +30,14 @@ class WriteBehind;
 class DirtyFile {
  public:
   virtual ~DirtyFile() = default;
-  /// Sends all there is now and makes it stable. The file keeps errors for its handles.
+  /// Bytes not sent yet.
+  [[nodiscard]] virtual std::uint64_t waiting() const = 0;
+  /// Sends all there is now. The file keeps errors for its handles.
+  virtual boost::asio::awaitable<void> send() = 0;
+  /// The same, and makes it stable; also beside a send().
   virtual boost::asio::awaitable<void> flush() = 0;
-  /// Ends a flush() at once.
-  virtual void stop_flush() = 0;
+  /// Ends both at once.
+  virtual void stop_sending() = 0;
 
  private:
   friend class WriteBehind;
@@ -42,13 +48,14 @@ class WriteBehind {
  public:
   struct Options {
     std::chrono::milliseconds age_max{3'000};
-    std::uint64_t background_at = 16ULL << 20;  ///< sending goes on beside the program's writing
+    std::uint64_t background_at = 16ULL << 20;
+    std::uint64_t send_at = 4ULL << 20;
   };
   /// `entitled`: returns when the mount may write at all; nothing is flushed before (I2).
   WriteBehind(boost::asio::any_io_executor executor, WriteBudget& budget,
               std::function<boost::asio::awaitable<void>()> entitled, Options options);
 
-  /// `file` has bytes; harmless if that was known. It stays alive until clean() or its flush.
+  /// `file` has more bytes. It stays alive until clean() or its flush.
   void dirty(std::shared_ptr<DirtyFile> file);
   /// It has none any more.
   void clean(DirtyFile& file);
@@ -69,12 +76,15 @@ class WriteBehind {
   };
   [[nodiscard]] bool due() const;
   boost::asio::awaitable<void> run();
+  [[nodiscard]] bool to_send(const DirtyFile& file) const;
+  boost::asio::awaitable<void> send_ahead();
 
   WriteBudget& budget_;
   std::function<boost::asio::awaitable<void>()> entitled_;
   Options options_;
   std::list<Entry> files_;  // oldest first
   std::shared_ptr<DirtyFile> flushing_;
+  std::shared_ptr<DirtyFile> sending_;
   Change flushed_;
   boost::asio::steady_timer timer_;
   std::multiset<std::uint64_t> waiting_;  // how much room programs wait for

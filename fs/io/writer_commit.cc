@@ -19,9 +19,9 @@ namespace asio = boost::asio;
 namespace holdfast::fs {
 namespace {
 
-/// Rounds of commit and resend within one commit(): each needs another server restart, or a server
-/// that answers stable writes as unstable. Past it EIO, and the data stays kept.
-constexpr int kCommitRoundsMax = 64;
+/// Rounds within one commit(): more than two need another server restart each, or a server that
+/// answers stable writes as unstable. Past it EIO, and the data stays kept.
+constexpr int kRoundsMax = 64;
 
 /// WRITEs of one flush on their way at once.
 constexpr std::size_t kFlushWidth = 8;
@@ -36,6 +36,10 @@ asio::awaitable<Result<WriteResult>> InodeWriter::State::send_once(
   if (!result) co_return result;
   if (result->count == 0 || result->count > piece.size()) co_return errno_code(EIO);
   co_return result;
+}
+
+void InodeWriter::State::distrust_since(const Before& before) {
+  if (error_count != before.errors) kept.distrust(kept.close());
 }
 
 asio::awaitable<Result<void>> InodeWriter::State::send_kept(Credentials who,
@@ -54,10 +58,12 @@ asio::awaitable<Result<void>> InodeWriter::State::send_kept(Credentials who,
     const auto generation = piece->generation;
     // `piece` holds the bytes: what is kept changes while they are on their way.
     const auto bytes = piece->data.bytes().first(static_cast<std::size_t>(size));
+    const Before when_sent = before();
     const auto sent = co_await send_once(who, offset, bytes, stability);
     if (!sent) co_return sent.error();
     if (which == Which::kUnsent) flushed_at = ++budget.flushed;
     kept.answered(generation, offset, sent->count, *sent);
+    distrust_since(when_sent);
     charge();
     // RFC 1813 section 3.3.7: FILE_SYNC must be answered with FILE_SYNC. Nobody may be told that
     // what such a server took is stable.
@@ -134,9 +140,6 @@ asio::awaitable<Result<void>> InodeWriter::State::resend(Credentials who,
 
 asio::awaitable<Result<void>> InodeWriter::State::commit_round(Credentials who,
                                                                Uncommitted::Generation upto) {
-  const auto sent = co_await send_unsent(upto, Until::kStable);
-  if (!sent) co_return sent.error();
-  if (!kept.holds(upto)) co_return Result<void>();
   const auto committed = co_await backend.commit(who, file, 0, 0);
   if (!committed) co_return committed.error();
   kept.prove(upto, committed->verifier);
@@ -147,75 +150,93 @@ asio::awaitable<Result<void>> InodeWriter::State::commit_round(Credentials who,
   co_return co_await resend(who, upto);
 }
 
-asio::awaitable<Result<void>> InodeWriter::State::round_of(Credentials who,
-                                                           Uncommitted::Generation upto,
+// Each as far as it can: whoever waits meanwhile finds done what it came for.
+asio::awaitable<Result<void>> InodeWriter::State::round_of(Kind kind, Credentials who,
                                                            Until until) {
-  return until == Until::kStable ? commit_round(std::move(who), upto) : send_unsent(upto, until);
+  return kind == Kind::kSend ? send_unsent(kept.close(), until)
+                             : commit_round(std::move(who), kept.close_sent());
+}
+
+void InodeWriter::State::failed(ErrorCode error) {
+  failing = true;
+  if (error == errno_code(ESTALE)) {
+    cut(0);  // the file is gone, and with it whom to send to
+  } else {
+    kept.distrust(kept.close());
+  }
+  record(error);
 }
 
 bool InodeWriter::State::done(Uncommitted::Generation upto, Until until) const {
   return until == Until::kStable ? !kept.holds(upto) : !kept.next_unsent(upto, 0);
 }
 
+// In rounds of two kinds, one of each kind at a time: while the storage carries out a COMMIT, what
+// was written since is on its way there.
 asio::awaitable<Result<void>> InodeWriter::State::bring(Credentials who, Until until) {
   if (discarded) co_return errno_code(EIO);
-  auto wanted = kept.generation();
-  if (!dirty.empty()) {
-    wanted = kept.add_unsent(dirty.take());
-    charge();
-  }
+  const auto interruptions = backend.interruptions();
+  const auto wanted = dirty.empty() ? kept.close() : kept.add_unsent(dirty.take());
+  charge();
   // What is only sent stays listed: nobody else may come to make it stable.
   if (until == Until::kStable && behind != nullptr) behind->clean(*this);
-  const auto errors_before = error_count;
-  for (int round = 0; !done(wanted, until); ++round) {
-    if (committing) {  // whatever it proves is ours too
-      co_await commit_done.wait();
-      if (error_count != errors_before) co_return last_error;
+  const auto errors_at_start = error_count;
+  for (int rounds = 0; !done(wanted, until);) {
+    const Kind kind = kept.next_unsent(wanted, 0) ? Kind::kSend : Kind::kCommit;
+    bool& runs = kind == Kind::kSend ? sending : committing;
+    if (runs) {  // whatever it does is done for us too
+      co_await round_done.wait();
+      if (error_count != errors_at_start) co_return last_error;
       continue;
     }
-    committing = true;
-    const auto upto = kept.close();
-    const auto interruptions = backend.interruptions();
-    if (until == Until::kSent && !trusted_at) trusted_at = interruptions;
+    runs = true;
+    if (!trusted_at) trusted_at = interruptions;
+    const auto errors_before = error_count;
     Result<void> result = errno_code(EIO);
     std::exception_ptr cancelled;
     try {
-      if (round < kCommitRoundsMax) result = co_await round_of(who, upto, until);
+      if (++rounds <= kRoundsMax) result = co_await round_of(kind, who, until);
     } catch (...) {
       cancelled = std::current_exception();
     }
-    committing = false;
-    commit_done.notify();
+    runs = false;
+    round_done.notify();
     if (cancelled) std::rethrow_exception(cancelled);
     if (discarded) co_return errno_code(EIO);
-    failing = !result;
-    if (result && until == Until::kStable && trusted_at) trusted_at = interruptions;
-    if (kept.empty()) trusted_at.reset();
-    if (result) continue;
-    if (result.error() == errno_code(ESTALE)) {
-      cut(0);  // the file is gone, and with it whom to send to
-    } else {
-      kept.distrust(upto);
+    if (!result) {
+      failed(result.error());
+      co_return result;
     }
-    charge();
-    record(result.error());
-    co_return result;
+    if (done(wanted, Until::kStable) && error_count == errors_before) {
+      failing = false;
+      trusted_at = interruptions;  // what is kept now was sent later
+    }
+    if (kept.empty()) trusted_at.reset();
   }
   co_return Result<void>();
 }
 
-asio::awaitable<void> InodeWriter::State::commit_in_background() {
-  (void)co_await bring(last_writer, Until::kStable);  // recorded for the handles
+asio::awaitable<void> InodeWriter::State::bring_in_background(Until until) {
+  (void)co_await bring(last_writer, until);  // recorded for the handles
 }
 
-asio::awaitable<void> InodeWriter::State::flush() {
+asio::awaitable<void> InodeWriter::State::until_stopped(Until until,
+                                                        asio::cancellation_signal& by) {
   const auto self = shared_from_this();
   try {
-    co_await asio::co_spawn(executor, commit_in_background(),
-                            asio::bind_cancellation_slot(stop.slot(), asio::use_awaitable));
+    co_await asio::co_spawn(executor, bring_in_background(until),
+                            asio::bind_cancellation_slot(by.slot(), asio::use_awaitable));
   } catch (const boost::system::system_error& error) {
     if (error.code() != asio::error::operation_aborted) throw;
   }
+}
+
+asio::awaitable<void> InodeWriter::State::send() {
+  return until_stopped(Until::kSent, stop_send);
+}
+
+asio::awaitable<void> InodeWriter::State::flush() {
+  return until_stopped(Until::kStable, stop);
 }
 
 }  // namespace holdfast::fs

@@ -49,7 +49,7 @@ enum class Until : std::uint8_t {
 struct InodeWriter::State final : public DirtyFile,
                                   public std::enable_shared_from_this<InodeWriter::State> {
   State(boost::asio::any_io_executor on, FileWrites& to, WriteBudget& shared, FileHandle of)
-      : executor(on), backend(to), budget(shared), file(of), order(on), commit_done(on) {}
+      : executor(on), backend(to), budget(shared), file(of), order(on), round_done(on) {}
   ~State() override { budget.uncommitted_bytes -= charged; }
 
   boost::asio::any_io_executor executor;
@@ -62,12 +62,14 @@ struct InodeWriter::State final : public DirtyFile,
   Uncommitted kept;
   std::list<LocalBytes*> reads;
   RangeOrder order;
-  Change commit_done;
-  boost::asio::cancellation_signal stop;  // of flush()
+  Change round_done;
+  boost::asio::cancellation_signal stop;       // of flush()
+  boost::asio::cancellation_signal stop_send;  // of send()
   Credentials last_writer;  // may write the file, unlike perhaps whoever asks for a commit
   timespec deferred_at{};   // this node's time of the last write that was deferred
-  bool committing = false;
-  bool failing = false;  // the last commit failed: programs shall hear of it at once
+  bool sending = false;     // a round of WRITEs runs
+  bool committing = false;  // a round of COMMIT runs, perhaps beside it
+  bool failing = false;     // no commit has succeeded since one failed: programs shall hear at once
   bool discarded = false;
   std::optional<std::uint64_t>
       trusted_at;                // FileWrites::interruptions() before the oldest WRITE kept
@@ -81,9 +83,15 @@ struct InodeWriter::State final : public DirtyFile,
   /// Brings the budget up to date with what is in memory.
   void charge();
   void record(ErrorCode error);
+  /// When a WRITE is sent, for its answer.
+  struct Before {
+    std::uint64_t interruptions = 0;
+    std::uint64_t errors = 0;
+  };
+  [[nodiscard]] Before before() const { return {backend.interruptions(), error_count}; }
   /// Our turn must have come for the range.
   void took(std::uint64_t offset, const Chunk& data, const WriteResult& result,
-            std::uint64_t interruptions_before);
+            const Before& before);
   /// The storage may have forgotten what was written through.
   [[nodiscard]] bool suspect() const;
   [[nodiscard]] bool may_defer() const;
@@ -100,6 +108,9 @@ struct InodeWriter::State final : public DirtyFile,
   boost::asio::awaitable<Result<WriteResult>> send_once(Credentials who, std::uint64_t offset,
                                                         std::span<const std::uint8_t> data,
                                                         Stability stability);
+  /// After the answer to a WRITE is in `kept`: the storage may have lost it with what a COMMIT that
+  /// failed in between was about.
+  void distrust_since(const Before& before);
   /// Parts of `kept` within [start, end): those unsent, or all.
   enum class Which : std::uint8_t { kUnsent, kAll };
   boost::asio::awaitable<Result<void>> send_kept(Credentials who, Uncommitted::Generation upto,
@@ -110,15 +121,23 @@ struct InodeWriter::State final : public DirtyFile,
   boost::asio::awaitable<Result<void>> send_unsent(Uncommitted::Generation upto, Until until);
   boost::asio::awaitable<Result<void>> resend(Credentials who, Uncommitted::Generation upto);
   boost::asio::awaitable<Result<void>> commit_round(Credentials who, Uncommitted::Generation upto);
-  boost::asio::awaitable<Result<void>> round_of(Credentials who, Uncommitted::Generation upto,
-                                                Until until);
+  enum class Kind : std::uint8_t { kSend, kCommit };
+  boost::asio::awaitable<Result<void>> round_of(Kind kind, Credentials who, Until until);
+  /// A round has: nothing of what the storage took can be relied on.
+  void failed(ErrorCode error);
   /// Of what was written before: nothing is left to do.
   [[nodiscard]] bool done(Uncommitted::Generation upto, Until until) const;
   boost::asio::awaitable<Result<void>> bring(Credentials who, Until until);
-  boost::asio::awaitable<void> commit_in_background();
+  boost::asio::awaitable<void> bring_in_background(Until until);
+  boost::asio::awaitable<void> until_stopped(Until until, boost::asio::cancellation_signal& by);
 
+  [[nodiscard]] std::uint64_t waiting() const override { return dirty.bytes(); }
+  boost::asio::awaitable<void> send() override;
   boost::asio::awaitable<void> flush() override;
-  void stop_flush() override { stop.emit(boost::asio::cancellation_type::terminal); }
+  void stop_sending() override {
+    stop.emit(boost::asio::cancellation_type::terminal);
+    stop_send.emit(boost::asio::cancellation_type::terminal);
+  }
 };
 
 }  // namespace holdfast::fs

@@ -36,11 +36,17 @@ class RestartingStorage final : public Backend {
   /// The next commits fail with this, and lose what was unstable.
   int failing_commits = 0;
   int commit_errno = EIO;
+  /// One in so many commits fails so, too; 0 = none.
+  unsigned commits_failing_every = 0;
   /// One in so many WRITEs and SETATTRs fails with this; 0 = none.
   unsigned failing_every = 0;
   int write_errno = ENOSPC;
   /// WRITEs are not executed while it is set, as if the storage could not be reached.
   bool held = false;
+  /// COMMITs are not answered while it is set; those that fail lose nothing before.
+  bool commits_held = false;
+  /// WRITEs are executed and not answered while it is set.
+  bool answers_held = false;
   unsigned calls = 0;
   unsigned commits = 0;
   unsigned unstable_writes = 0;
@@ -76,6 +82,8 @@ class RestartingStorage final : public Backend {
     result.count = static_cast<std::uint32_t>(count);
     result.committed = stability;
     result.verifier = verifier_;
+    while (answers_held)
+      co_await boost::asio::post(io_, boost::asio::use_awaitable);
     co_await delay();
     co_return result;
   }
@@ -83,14 +91,19 @@ class RestartingStorage final : public Backend {
   Awaitable<CommitResult> commit(Credentials, FileHandle, std::uint64_t, std::uint32_t) override {
     ++commits;
     before();
-    if (failing_commits > 0) {
-      --failing_commits;
+    const bool fails = commits_failing_every != 0 && random_() % commits_failing_every == 0;
+    if (failing_commits > 0 || fails) {
+      if (!fails) --failing_commits;
+      while (commits_held)
+        co_await boost::asio::post(io_, boost::asio::use_awaitable);
       visible_ = stable_;  // the worst a server may do: same verifier, data gone
       co_await delay();
       co_return errno_code(commit_errno);
     }
     stable_ = visible_;
     const auto verifier = verifier_;
+    while (commits_held)
+      co_await boost::asio::post(io_, boost::asio::use_awaitable);
     co_await delay();
     co_return CommitResult{.verifier = verifier};
   }

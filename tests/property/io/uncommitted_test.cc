@@ -116,7 +116,7 @@ RC_GTEST_PROP(Uncommitted, KeepsW3ExactlyWhatIsNotProved, ()) {
     const auto end = *rc::gen::inRange<std::size_t>(start, kSize + 1);
     const auto verifier = *rc::gen::inRange<WriteVerifier>(1, 4);
     const auto upto = *rc::gen::inRange<Uncommitted::Generation>(0, kept.generation() + 1);
-    switch (*rc::gen::inRange(0, 9)) {
+    switch (*rc::gen::inRange(0, 10)) {
       case 0:
       case 1:
       case 2: {
@@ -136,6 +136,15 @@ RC_GTEST_PROP(Uncommitted, KeepsW3ExactlyWhatIsNotProved, ()) {
       case 4:
         kept.close();
         break;
+      case 9: {
+        auto expected = kept.generation();
+        for (const auto& byte : model.bytes) {
+          if (byte && byte->proof == Model::Byte::kUnsent)
+            expected = std::min(expected, byte->generation - 1);
+        }
+        RC_ASSERT(kept.close_sent() == expected);
+        break;
+      }
       case 5:
         kept.prove(upto, verifier);
         for (auto& byte : model.bytes) {
