@@ -295,6 +295,8 @@ class Operations {
                                       bool covered);
   Awaitable<void> give_back(InodePointer inode, LockCall call);
   void conversion_failed(InodePointer inode, const LockCall& call, ErrorCode error);
+  /// Of a flock that was interrupted while it waited for its turn.
+  Task lose_converted(InodePointer inode, LockCall call, LockOrder::Turn turn);
 
   // op_wal.cc
   [[nodiscard]] static bool is_database_lock(const Inode& inode, const LockCall& call);
