@@ -141,24 +141,25 @@ CachingBackend::Awaitable<CommitResult> CachingBackend::commit(Credentials who, 
 
 // ---- Of files whose token the caller sees to
 
-CachingBackend::Awaitable<TokenPin> CachingBackend::still_held(Reliance& change, FileKey file) {
-  change.on(file);
-  auto pinned = co_await pin(locks_, file, TokenUse::kWrite, Urgency::kWithin);
+CachingBackend::Awaitable<CachingBackend::InUse> CachingBackend::still_held(Reliance& change,
+                                                                            FileHandle file) {
+  const auto key = co_await key_of(file);
+  if (!key) co_return key.error();
+  change.on(*key);
+  auto pinned = co_await pin(locks_, *key, TokenUse::kWrite, Urgency::kWithin);
   if (!pinned || change.lost()) co_return errno_code(EIO);
-  co_return pinned;
+  co_return InUse{*key, std::move(*pinned)};
 }
 
 CachingBackend::Awaitable<Attributes> CachingBackend::UnderToken::setattr(Credentials who,
                                                                           FileHandle file,
                                                                           SetAttributes change) {
-  const auto key = co_await of_.key_of(file);
-  if (!key) co_return key.error();
   Reliance relies(of_.under_way_);
-  const auto held = co_await of_.still_held(relies, *key);
+  const auto held = co_await of_.still_held(relies, file);
   if (!held) co_return held.error();
   const bool permissions = change.mode || change.uid || change.gid;
   ChangeOfFile changing(
-      of_.files_, of_.locks_, *key, of_.now_(),
+      of_.files_, of_.locks_, held->file, of_.now_(),
       permissions ? KeptFiles::Concerns::kPermissions : KeptFiles::Concerns::kContents);
   const auto attributes = co_await relies.send(of_.storage_.setattr(std::move(who), file, change));
   if (attributes) changing.ended_with(*attributes);
@@ -168,12 +169,10 @@ CachingBackend::Awaitable<Attributes> CachingBackend::UnderToken::setattr(Creden
 CachingBackend::Awaitable<WriteResult> CachingBackend::UnderToken::write(
     Credentials who, FileHandle file, std::uint64_t offset, std::span<const std::uint8_t> data,
     Stability stability) {
-  const auto key = co_await of_.key_of(file);
-  if (!key) co_return key.error();
   Reliance relies(of_.under_way_);
-  const auto held = co_await of_.still_held(relies, *key);
+  const auto held = co_await of_.still_held(relies, file);
   if (!held) co_return held.error();
-  ChangeOfFile changing(of_.files_, of_.locks_, *key, of_.now_());
+  ChangeOfFile changing(of_.files_, of_.locks_, held->file, of_.now_());
   auto result =
       co_await relies.send(of_.storage_.write(std::move(who), file, offset, data, stability));
   if (result && result->after) changing.ended_with(*result->after);

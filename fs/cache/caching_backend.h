@@ -153,7 +153,7 @@ class CachingBackend final : public Backend {
                                 std::uint32_t bytes_max);
   /// The caller of `change` sees to the file's token. EIO: it was lost before the change's turn
   /// came.
-  Awaitable<TokenPin> still_held(Reliance& change, FileKey file);
+  Awaitable<InUse> still_held(Reliance& change, FileHandle file);
 
   struct Resolved {
     FileKey directory;

@@ -36,7 +36,6 @@ struct ChangeOf {
   NodeId node;
   InodePointer inode{};  ///< if the kernel may have forgotten the node
   pid_t tid = 0;         ///< the calling thread; 0 = the kernel, or nobody waits
-  bool append = false;
 };
 
 /// Lookups that the kernel gives back.

@@ -153,7 +153,6 @@ void on_write(fuse_req_t r, fuse_ino_t node, const char* data, size_t size, off_
   if (call.tid != 0 && refused(r)) return;
   ChangeOf what = change_of(r, node);
   what.tid = call.tid;
-  what.append = call.append;
   ops(r).start_change(
       "write", what,
       ops(r).write(WrittenReply(r), call, user(r).session->take_payload(data, size)));

@@ -41,8 +41,15 @@ Operations::Awaitable<Result<TokenPin>> Operations::pin_for_change(InodePointer 
     co_await locks_.wait_entitled();
     co_return TokenPin{};
   }
-  auto pinned = co_await pin(locks_, inode->key, TokenUse::kWrite);
-  co_return pinned;
+  if (const auto mode = locks_.try_pin(inode->key, TokenUse::kWrite, Urgency::kKernelWaits))
+    co_return TokenPin(locks_, inode->key, *mode);
+  // It may be lost again before we run: what we do relies on its mode.
+  Reliance held(under_way_);
+  while (true) {
+    held.on(inode->key);
+    auto pinned = co_await pin(locks_, inode->key, TokenUse::kWrite);
+    if (!pinned || !held.lost()) co_return pinned;
+  }
 }
 
 Operations::Awaitable<void> Operations::renew_pages(InodePointer inode) {
@@ -116,7 +123,7 @@ void Operations::tokens_lost(const std::vector<FileKey>& files) {
   }
   if (!unstable.empty()) {
     poison(unstable);
-    cancel_changes(unstable, {});
+    cancel_changes(unstable);
   }
   drop_kept(files);
   if (unstable.empty()) return;
@@ -127,7 +134,12 @@ bool Operations::unstable_under_token(const Inode& inode) {
   return inode.written_alone && inode.writer && inode.writer->dirty();
 }
 
+// A change that has its token ends by itself if it has left (Reliance), or asks for the token again
+// and is refused; one that waits for its token goes on under the next.
 void Operations::drop_kept(const std::vector<FileKey>& files) {
+  if (files.empty()) under_way_.lost_all();
+  for (const FileKey& file : files)
+    under_way_.lost(file);
   std::vector<InodePointer> dropped;
   if (cache_ == nullptr) return;
   if (files.empty()) {
@@ -138,16 +150,13 @@ void Operations::drop_kept(const std::vector<FileKey>& files) {
     cache_->lost(file);
     if (auto inode = find_key(file)) dropped.push_back(std::move(inode));
   }
-  Inodes written;
   for (const auto& inode : dropped) {
-    // What is being written was to be ours alone: neither sent nor kept any more.
-    if (std::exchange(inode->written_alone, false)) written.insert(inode);
+    inode->written_alone = false;
     if (inode->writer) inode->writer->end_behind();
     inode->pages_of = 0;
     inode->kernel_size.forget();
     if (notifier_ != nullptr) inode->pages.begin_drop(*notifier_, inode->node);
   }
-  if (!written.empty()) cancel_changes(written, {});
 }
 
 }  // namespace holdfast::fs

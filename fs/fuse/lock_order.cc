@@ -10,10 +10,7 @@ LockOrder::Turn::Turn(Turn&& other) noexcept
 boost::asio::awaitable<bool> LockOrder::Turn::wait(boost::asio::any_io_executor executor,
                                                    task::Interrupt* interrupt) {
   while (order_->queue_.begin() != place_) {
-    if (interrupt != nullptr && interrupt->requested()) {
-      leave();
-      co_return false;
-    }
+    if (interrupt != nullptr && interrupt->requested()) co_return false;
     auto& wake = *place_;
     wake.emplace(executor);
     if (interrupt != nullptr) interrupt->on_request([&wake] { wake->set(); });

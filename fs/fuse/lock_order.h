@@ -29,8 +29,8 @@ class LockOrder {
     Turn(Turn&& other) noexcept;
     Turn& operator=(Turn&&) = delete;
     ~Turn() { leave(); }
-    /// Returns true when it is our turn, false if `interrupt` (may be null) came first; then the
-    /// place in the queue is given up.
+    /// Returns true when it is our turn, false if `interrupt` (may be null) came first; the place
+    /// in the queue is kept.
     boost::asio::awaitable<bool> wait(boost::asio::any_io_executor executor,
                                       task::Interrupt* interrupt);
     /// Lets the next one go (it resumes by post, so what the caller queues before its next

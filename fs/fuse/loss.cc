@@ -39,17 +39,14 @@ void Operations::resumed() {
 void Operations::lost() {
   backend_.suspend();  // the end may come without a suspension before
   Inodes inodes;
-  std::set<FileKey> appends;
   for (const auto& [id, handle] : handles_) {
     if (lock_held_around(*handle->inode)) inodes.insert(handle->inode);
-    appends.insert(handle->inode->key);
-    appends.insert(derive(handle->inode->key, DerivedKey::kAppend));
   }
   for (const auto& inode : unstable_) {  // closed ones, too
     if (unstable_under_token(*inode)) inodes.insert(inode);
   }
   poison(inodes);
-  cancel_changes(inodes, appends);
+  cancel_changes(inodes);
   drop_kept({});
   life_locked_ = false;
   log::error("fuse.session_lost", "files_poisoned={}", inodes.size());
@@ -80,7 +77,7 @@ void Operations::lost_files(const std::vector<FileKey>& files) {
     request.handle = id;
     start("lost.release", release_lost(request));
   }
-  cancel_changes(inodes, gone);
+  cancel_changes(inodes);
   drop_kept(files);
   // The next silly rename takes it again, or another life if somebody is cleaning up behind us.
   if (gone.contains(derive(FileKey{0, life_}, DerivedKey::kLife))) life_locked_ = false;
@@ -132,14 +129,10 @@ void Operations::add_unstable_of_losers(Inodes& inodes) {
   }
 }
 
-void Operations::cancel_changes(const Inodes& inodes, const std::set<FileKey>& appends) {
+void Operations::cancel_changes(const Inodes& inodes) {
   const auto concerned = [&](const ChangeOf& change) {
     const auto inode = change.inode ? change.inode : inodes_.find(change.node);
     if (inode && inodes.contains(inode)) return true;
-    // Under EX an append has no lock of its own.
-    if (inode && change.append &&
-        (appends.contains(derive(inode->key, DerivedKey::kAppend)) || appends.contains(inode->key)))
-      return true;
     return change.tid != 0 && lost_a_lock(change.tid);
   };
   // One that ends erases its entry, perhaps inside emit().

@@ -44,7 +44,11 @@ Operations::Task Operations::setlk(DoneReply reply, NodeId, LockCall call) {
   RequestMark mark(inode->own_book(), owner);
   task::Interrupt* const interrupt = reply.interrupt();
   const bool our_turn = co_await turn.wait(loop_, interrupt);
-  if (!our_turn) co_return reply.error(EINTR);
+  if (!our_turn) {
+    if (call.space == LockSpace::kFlock)
+      start("flock.interrupted", lose_converted(inode, call, std::move(turn)));
+    co_return reply.error(EINTR);
+  }
   if (handle->poisoned) co_return reply.error(EIO);
   if (call.mode == LockMode::kShared && inode->book().holds_exclusive(owner, call.range)) {
     co_await publish(inode, call.tid);  // a downgrade lets readers in
@@ -141,6 +145,18 @@ void Operations::conversion_failed(InodePointer inode, const LockCall& call, Err
   } else {
     inode->own_book().doubt(owner);  // interrupted: lockd's verdict is not known
   }
+}
+
+// As LockClient does it with a request that has not left yet. In its turn: what was called before
+// may still be about to unlock it, or to lock.
+Operations::Task Operations::lose_converted(InodePointer inode, LockCall call,
+                                            LockOrder::Turn turn) {
+  co_await turn.wait(loop_, nullptr);
+  const LockOwner owner{call.space, call.owner};
+  const LockBook& book = inode->book();
+  const bool same = book.holds_exclusive(owner) == (call.mode == LockMode::kExclusive);
+  if (!book.may_hold(owner) || (same && book.covers(owner, call.range))) co_return;
+  co_await unlock_at_lockd(inode, call, std::move(turn), std::make_shared<CloseJob>(loop_));
 }
 
 Operations::Awaitable<OwnerKind> Operations::owner_kind(pid_t tid) {

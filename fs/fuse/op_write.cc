@@ -25,7 +25,9 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Chunk dat
   if (behind) writer_of(inode)->begin_behind(write_behind_);
   Result<void> written;
   if (call.append && behind) {
-    written = co_await write_at_end(handle, data, call.offset);
+    Reliance alone(under_way_);
+    alone.on(inode->key);
+    written = co_await alone.send(write_at_end(handle, data, call.offset));
   } else if (call.append) {
     written = co_await append(handle, data, call.offset, reply.interrupt());
   } else {
@@ -46,7 +48,8 @@ Operations::Task Operations::write(WrittenReply reply, WriteCall call, Chunk dat
 // The kernel filled in the offset from the size it remembers; another node may have appended since.
 // So: one append of a file at a time in the whole volume, at the end as the storage sees it now.
 // Whoever has the lock has the file's token, too: had it to ask for that, it could wait for a mount
-// that waits for this lock with a page locked (T10).
+// that waits for this lock with a page locked (T10). Where the end is holds only as long as both
+// are there.
 Operations::Awaitable<Result<void>> Operations::append(HandlePointer handle, Chunk data,
                                                        std::uint64_t expected,
                                                        task::Interrupt* interrupt) {
@@ -58,15 +61,19 @@ Operations::Awaitable<Result<void>> Operations::append(HandlePointer handle, Chu
   lock.owner = OwnerId{lock.handle.value};
   lock.mode = LockMode::kExclusive;
   lock.wait = Wait::kYes;
+  // Also if we are cancelled, also while we wait: else nobody could append any more.
+  struct GiveBack {
+    Operations& operations;
+    ReleaseHandleRequest lock;
+    ~GiveBack() { operations.start("append.end", operations.release_lost(lock)); }
+  };
+  const GiveBack give_back{*this, {.file = lock.file, .handle = lock.handle}};
+  Reliance alone(under_way_);
+  alone.on({inode->key, lock.file});
   const auto granted = co_await locks_.lock(lock, interrupt);
   if (!granted) co_return granted.error();
-  Result<void> written = co_await write_at_end(handle, data, expected);
-  UnlockRequest unlock;
-  unlock.file = lock.file;
-  unlock.space = lock.space;
-  unlock.owner = lock.owner;
-  const auto unlocked = co_await locks_.unlock(unlock);
-  if (written && !unlocked) written = unlocked.error();
+  if (alone.lost()) co_return errno_code(EIO);
+  const auto written = co_await alone.send(write_at_end(handle, data, expected));
   co_return written;
 }
 

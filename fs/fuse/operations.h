@@ -178,8 +178,8 @@ class Operations {
   /// have written and not made stable.
   void poison(Inodes& inodes);
   void add_unstable_of_losers(Inodes& inodes);
-  /// Ends what relied on the locks of `inodes`, and appends to `appends`.
-  void cancel_changes(const Inodes& inodes, const std::set<FileKey>& appends);
+  /// Ends what relied on the locks of `inodes`.
+  void cancel_changes(const Inodes& inodes);
   /// A poisoned handle was closed.
   void review_losers();
 
@@ -197,8 +197,7 @@ class Operations {
   Awaitable<void> renew_pages(InodePointer inode);
   /// Changed by somebody without a token: what the kernel has read of it under ours is void.
   void changed_elsewhere(const FileKey& file);
-  /// Of these files, whose tokens are lost; empty: of all. Changes under way of those that were
-  /// ours alone end.
+  /// Of these files, whose tokens are lost; empty: of all. Appends to them end.
   void drop_kept(const std::vector<FileKey>& files);
   /// Written under a token that lets nobody else write, and not known to be stable.
   [[nodiscard]] static bool unstable_under_token(const Inode& inode);
@@ -295,6 +294,8 @@ class Operations {
                                       bool covered);
   Awaitable<void> give_back(InodePointer inode, LockCall call);
   void conversion_failed(InodePointer inode, const LockCall& call, ErrorCode error);
+  /// Of a flock that was interrupted while it waited for its turn.
+  Task lose_converted(InodePointer inode, LockCall call, LockOrder::Turn turn);
 
   // op_wal.cc
   [[nodiscard]] static bool is_database_lock(const Inode& inode, const LockCall& call);
@@ -366,6 +367,7 @@ class Operations {
     boost::asio::cancellation_signal signal;
   };
   std::list<RunningChange> changes_;
+  Reliances under_way_;  ///< appends, and whoever waits for a token
   std::list<std::shared_ptr<KillWatch>> looks_;
   LostHolders losers_;
   task::Group group_;

@@ -31,7 +31,7 @@ void Operations::give_up_unwritten(const InodePointer& inode) {
     request.handle = id;
     start("lost.release", release_lost(request));
   }
-  cancel_changes(inodes, {});
+  cancel_changes(inodes);
 }
 
 void Operations::sweep_unstable() {

@@ -211,16 +211,16 @@ void ClientCore::on(const Reply& reply, Instant now, ClientEffects& effects) {
   if (agent_ && is_about_tokens(call, reply, now, effects)) return pump(effects);
   if (refused != nullptr && !call.overtaken) held_.refused(call.command, refused->errc);
   if (agent_ && std::holds_alternative<Granted>(reply.outcome)) note_overtaken(call, reply.number);
-  if (call.answered) {
+  if (call.answered && std::holds_alternative<LockRequest>(call.command)) {
     settle(call, reply.outcome, effects);
   } else if (refused != nullptr && refused->errc == LockErrc::kInterrupted && call.make_room &&
              !call.user_interrupted) {
     call.cancelled = call.make_room = false;
+    if (auto* lock = std::get_if<LockRequest>(&call.command)) lock->place.reset();
     unsent_.push_front(std::move(call));
   } else {
     settle_held(call, reply.outcome, effects);
-    const Outcome outcome = for_caller(call.command, call.renumbered, reply.outcome);
-    if (!call.background) effects.emplace_back(CompleteCall{call.id, outcome});
+    complete(call, for_caller(call.command, call.renumbered, reply.outcome), effects);
   }
   pump(effects);
 }
@@ -294,8 +294,8 @@ ClientEffects ClientCore::interrupt(CallId call) {
     return effects;
   }
   if (unsent != unsent_.end()) {
-    unsent_.erase(unsent);
-    effects.emplace_back(CompleteCall{call, Refused{LockErrc::kInterrupted}});
+    complete(*unsent, Refused{LockErrc::kInterrupted}, effects);
+    if (!goes_on_as_unlock(*unsent)) unsent_.erase(unsent);
     go_on(effects);
     return effects;
   }
@@ -315,6 +315,17 @@ ClientEffects ClientCore::interrupt(CallId call) {
     send_background(CancelRequest{sent->first}, effects);
   }
   return effects;
+}
+
+// Linux takes the old lock away before it looks whether the new one is free (flock_lock_inode), so
+// its callers have lost it when they hear EINTR. In its place in the order: what another thread
+// locks through the same description later is not concerned.
+bool ClientCore::goes_on_as_unlock(Call& call) const {
+  const auto& request = std::get<LockRequest>(call.command);
+  if (!held_.converts_flock(request)) return false;
+  call.command = UnlockRequest{request.file, request.space, request.owner, request.range};
+  call.answered = true;
+  return true;
 }
 
 // Only lockd's grace period can hold up a lock that its owner has already, at least shared. To

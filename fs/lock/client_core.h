@@ -17,7 +17,8 @@
 /// wait until this is settled, so that they act on what the caller believes. Where giving back
 /// could fail, the caller waits for lockd's verdict instead: a grant that weakened an exclusive
 /// lock (somebody else may have come in), or an owner whose requests overlap in time (what it held
-/// before the grant is not known).
+/// before the grant is not known). A flock that was to be converted is lost whatever its request
+/// had come to: one that was never sent goes on as an unlock, in its place.
 ///
 /// Reclaim: a lockd that lost its memory asks for it (Welcome::reclaim). We tell it what we hold,
 /// less whatever an unanswered request of ours may have freed already: that may be somebody else's
@@ -228,7 +229,8 @@ class ClientCore {
     Command command;
     Instant since{};                // when it was submitted
     bool background = false;        // nobody waits for it
-    bool answered = false;          // interrupted: the caller was told, the verdict is open
+    bool answered = false;          // interrupted: the caller was told, the verdict is open; of an
+                                    // unlock: it is all that is left of the call
     bool cancelled = false;         // a cancel was sent, for whatever reason
     bool make_room = false;         // cancelled to be sent again under a new number
     bool user_interrupted = false;  // the caller wants it to end
@@ -267,6 +269,8 @@ class ClientCore {
   void note_overtaken(const Call& granted, RequestNumber number);
   void settle_held(const Call& call, const Outcome& outcome, ClientEffects& effects);
   [[nodiscard]] bool can_give_back(RequestNumber number, const LockRequest& request) const;
+  /// Of an interrupted call that has not been sent: false if nothing is left of it.
+  [[nodiscard]] bool goes_on_as_unlock(Call& call) const;
   [[nodiscard]] bool ends_by_itself(const Call& call) const;
   [[nodiscard]] bool unsettled(const Command& command) const;
   [[nodiscard]] RequestNumber acknowledged() const;

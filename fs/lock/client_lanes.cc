@@ -159,8 +159,10 @@ bool ClientCore::interrupt_in_lane(CallId call, ClientEffects& effects) {
     });
     if (at == lane.end()) continue;
     complete(*at, Refused{LockErrc::kInterrupted}, effects);
-    lane.erase(at);
-    --lane_calls_;
+    if (!goes_on_as_unlock(*at)) {
+      lane.erase(at);
+      --lane_calls_;
+    }
     lanes_due_.insert(file);
     go_on(effects);
     return true;

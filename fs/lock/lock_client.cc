@@ -56,15 +56,13 @@ class Registration {
 
 asio::awaitable<Result<Outcome>> LockClient::call(Command command, task::Interrupt* interrupt) {
   if (stopping_) co_return make_error_code(LockErrc::kSessionLost);
-  if (interrupt != nullptr && interrupt->requested()) {
-    co_return make_error_code(LockErrc::kInterrupted);
-  }
   Waiter waiter{.changed = task::Event(executor_), .outcome = std::nullopt};
   const SentCounts::Timed timed(sent_counts_, command);
   ClientEffects effects;
   const CallId id = core_.submit(std::move(command), boot_time_now(), effects);
   const Registration registration(waiters_, id, waiter, interrupt);
   perform(std::move(effects));
+  // Also if it came before: what an interrupted request takes away is the core's to say.
   if (interrupt != nullptr) interrupt->on_request([&waiter] { waiter.changed.set(); });
   while (!waiter.outcome) {
     co_await waiter.changed.wait();

@@ -113,7 +113,7 @@ void Coordinator::State::make_live(Session& session, Instant now, Effects& effec
   tell(effects);
   if (grace) return;
   for (auto& [number, deferred] : std::exchange(session.deferred, {}))
-    carry_out(session, number, deferred.command, now, effects);
+    carry_out(session, number, deferred.command, Place::kNew, now, effects);
 }
 
 // ---- Losing

@@ -56,7 +56,7 @@ void Coordinator::State::admit(Session& session, const Request& request, Instant
         session.deferred.emplace(request.number, Deferred{++last_arrival, request.command});
         if (!grace_wanted) grace_wanted = now;
       } else {
-        carry_out(session, request.number, request.command, now, effects);
+        carry_out(session, request.number, request.command, Place::kNew, now, effects);
       }
       break;
     case KeptReplies::Admission::kAnswered:
@@ -75,21 +75,12 @@ void Coordinator::State::admit(Session& session, const Request& request, Instant
   }
 }
 
-namespace {
-/// One of an earlier life is older than any of this, and stays: if some waiters had places of two
-/// lives, and others only the later one, the next restart would turn their order round.
-bool has_place(const Command& command) {
-  const auto* lock = std::get_if<LockRequest>(&command);
-  return lock != nullptr && lock->place.has_value();
-}
-}  // namespace
-
 void Coordinator::State::carry_out(Session& session, RequestNumber number, const Command& command,
-                                   Instant now, Effects& effects) {
+                                   Place place, Instant now, Effects& effects) {
   Answers answers;
   if (const auto outcome = execute(session, number, command, now, answers)) {
     reply(session, number, *outcome, effects);
-  } else if (const auto seq = Locks::place_of(session.locks, number); seq && !has_place(command)) {
+  } else if (const auto seq = Locks::place_of(session.locks, number); seq && place == Place::kNew) {
     effects.push_back(Send{session.id(), Queued{number, {epoch, *seq}}});
   }
   perform(answers, effects);
@@ -206,7 +197,7 @@ void Coordinator::State::end_grace(Instant now, Effects& effects) {
     const auto at = session.deferred.find(number);
     const Command command = std::move(at->second.command);
     session.deferred.erase(at);
-    carry_out(session, number, command, now, effects);
+    carry_out(session, number, command, later ? Place::kNew : Place::kOfFormerLife, now, effects);
   }
 }
 

@@ -36,8 +36,12 @@ struct Coordinator::State {
 
   // coordinator_requests.cc
   [[nodiscard]] static Effects unknown(SessionId id, Effects effects);
-  void carry_out(Session& session, RequestNumber number, const Command& command, Instant now,
-                 Effects& effects);
+  /// Of a request that has to wait. One of a former life is before all of this one, and stays: if
+  /// some waiters had places of two lives, and others only the later one, the next restart would
+  /// turn their order round. Who comes back too late for it queues behind those that are here.
+  enum class Place : std::uint8_t { kNew, kOfFormerLife };
+  void carry_out(Session& session, RequestNumber number, const Command& command, Place place,
+                 Instant now, Effects& effects);
   [[nodiscard]] std::optional<Outcome> execute(Session& session, RequestNumber number,
                                                const Command& command, Instant now,
                                                Answers& answers);

@@ -58,6 +58,9 @@ bool Tokens::covered(TokenFile& file, const TokenWaiter& waiter, Instant now) {
   const Token* cover = cover_over(*waiter.session, *file.id);
   if (cover == nullptr) {
     volume.blocked.erase(*file.id);
+    // One that its holder had lost before can be had at once; the volume is its alone no more.
+    const bool of_another = volume.cover != nullptr && volume.cover->session != waiter.session;
+    if (of_another) recall_cover(volume, now);
     return false;
   }
   volume.blocked.insert(*file.id);

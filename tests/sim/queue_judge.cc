@@ -10,10 +10,9 @@ bool QueueJudge::arrived(SessionId session, const Request& request, bool holder,
   RequestNumber& seen = seen_[session];
   if (request.number <= seen) return false;
   seen = request.number;
-  Pending pending{request.command, now, holder, false, std::nullopt};
+  Pending pending{request.command, now, holder, std::nullopt};
   const auto* lock = std::get_if<LockRequest>(&request.command);
   if (lock != nullptr && grace) pending.place = lock->place;
-  pending.misplaced = lock != nullptr && lock->place && !grace;
   of_session.emplace(request.number, std::move(pending));
   return true;
 }
@@ -48,7 +47,7 @@ void QueueJudge::granted(SessionId session, RequestNumber number, bool holder, I
                          const std::function<bool(SessionId)>& absent) {
   const auto& of_session = pending_[session];
   const auto at = of_session.find(number);
-  if (at == of_session.end() || holder || at->second.converts || at->second.misplaced ||
+  if (at == of_session.end() || holder || at->second.converts ||
       now - at->second.since >= patience_)
     return;
   const auto& request = std::get<LockRequest>(at->second.command);

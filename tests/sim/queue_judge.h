@@ -46,8 +46,7 @@ class QueueJudge {
   struct Pending {
     Command command;
     Instant since;
-    bool converts = false;   ///< and has not been made to wait
-    bool misplaced = false;  ///< has a place that did not count: it came after grace
+    bool converts = false;  ///< and has not been made to wait
     std::optional<QueuePlace> place;
   };
   World& world_;

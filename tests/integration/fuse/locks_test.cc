@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 namespace holdfast::test {
@@ -294,6 +295,30 @@ TEST_F(FlockConversion, ThatWasRefusedLeavesNoLockAndNoPages) {
   ASSERT_EQ(::flock(other_, LOCK_UN), 0);
   ASSERT_EQ(::flock(fd_, LOCK_SH), 0);
   EXPECT_EQ(*byte(), '1');
+}
+
+TEST_F(FlockConversion, ThatIsInterruptedHasLostTheOldLockAsOnALocalFile) {
+  const auto lost_when_interrupted = [](const std::string& file, const std::string& elsewhere) {
+    const int fd = open_file(file);
+    const int other = open_file(elsewhere);
+    if (::flock(fd, LOCK_SH) != 0 || ::flock(other, LOCK_SH) != 0) return 2;
+    struct sigaction noticed {};
+    noticed.sa_handler = [](int) {};
+    ::sigaction(SIGALRM, &noticed, nullptr);
+    const itimerval soon{{0, 100'000}, {0, 100'000}};  // again: the first may come too early
+    ::setitimer(ITIMER_REAL, &soon, nullptr);
+    const int result = ::flock(fd, LOCK_EX);
+    const int error = errno;
+    ::setitimer(ITIMER_REAL, nullptr, nullptr);
+    if (result == 0 || error != EINTR) return 3;
+    return ::flock(other, LOCK_EX | LOCK_NB) == 0 ? 0 : 1;
+  };
+  const auto ask = [&](const std::string& file, const std::string& elsewhere) {
+    return in_child([&] { return lost_when_interrupted(file, elsewhere); });
+  };
+  EXPECT_EQ(ask(back("local"), back("local")), 0) << "Linux keeps it now";
+  EXPECT_EQ(ask(a("alone"), a("alone")), 0) << "decided by the mount";
+  EXPECT_EQ(ask(a("shared"), b("shared")), 0) << "decided by lockd";
 }
 
 TEST_F(FlockConversion, ThatWaitedSeesWhatOthersWroteMeanwhile) {

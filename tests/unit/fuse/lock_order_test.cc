@@ -56,6 +56,30 @@ TEST_F(LockOrderTest, AnInterruptedOneGivesItsPlaceUpAtOnce) {
   EXPECT_EQ(log, "b-c+");
 }
 
+TEST_F(LockOrderTest, AnInterruptedOneMayWaitOnInItsPlace) {
+  auto first = order.arrive();
+  auto second = order.arrive();
+  start("c", order.arrive());
+  task::Interrupt interrupt;
+  const auto wait = [&]() -> asio::awaitable<void> {
+    const bool mine = co_await second.wait(loop.get_executor(), &interrupt);
+    log += mine ? "b+" : "b-";
+    co_await second.wait(loop.get_executor(), nullptr);
+    log += "b+";
+    second.leave();
+  };
+  asio::co_spawn(loop, wait, asio::detached);
+  loop.poll();
+  interrupt.request();
+  loop.restart();
+  loop.poll();
+  EXPECT_EQ(log, "b-");
+  first.leave();
+  loop.restart();
+  loop.poll();
+  EXPECT_EQ(log, "b-b+c+");
+}
+
 TEST_F(LockOrderTest, ATurnThatIsDroppedDoesNotBlockTheNext) {
   { const auto dropped = order.arrive(); }
   start("a", order.arrive());

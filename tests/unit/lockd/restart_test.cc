@@ -226,6 +226,30 @@ TEST_F(RestartTest, WaitersKeepTheirOldOrder) {
   EXPECT_FALSE(d->answer(two, newcomer));
 }
 
+// Or it would overtake, after another restart, those that it stands behind now.
+TEST_F(RestartTest, WhoIsBackTooLateForItsOldPlaceIsToldItsNewOne) {
+  LockRequest waits = lock(kB, kX, byte(0), Wait::kYes);
+  waits.place = QueuePlace{Epoch{7}, 12};
+  std::vector<QueuePlace> told;
+  const auto note = [&](const Effects& effects) {
+    for (const Send& sent : all_of<Send>(effects))
+      if (const auto* queued = std::get_if<Queued>(&sent.message)) told.push_back(queued->place);
+    d->absorb(effects);
+  };
+  start({record_of(one), record_of(two)});
+  resume(one);
+  reclaim(one, {held(kA, kX, byte(0))});
+  note(d->core.request(one, {RequestNumber{1}, RequestNumber{0}, waits}, d->now()));
+  resume(two);
+  note(d->core.reclaim(two, {.tokens = {}, .locks = {}, .wal_databases = {}, .last = true},
+                       d->now()));
+  ASSERT_FALSE(d->core.status().grace);
+  EXPECT_TRUE(told.empty()) << "in time: it has its old place";
+  note(d->core.request(two, {RequestNumber{1}, RequestNumber{0}, waits}, d->now()));
+  ASSERT_EQ(told.size(), 1U);
+  EXPECT_EQ(told[0].epoch, Epoch{8});
+}
+
 // RFC 8881 section 8.4.3, first edge condition: lost before the restart.
 TEST_F(RestartTest, WhatWasLostCannotBeReclaimed) {
   SessionRecord loser = record_of(one);

@@ -159,6 +159,23 @@ TEST_F(TokenCoverTest, WhoIsRecalledAndGoesAbsentLosesWhatIsWanted) {
   EXPECT_THAT(d.recalled(a), testing::Contains(recall_of(cover, kEX, kVolumeKey)));
 }
 
+// Found by the simulator (seed 802941).
+TEST_F(TokenCoverTest, WhatItsHolderHadLostBeforeIsHadAtOnceAndTheVolumeIsRecalledAllTheSame) {
+  const SessionId b = d.open();
+  const auto rb = d.read(b);
+  for (int i = 0; i < 12; ++i) {
+    d.pass(1s);
+    d.renew(b);
+  }
+  EXPECT_EQ(d.got(b, rb), kEX);
+  d.goodbye(b);
+  d.resume(a);
+  d.recalls.clear();
+  const SessionId c = d.open();
+  EXPECT_EQ(d.got(c, d.read(c)), kEX);
+  EXPECT_THAT(d.recalled(a), ElementsAre(recall_of(cover, kEX, kVolumeKey)));
+}
+
 TEST_F(TokenCoverTest, T9_WhoNeverGivesTheVolumeUpLosesAllOfIt) {
   const SessionId b = d.open();
   const auto rb = d.read(b);

@@ -228,6 +228,37 @@ TEST_F(ClientInterruptTest, AFlockThatIsConvertedAtOnceGivesAllBackToo) {
   EXPECT_TRUE(std::holds_alternative<UnlockRequest>(back[0].command));
 }
 
+// As on Linux, where the old lock goes before anything is waited for.
+TEST_F(ClientInterruptTest, AConversionThatWasNeverSentLosesTheOldLockAllTheSame) {
+  open();
+  ClientCoreTest::hold(flock(1, LockMode::kShared));
+  core.disconnected();
+  const CallId id = call(flock(1, LockMode::kExclusive));
+  take(core.interrupt(id));
+  EXPECT_EQ(error_of(id), LockErrc::kInterrupted);
+  take(core.interrupt(id));  // once more says nothing
+  take(core.connected(at(1s)));
+  say(welcome_of(1), 1s);
+  const auto asked = requests();
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<UnlockRequest>(asked[0].command));
+  reply(asked[0].number.value, Done{});
+  EXPECT_EQ(core.locks(), 0u);
+  EXPECT_EQ(core.open_calls(), 0u);
+  EXPECT_EQ(completed.size(), 2u) << "each caller heard once";
+}
+
+TEST_F(ClientInterruptTest, TheUnlockOfAConversionThatWasNeverSentOutlivesARestart) {
+  open();
+  ClientCoreTest::hold(flock(1, LockMode::kShared));
+  core.disconnected();
+  take(core.interrupt(call(flock(1, LockMode::kExclusive))));
+  EXPECT_EQ(restart().locks.size(), 1u) << "nobody has unlocked it yet";
+  const auto asked = requests();
+  ASSERT_EQ(asked.size(), 1u);
+  EXPECT_TRUE(std::holds_alternative<UnlockRequest>(asked[0].command));
+}
+
 TEST_F(ClientInterruptTest, AFlockThatIsAskedForAgainIsKept) {
   open();
   call(flock(1, LockMode::kShared));

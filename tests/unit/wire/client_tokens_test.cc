@@ -88,6 +88,37 @@ class ClientTokens : public ::testing::Test {
     take(core_.unpin(file, kNow));
   }
 
+  /// Of the whole file, as flock(2).
+  CallId flock(std::uint64_t owner, LockMode mode, Wait wait = Wait::kYes) {
+    LockRequest request;
+    request.file = kOne;
+    request.space = LockSpace::kFlock;
+    request.owner = {owner};
+    request.handle = {owner};
+    request.mode = mode;
+    request.wait = wait;
+    ClientEffects effects;
+    const CallId call = core_.submit(request, kNow, effects);
+    take(std::move(effects));
+    return call;
+  }
+  [[nodiscard]] std::optional<Outcome> outcome(CallId call) const {
+    for (const auto& effect : said_) {
+      const auto* one = std::get_if<CompleteCall>(&effect);
+      if (one != nullptr && one->call == call) return one->outcome;
+    }
+    return std::nullopt;
+  }
+  [[nodiscard]] bool granted(CallId call) const {
+    const auto answer = outcome(call);
+    return answer && std::holds_alternative<Granted>(*answer);
+  }
+  [[nodiscard]] bool interrupted(CallId call) const {
+    const auto answer = outcome(call);
+    const auto* refused = answer ? std::get_if<Refused>(&*answer) : nullptr;
+    return refused != nullptr && refused->errc == LockErrc::kInterrupted;
+  }
+
   ClientCore core_{Hello{}, ClientCore::Limits{.tokens = TokenLimits{.tokens_max = 2}}};
   std::vector<ClientEffect> said_;
   Instant now_ = kNow;
@@ -148,6 +179,38 @@ TEST_F(ClientTokens, WhatTheKernelHasForgottenIsInUseNoMore) {
   const auto goes = last<Drain>();
   ASSERT_TRUE(goes);
   EXPECT_EQ(goes->file, kOne);
+}
+
+// flock(2), as Linux does it: the old lock goes before anything is waited for.
+TEST_F(ClientTokens, AFlockThatIsInterruptedWhileItWaitsHereHasLostWhatItWasToConvert) {
+  hold(kOne);
+  ASSERT_TRUE(granted(flock(1, LockMode::kShared)) && granted(flock(2, LockMode::kShared)));
+  const CallId converts = flock(1, LockMode::kExclusive);
+  ASSERT_FALSE(outcome(converts)) << "it waits for the token to come down";
+  take(core_.interrupt(converts));
+  EXPECT_TRUE(interrupted(converts));
+  EXPECT_EQ(core_.locks(), 1u);
+  EXPECT_TRUE(granted(flock(2, LockMode::kExclusive, Wait::kNo)));
+}
+
+TEST_F(ClientTokens, WhatAnotherThreadAsksForAfterTheInterruptedConversionItGets) {
+  hold(kOne);
+  ASSERT_TRUE(granted(flock(1, LockMode::kShared)) && granted(flock(2, LockMode::kShared)));
+  const CallId converts = flock(1, LockMode::kExclusive);
+  const CallId later = flock(1, LockMode::kShared);
+  take(core_.interrupt(converts));
+  EXPECT_TRUE(interrupted(converts));
+  EXPECT_TRUE(granted(later));
+  EXPECT_EQ(core_.locks(), 2u);
+}
+
+TEST_F(ClientTokens, AnInterruptedFlockThatWasToConvertNothingLeavesTheLocksAsTheyAre) {
+  hold(kOne);
+  ASSERT_TRUE(granted(flock(1, LockMode::kShared)));
+  const CallId waits = flock(2, LockMode::kExclusive);
+  take(core_.interrupt(waits));
+  EXPECT_TRUE(interrupted(waits));
+  EXPECT_EQ(core_.locks(), 1u);
 }
 
 }  // namespace
