@@ -5,7 +5,20 @@
 #include <cerrno>
 #include <utility>
 
+#include <unistd.h>
+
 namespace holdfast::fs {
+namespace {
+
+/// SQLite, as root, gives each journal to the owner of its database, who is mostly root.
+bool changes_permissions(const SetAttributes& change, const std::optional<Attributes>& known) {
+  if (!known) return change.mode || change.uid || change.gid;
+  return change.mode.value_or(known->mode) != known->mode ||
+         change.uid.value_or(known->uid) != known->uid ||
+         change.gid.value_or(known->gid) != known->gid;
+}
+
+}  // namespace
 
 // ---- Identities, tokens
 
@@ -30,9 +43,15 @@ CachingBackend::Awaitable<CachingBackend::InUse> CachingBackend::use(FileHandle 
 void CachingBackend::learn(const KeptFiles::Search& search, const Entry& entry) {
   const FileKey key = key_of_entry(entry);
   files_.identify(entry.handle, key);
-  if (generation(kVolumeKey) == 0) return;
+  if (generation(kVolumeKey) == 0 && !held_since_before(search, key)) return;
   const bool changed = files_.keep_found(search, key, generation(key), entry.attributes);
   if (changed && changed_) changed_(key);
+}
+
+// What is kept of it was asked for before, and under the token that we have.
+bool CachingBackend::held_since_before(const KeptFiles::Search& search, const FileKey& file) {
+  const std::uint64_t now = generation(file);
+  return files_.attributes(file, now, Instant::min()) && !files_.attributes(file, now, search.asked);
 }
 
 void CachingBackend::enter(const KeptFiles::Look& look, const Attributes& attributes) {
@@ -101,10 +120,13 @@ CachingBackend::Awaitable<std::uint32_t> CachingBackend::access(Credentials who,
   if (!used) co_return used.error();
   const FileKey key = used->file;
   if (const auto kept = files_.access(key, generation(key), who, wanted)) co_return *kept;
+  // For all at once: a file is mostly opened in more than one way, and it is one call.
+  constexpr std::uint32_t kAll = R_OK | W_OK | X_OK;
   const auto look = begin_look(key);
-  const auto granted = co_await storage_.access(who, file, wanted);
-  if (granted) files_.keep_access(look, who, wanted, *granted);
-  co_return granted;
+  const auto granted = co_await storage_.access(who, file, kAll);
+  if (!granted) co_return granted;
+  files_.keep_access(look, who, kAll, *granted);
+  co_return *granted & wanted;
 }
 
 CachingBackend::Awaitable<std::string> CachingBackend::readlink(Credentials who, FileHandle link) {
@@ -157,7 +179,8 @@ CachingBackend::Awaitable<Attributes> CachingBackend::UnderToken::setattr(Creden
   Reliance relies(of_.under_way_);
   const auto held = co_await of_.still_held(relies, file);
   if (!held) co_return held.error();
-  const bool permissions = change.mode || change.uid || change.gid;
+  const auto known = of_.files_.attributes(*key, of_.generation(*key), Instant::min());
+  const bool permissions = changes_permissions(change, known);
   ChangeOfFile changing(
       of_.files_, of_.locks_, held->file, of_.now_(),
       permissions ? KeptFiles::Concerns::kPermissions : KeptFiles::Concerns::kContents);

@@ -185,8 +185,10 @@ class CachingBackend final : public Backend {
   [[nodiscard]] std::uint64_t generation(const FileKey& file) const {
     return locks_.token_generation(file);
   }
-  /// Of what a search found: kept if the volume is ours, so that nobody else can have changed it.
+  /// Of what a search found: kept if the volume is ours, or the file was all the time, so that
+  /// nobody else can have changed it.
   void learn(const KeptFiles::Search& search, const Entry& entry);
+  [[nodiscard]] bool held_since_before(const KeptFiles::Search& search, const FileKey& file);
   /// The storage's answer to `look`.
   void enter(const KeptFiles::Look& look, const Attributes& attributes);
   [[nodiscard]] KeptFiles::Look begin_look(const FileKey& file) {

@@ -1,4 +1,4 @@
-// Many small files: created, looked at, removed; and a tree as version control looks through it.
+// Many small files: created, looked at, synced, removed; and a tree as version control looks through it.
 
 #include "cli/bench/fs/scenario.h"
 #include "holdfast/base/unique_fd.h"
@@ -33,6 +33,11 @@ class Files final : public Scenario {
       const std::string path = next();
       struct stat status {};
       if (::stat(path.c_str(), &status) != 0) fail(path);
+    });
+    worker.measure(count_, [&] {  // what a database does with all of its files after a crash
+      const std::string path = next();
+      const UniqueFd fd(::open(path.c_str(), O_RDWR | O_CLOEXEC));
+      if (!fd || ::fsync(fd.get()) != 0) fail(path);
     });
     worker.measure(count_, [&] {
       const std::string path = next();
@@ -93,8 +98,8 @@ class Walk final : public Scenario {
 void add_name_kinds(std::vector<Kind>& all) {
   Kind files;
   files.name = "files";
-  files.text = "one of --files files in a directory is created, looked at, removed";
-  files.phases = {"files-create", "files-stat", "files-unlink"};
+  files.text = "one of --files files in a directory is created, looked at, synced, removed";
+  files.phases = {"files-create", "files-stat", "files-sync", "files-unlink"};
   files.make = [](const Place& place, const Options& options) {
     return std::make_unique<Files>(place, options.files);
   };

@@ -15,7 +15,7 @@ NAMES = (["fcntl-pair", "pingpong-2", "pingpong-3"]
          + [f"insert-{j}-{s}" for j in ("delete", "truncate", "persist", "wal") for s in ("full", "normal")]
          + [f"select-{j}" for j in ("delete", "truncate", "persist", "wal")]
          + ["writers-delete", "stream-write", "stream-read-cold", "stream-read-cached", "random-cached",
-            "random-direct", "files-create", "files-stat", "files-unlink", "walk"])
+            "random-direct", "files-create", "files-stat", "files-sync", "files-unlink", "walk"])
 # scenario -> counter -> for one operation
 EXACT = {
     "fcntl-pair": {"lockd.lock": 1, "lockd.unlock": 1, "fuse.SETLKW": 2, "lockd.query": 0, "nfs.READ": 0},
@@ -25,6 +25,7 @@ EXACT = {
     "stream-write": {"nfs.WRITE": 1, "nfs.bytes_written": 1 << 20, "fuse.WRITE": 1, "nfs.READ": 0},
     "files-create": {"nfs.CREATE": 1, "fuse.CREATE": 1, "nfs.REMOVE": 0},
     "files-stat": {"nfs.CREATE": 0, "nfs.REMOVE": 0, "fuse.OPEN": 0},
+    "files-sync": {"nfs.ACCESS": 1, "nfs.COMMIT": 0, "nfs.WRITE": 0, "fuse.OPEN": 1, "fuse.FSYNC": 1},
     "files-unlink": {"nfs.REMOVE": 1, "fuse.UNLINK": 1, "nfs.CREATE": 0},
     "random-direct": {"nfs.READ": 1},
 }

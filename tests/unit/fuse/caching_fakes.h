@@ -16,6 +16,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 namespace holdfast::fs::testing {
 
@@ -31,6 +32,7 @@ class FakeStorage final : public Backend {
   std::map<std::string, int> calls;
   int next_error = 0;             ///< of the next change of names, which is executed all the same
   bool tells_attributes = false;  ///< after a WRITE
+  std::uint32_t granted = R_OK | W_OK | X_OK;
   bool holding = false;
   void let_go() {
     holding = false;
@@ -81,6 +83,7 @@ class FakeStorage final : public Backend {
   Awaitable<Attributes> setattr(Credentials, FileHandle file, SetAttributes change) override {
     if (change.size) at(file).attributes.size = *change.size;
     if (change.mode) at(file).attributes.mode = *change.mode;
+    if (change.uid) at(file).attributes.uid = *change.uid;
     touch(at(file));
     return answer<Attributes>("setattr", at(file).attributes);
   }
@@ -88,7 +91,7 @@ class FakeStorage final : public Backend {
     return answer<Entry>("lookup", find(directory, name));
   }
   Awaitable<std::uint32_t> access(Credentials, FileHandle, std::uint32_t wanted) override {
-    return answer<std::uint32_t>("access", wanted);
+    return answer<std::uint32_t>("access", wanted & granted);
   }
   Awaitable<std::string> readlink(Credentials, FileHandle) override {
     return answer<std::string>("readlink", std::string("target"));

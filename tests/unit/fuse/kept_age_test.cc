@@ -31,6 +31,13 @@ class KeptAge : public CachingBackendTest {
     const auto looked = run(cache_.look_before_open(kRoot, FakeStorage::handle(file)));
     return looked ? 0 : looked.error().value();
   }
+  /// As Operations does it.
+  int open_for(std::uint64_t file, std::uint32_t wanted) {
+    if (const int error = open(file)) return error;
+    const auto granted = run(cache_.access(kRoot, FakeStorage::handle(file), wanted));
+    if (!granted) return granted.error().value();
+    return *granted == wanted ? 0 : EACCES;
+  }
   [[nodiscard]] long told_changed(std::uint64_t file) const {
     return std::count(changed_.begin(), changed_.end(), FakeStorage::key(file));
   }
@@ -134,6 +141,69 @@ TEST_F(KeptAge, AFileThatAnotherHasReplacedIsLookedUpAgain) {
   const auto found = run(cache_.lookup(kRoot, kDirectory, "a"));
   ASSERT_TRUE(found);
   EXPECT_NE(found->handle, FakeStorage::handle(old));
+}
+
+// ---- What opening many files costs
+
+TEST_F(KeptAge, OneCallTellsWhatMayBeDoneInAllWays) {
+  const auto file = known_file("a");
+  tokens_.give(FakeStorage::key(file), TokenMode::kExclusive);
+  EXPECT_EQ(open_for(file, R_OK), 0);
+  EXPECT_EQ(open_for(file, R_OK | W_OK), 0);
+  EXPECT_EQ(calls("access"), 1);
+  EXPECT_EQ(calls("getattr"), 1);
+}
+
+TEST_F(KeptAge, WhatIsNotGrantedIsNotGrantedFromMemoryEither) {
+  const auto file = known_file("a");
+  tokens_.give(FakeStorage::key(file), TokenMode::kExclusive);
+  storage_.granted = R_OK;
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(open_for(file, R_OK | W_OK), EACCES);
+    EXPECT_EQ(open_for(file, R_OK), 0);
+  }
+  EXPECT_EQ(calls("access"), 1);
+}
+
+TEST_F(KeptAge, AListingTellsOfTheFilesThatAreKept) {
+  const auto same = kept_file("a");
+  const auto other = kept_file("b");
+  storage_.resize(other, 7);
+  now_ += ages_.at_open + Duration(1);
+  EXPECT_TRUE(run(cache_.readdir(kRoot, kDirectory, 0, 0, 4096)));
+  EXPECT_EQ(told_changed(same), 0);
+  EXPECT_EQ(told_changed(other), 1);
+  EXPECT_EQ(open(same), 0);
+  EXPECT_EQ(size_of(other), 7U);
+  EXPECT_EQ(calls("getattr"), 0);
+}
+
+// Without its token another mount may have more than the storage knows.
+TEST_F(KeptAge, AListingTellsNothingOfFilesWhoseTokenIsYoungerThanIt) {
+  const auto file = kept_file("a");
+  now_ += Duration(1);
+  storage_.holding = true;
+  auto listed = begin(cache_.readdir(kRoot, kDirectory, 0, 0, 4096));
+  storage_.holding = false;
+  take(FakeStorage::key(file));
+  storage_.resize(file, 7);
+  tokens_.give(FakeStorage::key(file), TokenMode::kExclusive);
+  for (const bool known : {false, true}) {
+    SCOPED_TRACE(known);
+    if (known) {
+      storage_.holding = true;
+      listed = begin(cache_.readdir(kRoot, kDirectory, 0, 0, 4096));
+      storage_.holding = false;
+      take(FakeStorage::key(file));
+      storage_.resize(file, 8);
+      tokens_.give(FakeStorage::key(file), TokenMode::kExclusive);
+      EXPECT_EQ(size_of(file), 8U);  // in the same moment as the listing was asked for
+    }
+    storage_.let_go();
+    settle();
+    EXPECT_TRUE(listed.get());
+    EXPECT_EQ(size_of(file), known ? 8U : 7U);
+  }
 }
 
 // ---- Our own changes
