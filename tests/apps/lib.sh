@@ -40,8 +40,7 @@ declare -A apps_started=() apps_lockd=()
 apps_begin() {
   export HOLDFAST_TEST_CACHE=tokens
   local length=${2:-} control=
-  # With tokens each mount would believe in what it keeps: then not the locks alone would be to blame.
-  [[ $length != control ]] || control=1 HOLDFAST_TEST_CACHE=none
+  [[ $length != control ]] || control=1
   [[ $length != owner ]] || apps_server_owner=1000:1000 apps_owner=$3 APPS_OPTIONS=owner=$3,identity=1000:1000
   apps_memory=
   [[ $length == figures ]] || use_memory

@@ -47,10 +47,10 @@ rsync -a --chown=1002:1002 "$CLUSTER/export/moved/" "$CLUSTER/back/"  # on the s
 ok "from a docker volume and back"
 
 # ---- A snapshot of the export under load. The server stands still while it is taken, as a NAS does it with its own files.
-write_for 20 "$CLUSTER/a/app/db.sqlite3" 3000000 >>"$CLUSTER/acknowledged" &
-writer=$!
+chmod 666 "$CLUSTER/acknowledged"
 before=$(lines "$CLUSTER/acknowledged")
-wait_for 15 "changes" has_lines $((before + 200)) "$CLUSTER/acknowledged"
+start_on a 1002 vault sh -c "exec $python $apps_dir/vault.py run $CLUSTER/data/app/db.sqlite3 3000000 WAL >>$CLUSTER/acknowledged"
+wait_for 240 "changes" has_lines $((before + 200)) "$CLUSTER/acknowledged"
 server=$(pgrep -f "ganesha.nfsd .*$CLUSTER/nfs")
 for round in 1 2 3; do
   sleep 1
@@ -60,7 +60,7 @@ for round in 1 2 3; do
   cp -a "$CLUSTER/export/app" "$CLUSTER/snapshot.$round"
   kill -CONT "$server"
 done
-wait "$writer" || true
+end_programs a
 for round in 1 2 3; do
   vault check "$CLUSTER/snapshot.$round/db.sqlite3" "$CLUSTER/acknowledged.$round" || fail "snapshot $round"
 done

@@ -44,6 +44,6 @@ app_prepare
 case $length in
   control) story_control 100 ;;
   figures) story_figures radicale ;;
-  *) story_begin; story_killed 40; story_both 10; story_cut 20 ;;
+  *) story_begin; story_killed 20; story_both 5; story_cut 10 ;;
 esac
 echo PASS

@@ -40,6 +40,7 @@ pair_check() { as_user 1003 "$python" "$apps_dir/super_journal.py" check "$CLUST
 
 case $length in
   control)
+    begin_control
     damaged='FAIL: rows of|malformed|not a database|half a|are lost|is damaged'
     finds() { grep -qE "$damaged" "$CLUSTER/findings"; }  # and not only that somebody had to wait
     export MODES_GO_ON=1 PAIR_GOES_ON=1

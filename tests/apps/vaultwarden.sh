@@ -88,7 +88,7 @@ case $length in
     story_cut 300
     app_stop
     mode=DELETE
-    story_both 50
+    story_both 20
     ;;
 esac
 echo PASS
