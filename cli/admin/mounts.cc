@@ -1,16 +1,11 @@
 #include "cli/admin/mounts.h"
 
-#include "holdfast/base/mountinfo.h"
 #include "holdfast/base/unique_fd.h"
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
-#include <sstream>
 #include <system_error>
 
 #include <fcntl.h>
@@ -47,36 +42,6 @@ struct Said {
 
 }  // namespace
 
-// proc(5): id, parent, major:minor, root, mount point, options, optional fields, "-", type, source,
-// super options.
-std::vector<MountLine> parse_mountinfo(std::string_view text) {
-  std::vector<MountLine> lines;
-  std::istringstream all{std::string(text)};
-  for (std::string line; std::getline(all, line);) {
-    std::istringstream words(line);
-    const std::vector<std::string> word{std::istream_iterator<std::string>(words), {}};
-    const auto dash = std::find(word.begin(), word.end(), "-");
-    if (dash - word.begin() < 6 || word.end() - dash < 4) continue;
-    lines.push_back({.device = word[2],
-                     .path = unescape_mountinfo(word[4]),
-                     .type = dash[1],
-                     .source = unescape_mountinfo(dash[2]),
-                     .options = word[5],
-                     .super_options = dash[3]});
-  }
-  return lines;
-}
-
-std::vector<MountLine> read_mountinfo() {
-  std::ifstream file("/proc/self/mountinfo");
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
-  return parse_mountinfo(text);
-}
-
-std::string connection_of(const MountLine& line) {
-  return line.device.starts_with("0:") ? line.device.substr(2) : std::string();
-}
-
 Result<Looked> look_at(const std::string& path, std::chrono::milliseconds patience) {
   std::array<int, 2> ends{};
   if (::pipe2(ends.data(), O_CLOEXEC) != 0) return errno_code(errno);
@@ -111,9 +76,9 @@ std::string plain_path(const std::string& path) {
   return plain;
 }
 
-const MountLine* mount_over(const std::vector<MountLine>& lines, std::string_view path) {
-  const MountLine* best = nullptr;
-  for (const MountLine& line : lines) {
+const MountInfo* mount_over(const std::vector<MountInfo>& lines, std::string_view path) {
+  const MountInfo* best = nullptr;
+  for (const MountInfo& line : lines) {
     const std::string_view at = line.path;
     const bool over = at == "/" || path == at ||
                       (path.starts_with(at) && path.size() > at.size() && path[at.size()] == '/');

@@ -1,6 +1,7 @@
 #include "cli/admin/question.h"
 
 #include "cli/admin/admin.h"
+#include "cli/runtime_directory.h"
 #include "holdfast/wire/codec.h"
 #include "holdfast/wire/connection.h"
 #include "holdfast/wire/errc.h"
@@ -8,7 +9,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdlib>
 #include <filesystem>
 #include <memory>
 #include <ostream>
@@ -17,7 +17,6 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/use_future.hpp>
 #include <fmt/format.h>
-#include <unistd.h>
 
 namespace asio = boost::asio;
 
@@ -47,10 +46,8 @@ asio::awaitable<Result<ServerMessage>> converse(std::shared_ptr<wire::Connection
 // embedded one (cli/mount/embedded_lockd.h). Two directories: a lockd that is not root may not
 // write where root's mounts do.
 std::vector<std::string> local_sockets() {
-  const char* own = std::getenv("XDG_RUNTIME_DIR");
-  const std::filesystem::path base = own != nullptr ? own : "/tmp";
-  const std::vector<std::filesystem::path> directories{
-      "/run/holdfast-lockd", "/run/holdfast", base / fmt::format("holdfast-{}", ::geteuid())};
+  auto directories = published_directories();
+  directories.emplace_back("/run/holdfast-lockd");
   std::vector<std::string> found;
   for (const auto& directory : directories) {
     std::error_code ignored;
@@ -62,6 +59,7 @@ std::vector<std::string> local_sockets() {
     }
   }
   std::sort(found.begin(), found.end());
+  found.erase(std::unique(found.begin(), found.end()), found.end());
   return found;
 }
 

@@ -37,9 +37,9 @@ std::vector<MountView> look(const std::string& path) {
   const auto lines = read_mountinfo();
   std::vector<MountView> mounts = holdfast_mounts(lines);
   if (!path.empty()) {
-    const MountLine* over = mount_over(lines, plain_path(path));
-    const bool ours = over != nullptr && over->type == kHoldfastType;
-    const std::string connection = ours ? connection_of(*over) : std::string();
+    const MountInfo* over = mount_over(lines, plain_path(path));
+    const bool ours = over != nullptr && over->is_holdfast();
+    const std::string connection = ours ? over->connection() : std::string();
     std::erase_if(mounts, [&](const MountView& mount) { return mount.connection != connection; });
   }
   for (MountView& mount : mounts)

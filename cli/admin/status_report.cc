@@ -63,11 +63,11 @@ std::string state_json(const Snapshot& state, std::uint64_t now) {
 
 }  // namespace
 
-std::vector<MountView> holdfast_mounts(const std::vector<MountLine>& lines) {
+std::vector<MountView> holdfast_mounts(const std::vector<MountInfo>& lines) {
   std::vector<MountView> mounts;
-  for (const MountLine& line : lines) {
-    if (line.type != kHoldfastType) continue;
-    const std::string connection = connection_of(line);
+  for (const MountInfo& line : lines) {
+    if (!line.is_holdfast()) continue;
+    const std::string connection = line.connection();
     const auto known = std::find_if(mounts.begin(), mounts.end(), [&](const MountView& mount) {
       return mount.connection == connection;
     });

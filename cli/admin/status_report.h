@@ -24,7 +24,7 @@ struct MountView {
 };
 
 /// Holdfast's mounts, each once, in the order of the table. Nothing published is filled in.
-[[nodiscard]] std::vector<MountView> holdfast_mounts(const std::vector<MountLine>& lines);
+[[nodiscard]] std::vector<MountView> holdfast_mounts(const std::vector<MountInfo>& lines);
 
 /// "serving", "dead", ...; "unknown" for a mount that publishes nothing.
 [[nodiscard]] std::string_view health_name(const MountView& mount, std::uint64_t now);

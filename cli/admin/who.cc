@@ -22,7 +22,7 @@ namespace {
 
 struct Target {
   std::uint64_t fileid = 0;
-  MountLine mount;
+  MountInfo mount;
 };
 
 std::vector<std::string> directories_of(const WhoOptions& options) {
@@ -32,10 +32,10 @@ std::vector<std::string> directories_of(const WhoOptions& options) {
 /// Why a call into the mount over the path will hardly be answered; nothing: it serves, or that is
 /// not known. Asks nobody.
 std::optional<std::string> why_it_hangs(const WhoOptions& options,
-                                        const std::vector<MountLine>& lines) {
+                                        const std::vector<MountInfo>& lines) {
   const auto* over = mount_over(lines, plain_path(options.path));
-  if (over == nullptr || over->type != kHoldfastType) return std::nullopt;
-  const auto state = fs::state::Reading::of(connection_of(*over), directories_of(options));
+  if (over == nullptr || !over->is_holdfast()) return std::nullopt;
+  const auto state = fs::state::Reading::of(over->connection(), directories_of(options));
   if (!state) return std::nullopt;
   const auto verdict = fs::state::judge(state->snapshot(), fs::state::now_ms());
   using fs::state::Health;
@@ -68,8 +68,8 @@ std::optional<Target> find(const WhoOptions& options, std::ostream& errors) {
       errors << "hint: the mount's process has died; unmount and mount again\n";
     return std::nullopt;
   }
-  const auto line = std::find_if(lines.begin(), lines.end(), [&](const MountLine& one) {
-    return one.device == looked->device && one.type == kHoldfastType;
+  const auto line = std::find_if(lines.begin(), lines.end(), [&](const MountInfo& one) {
+    return one.device == looked->device && one.is_holdfast();
   });
   if (line != lines.end()) return Target{looked->fileid, *line};
   const auto* under = mount_over(lines, plain_path(options.path));
@@ -82,7 +82,7 @@ std::optional<WhoAnswer> ask_mount(const WhoOptions& options, const Target& targ
                                    std::ostream& errors) {
   ErrorCode why = errno_code(ENOENT);
   for (const std::string& directory : directories_of(options)) {
-    const std::string path = control_path(directory, connection_of(target.mount));
+    const std::string path = control_path(directory, target.mount.connection());
     auto answer = ask(path, ClientMessage(AskWho{.question = 1, .fileid = target.fileid}));
     if (answer) {
       if (auto* who = std::get_if<WhoAnswer>(&*answer)) return std::move(*who);

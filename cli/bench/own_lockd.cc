@@ -1,6 +1,7 @@
 #include "cli/bench/own_lockd.h"
 
 #include "holdfast/base/unique_fd.h"
+#include "holdfast/base/unix_socket.h"
 #include "holdfast/wire/codec.h"
 #include "holdfast/wire/frame.h"
 
@@ -18,7 +19,6 @@
 #include <netinet/in.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -173,16 +173,10 @@ std::uint64_t OwnLockd::store_size() const {
 }
 
 std::optional<SessionList> OwnLockd::sessions() const {
-  sockaddr_un name{};
-  name.sun_family = AF_UNIX;
-  const std::string path = directory_ + "/admin.sock";
-  if (path.size() >= sizeof name.sun_path) return std::nullopt;
-  std::memcpy(name.sun_path, path.data(), path.size());
-  const UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const auto connected = connect_unix(directory_ + "/admin.sock");
+  if (!connected) return std::nullopt;
+  const UniqueFd& fd = *connected;
   ::setsockopt(fd.get(), SOL_SOCKET, SO_RCVTIMEO, &kAdminPatience, sizeof kAdminPatience);
-  if (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) {
-    return std::nullopt;
-  }
   wire::Codec codec;
   std::string question;
   if (!codec.append_frame(question, ClientMessage(ListSessions{})) ||

@@ -26,7 +26,7 @@ Target given(const Options& options) {
   if (!credentials) throw SetupError(credentials.error().what);
   Target target{.address = *std::move(address)};
   target.tls = credentials->tls;
-  if (credentials->token) target.token = *credentials->token();
+  if (credentials->token) target.token = credentials->token();
   if (mount.volume_id) target.volume = *mount.volume_id;
   return target;
 }

@@ -1,5 +1,7 @@
 #include "cli/bench/swarm.h"
 
+#include "holdfast/base/unix_socket.h"
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -13,7 +15,6 @@
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
-#include <sys/un.h>
 
 namespace holdfast::bench {
 namespace {
@@ -29,12 +30,10 @@ constexpr std::size_t kOtherDescriptors = 64;
 
 socklen_t resolve(const wire::Address& address, sockaddr_storage& out) {
   if (const auto* local = std::get_if<wire::UnixAddress>(&address)) {
-    sockaddr_un name{};
-    name.sun_family = AF_UNIX;
-    if (local->path.size() >= sizeof name.sun_path) throw SetupError("socket path too long");
-    std::memcpy(name.sun_path, local->path.data(), local->path.size());
-    std::memcpy(&out, &name, sizeof name);
-    return sizeof name;
+    const auto name = unix_name(local->path);
+    if (!name) throw SetupError("socket path too long");
+    std::memcpy(&out, &*name, sizeof *name);
+    return sizeof *name;
   }
   const auto& tcp = std::get<wire::TcpAddress>(address);
   addrinfo hints{};

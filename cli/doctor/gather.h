@@ -24,7 +24,8 @@ inline constexpr std::string_view kTrialPrefix = ".holdfast-doctor-";
 [[nodiscard]] ExportFacts gather_export(const NfsSource& source, const MountOptions& options);
 /// Opens a session, renews it once, and says goodbye. Of an unknown volume, so that nothing of
 /// anybody's is touched; where the credential is not for that, of `known`.
-[[nodiscard]] LockdFacts gather_lockd(const wire::Address& address, const Credentials& credentials,
+[[nodiscard]] LockdFacts gather_lockd(const wire::Address& address,
+                                      const wire::Credentials& credentials,
                                       std::optional<VolumeId> known);
 /// Two directories that should be one, seen by two processes.
 [[nodiscard]] PairFacts gather_pair(const std::string& one, const std::string& other);

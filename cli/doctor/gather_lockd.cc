@@ -3,9 +3,9 @@
 #include "fs/volume/volume_id.h"
 #include "holdfast/wire/codec.h"
 #include "holdfast/wire/connection.h"
+#include "holdfast/wire/credentials.h"
 #include "holdfast/wire/errc.h"
 #include "holdfast/wire/stream.h"
-#include "holdfast/wire/tls.h"
 
 #include <cerrno>
 #include <chrono>
@@ -30,27 +30,6 @@ constexpr std::chrono::seconds kStepMax{5};
 
 asio::awaitable<void> run_writer(std::shared_ptr<wire::Connection> connection) {
   co_await connection->write_loop();
-}
-
-std::string hint_for(const ErrorCode& error) {
-  if (error == wire::WireErrc::kTokenInPlain)
-    return "-o tls_ca=FILE (or /etc/holdfast/ca.pem) turns on TLS";
-  if (error.category() == wire::certificate_category())
-    return "is that the ca.pem that 'holdfast-lockd init' made there, and --lockd a name its "
-           "certificate is for? Is this node's clock right?";
-  if (error.category() == wire::tls_category())
-    return "does lockd have a certificate (tls-cert= in its configuration), and is ours one that "
-           "it "
-           "believes? -o plain speaks without TLS";
-  return {};
-}
-
-// Never in plain text over a network.
-Result<std::string> token_for(const wire::Stream& stream, const Credentials& credentials) {
-  if (!credentials.token) return std::string();
-  if (stream.proof().channel == wire::Channel::kPlain)
-    return make_error_code(wire::WireErrc::kTokenInPlain);
-  return credentials.token();
 }
 
 asio::awaitable<Result<ServerMessage>> next(std::shared_ptr<wire::Connection> connection) {
@@ -79,7 +58,7 @@ asio::awaitable<void> converse(std::shared_ptr<wire::Connection> connection, Hel
     facts.error_text = error == wire::WireErrc::kStalled
                            ? std::string("it does not answer")
                            : "it does not answer as lockd does (" + error.message() + ")";
-    facts.hint = hint_for(error);
+    facts.hint = wire::credentials_hint(error);
   };
   if (const auto sent = connection->send(ClientMessage(std::move(hello))); !sent)
     co_return failed(sent.error());
@@ -102,7 +81,7 @@ asio::awaitable<void> converse(std::shared_ptr<wire::Connection> connection, Hel
   static_cast<void>(connection->send(ClientMessage(Goodbye{})));
 }
 
-LockdFacts ask(const wire::Address& address, const Credentials& credentials,
+LockdFacts ask(const wire::Address& address, const wire::Credentials& credentials,
                const VolumeId& volume) {
   LockdFacts facts;
   facts.address = wire::to_string(address);
@@ -120,11 +99,12 @@ LockdFacts ask(const wire::Address& address, const Credentials& credentials,
     return facts;
   }
   auto stream = connecting.get();
-  auto token = stream ? token_for(**stream, credentials) : Result<std::string>(stream.error());
+  auto token =
+      stream ? wire::token_over(**stream, credentials) : Result<std::string>(stream.error());
   if (!token) {
     facts.error = to_errno(token.error());
     facts.error_text = token.error().message();
-    facts.hint = hint_for(token.error());
+    facts.hint = wire::credentials_hint(token.error());
     return facts;
   }
   Hello hello = hello_for(volume);
@@ -156,7 +136,7 @@ LockdFacts ask(const wire::Address& address, const Credentials& credentials,
 
 }  // namespace
 
-LockdFacts gather_lockd(const wire::Address& address, const Credentials& credentials,
+LockdFacts gather_lockd(const wire::Address& address, const wire::Credentials& credentials,
                         std::optional<VolumeId> known) {
   LockdFacts facts = ask(address, credentials, fs::make_volume_id());
   if (facts.refused == LockErrc::kAccessDenied && known) return ask(address, credentials, *known);

@@ -23,8 +23,8 @@ bool has_line(const char* path, std::string_view wanted) {
   return false;
 }
 
-std::optional<fs::state::Snapshot> state_of(const MountLine& line) {
-  const auto reading = fs::state::Reading::of(connection_of(line), published_directories());
+std::optional<fs::state::Snapshot> state_of(const MountInfo& line) {
+  const auto reading = fs::state::Reading::of(line.connection(), published_directories());
   if (!reading) return std::nullopt;
   return reading->snapshot();
 }
@@ -41,21 +41,21 @@ NodeFacts gather_node() {
                     ::access("/bin/fusermount3", X_OK) == 0 ||
                     ::access("/usr/local/bin/fusermount3", X_OK) == 0;
   node.user_allow_other = has_line("/etc/fuse.conf", "user_allow_other");
-  for (const MountLine& line : read_mountinfo())
+  for (const MountInfo& line : read_mountinfo())
     node.fusectl = node.fusectl || line.type == "fusectl";
   return node;
 }
 
 std::optional<MountFacts> gather_mount(const std::string& path) {
   const auto lines = read_mountinfo();
-  const MountLine* line = mount_over(lines, plain_path(path));
+  const MountInfo* line = mount_over(lines, plain_path(path));
   if (line == nullptr) return std::nullopt;
   MountFacts facts{.path = path,
                    .type = line->type,
                    .source = line->source,
                    .options = line->options + "," + line->super_options,
                    .trouble = std::nullopt};
-  if (line->type != kHoldfastType) return facts;
+  if (!line->is_holdfast()) return facts;
   if (const auto state = state_of(*line)) {
     const auto verdict = fs::state::judge(*state, fs::state::now_ms());
     if (verdict.health != fs::state::Health::kServing) facts.trouble = verdict.words;
@@ -65,8 +65,8 @@ std::optional<MountFacts> gather_mount(const std::string& path) {
 
 std::string lockd_of_mount(const std::string& path) {
   const auto lines = read_mountinfo();
-  const MountLine* line = mount_over(lines, plain_path(path));
-  if (line == nullptr || line->type != kHoldfastType) return {};
+  const MountInfo* line = mount_over(lines, plain_path(path));
+  if (line == nullptr || !line->is_holdfast()) return {};
   const auto state = state_of(*line);
   if (!state || state->lockd == "embedded") return {};
   return state->lockd.substr(0, state->lockd.find(','));

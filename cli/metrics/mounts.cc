@@ -1,11 +1,9 @@
 #include "cli/metrics/mounts.h"
 
-#include "cli/mount/mountpoint.h"
 #include "fs/counters/counters.h"
+#include "holdfast/base/mountinfo.h"
 
-#include <fstream>
 #include <set>
-#include <sstream>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -30,25 +28,18 @@ std::set<std::string> published(const std::vector<std::string>& directories) {
 }
 
 /// The user's own mounts publish where we look; those of others need not.
-bool publishes_here(const MountedHere& mount) {
-  const std::string user = fmt::format("user_id={}", ::geteuid());
-  std::istringstream options(mount.options);
-  for (std::string one; std::getline(options, one, ',');)
-    if (one == user) return true;
-  return false;
+bool publishes_here(const MountInfo& mount) {
+  return has_mount_option(mount.super_options, fmt::format("user_id={}", ::geteuid()));
 }
 
 }  // namespace
 
 std::vector<KnownMount> known_mounts(const MetricsOptions& options) {
-  std::ifstream file(options.mountinfo);
-  std::ostringstream text;
-  text << file.rdbuf();
   std::vector<KnownMount> out;
   std::set<std::string> seen;
-  for (const MountedHere& mount : parse_mountinfo(text.str())) {
-    const std::string connection = std::to_string(mount.minor_device);
-    if (mount.type != "fuse.holdfast" || !seen.insert(connection).second) continue;
+  for (const MountInfo& mount : read_mountinfo(options.mountinfo)) {
+    const std::string connection = mount.connection();
+    if (!mount.is_holdfast() || !seen.insert(connection).second) continue;
     auto page = page_of(connection, options.directories);
     if (!page && !publishes_here(mount)) continue;
     out.push_back({connection, mount.path, mount.source, std::move(page)});

@@ -1,6 +1,7 @@
 #include "cli/mount/background.h"
 
 #include "holdfast/base/unique_fd.h"
+#include "holdfast/base/unix_socket.h"
 
 #include <algorithm>
 #include <cstdlib>
@@ -11,7 +12,6 @@
 #include <fmt/format.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 namespace holdfast::cli {
@@ -54,18 +54,14 @@ boost::system::result<UniqueFd, Failure> open_file(const std::string& path) {
 boost::system::result<UniqueFd, Failure> open_journal() {
   const Failure missing{kExitUsage, "there is no journal on this machine (log=journal)",
                         "use -o log=/path"};
-  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::strncpy(address.sun_path, "/run/systemd/journal/stdout", sizeof(address.sun_path) - 1);
-  if (!socket ||
-      ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
-    return missing;
+  auto socket = connect_unix("/run/systemd/journal/stdout");
+  if (!socket) return missing;
   // identifier, unit, priority (info), level prefix, and three ways of forwarding: none.
   constexpr std::string_view kHeader = "holdfast\n\n6\n0\n0\n0\n0\n";
-  if (::write(socket.get(), kHeader.data(), kHeader.size()) != static_cast<ssize_t>(kHeader.size()))
+  if (::write(socket->get(), kHeader.data(), kHeader.size()) !=
+      static_cast<ssize_t>(kHeader.size()))
     return missing;
-  return socket;
+  return *std::move(socket);
 }
 
 void write_file(const char* path, std::string_view text) {

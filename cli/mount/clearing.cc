@@ -1,10 +1,10 @@
 #include "cli/mount/clearing.h"
 
-#include "cli/mount/mountpoint.h"
 #include "cli/runtime_directory.h"
 #include "fs/counters/page.h"
 #include "fs/published/leftovers.h"
 #include "fs/state/page.h"
+#include "holdfast/base/mountinfo.h"
 
 #include <filesystem>
 #include <set>
@@ -25,11 +25,11 @@ bool has_connection(const std::string& connection) {
 }  // namespace
 
 std::vector<std::string> clear_runtime_directory() {
-  const auto mounts = mounts_here();
+  const auto mounts = read_mountinfo();
   if (mounts.empty()) return {};  // then nothing is known of any mount
   std::set<std::string> mounted;
-  for (const MountedHere& mount : mounts)
-    if (mount.type.starts_with("fuse")) mounted.insert(std::to_string(mount.minor_device));
+  for (const MountInfo& mount : mounts)
+    if (mount.type.starts_with("fuse")) mounted.insert(mount.connection());
   return fs::published::clear_leftovers(
       runtime_directory(),
       {std::string(fs::counters::kKind.name), std::string(fs::state::kKind.name)},

@@ -2,6 +2,7 @@
 
 #include "cli/mount/token_file.h"
 #include "holdfast/base/log.h"
+#include "holdfast/wire/tls.h"
 
 #include <algorithm>
 #include <string>
@@ -19,7 +20,7 @@ bool exists(const char* path) {
   return ::access(path, F_OK) == 0;
 }
 
-Done take_tls(const MountOptions& options, const std::string& ca, Credentials& out) {
+Done take_tls(const MountOptions& options, const std::string& ca, wire::Credentials& out) {
   auto tls =
       wire::Tls::open(wire::Tls::Side::kMount,
                       {.ca = ca, .certificate = options.tls_certificate, .key = options.tls_key});
@@ -28,21 +29,19 @@ Done take_tls(const MountOptions& options, const std::string& ca, Credentials& o
   return {};
 }
 
-Done take_token(const std::string& path, Credentials& out) {
+Done take_token(const std::string& path, wire::Credentials& out) {
   auto opened = TokenFile::open(path);
   if (!opened) {
     return Failure{kExitMount, fmt::format("{}: {}", path, opened.error()),
                    "its first line must be the token that 'holdfast-lockd access add' printed"};
   }
-  out.token = [file = std::make_shared<TokenFile>(*std::move(opened))] {
-    return Result<std::string>(file->token());
-  };
+  out.token = [file = std::make_shared<TokenFile>(*std::move(opened))] { return file->token(); };
   return {};
 }
 
 }  // namespace
 
-boost::system::result<Credentials, Failure> credentials_for(
+boost::system::result<wire::Credentials, Failure> credentials_for(
     const MountOptions& options, const std::vector<wire::Address>& addresses) {
   const bool named = !options.tls_ca.empty() || !options.tls_certificate.empty() ||
                      !options.tls_key.empty() || !options.token_file.empty();
@@ -54,7 +53,7 @@ boost::system::result<Credentials, Failure> credentials_for(
   const auto is_unix = [](const wire::Address& address) {
     return std::holds_alternative<wire::UnixAddress>(address);
   };
-  Credentials out;
+  wire::Credentials out;
   if (options.plain || std::all_of(addresses.begin(), addresses.end(), is_unix)) return out;
   const std::string ca = options.tls_ca.empty() && exists(kUsualCa) ? kUsualCa : options.tls_ca;
   if (ca.empty() && !options.tls_certificate.empty())

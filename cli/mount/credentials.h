@@ -6,13 +6,9 @@
 
 #include "cli/mount/failure.h"
 #include "cli/mount/settings.h"
-#include "holdfast/base/result.h"
 #include "holdfast/wire/address.h"
-#include "holdfast/wire/tls.h"
+#include "holdfast/wire/credentials.h"
 
-#include <functional>
-#include <memory>
-#include <string>
 #include <vector>
 
 #include <boost/system/result.hpp>
@@ -22,12 +18,8 @@ namespace holdfast::cli {
 inline constexpr const char* kUsualCa = "/etc/holdfast/ca.pem";
 inline constexpr const char* kUsualToken = "/etc/holdfast/token";
 
-struct Credentials {
-  std::shared_ptr<wire::Tls> tls{};              ///< null: plain text
-  std::function<Result<std::string>()> token{};  ///< for each connection anew; empty: none
-};
 /// For a lockd at any of these addresses. What cannot be used is told.
-[[nodiscard]] boost::system::result<Credentials, Failure> credentials_for(
+[[nodiscard]] boost::system::result<wire::Credentials, Failure> credentials_for(
     const MountOptions& options, const std::vector<wire::Address>& addresses);
 
 }  // namespace holdfast::cli

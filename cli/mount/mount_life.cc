@@ -215,8 +215,7 @@ class Life {
       options.addresses = *shared;
       auto credentials = credentials_for(settings_.options, options.addresses);
       if (!credentials) co_return credentials.error();
-      options.tls = std::move(credentials->tls);
-      options.token = std::move(credentials->token);
+      options.credentials = *std::move(credentials);
     } else {
       auto embedded = co_await EmbeddedServer::open(io_.get_executor(), volume);
       if (!embedded) co_return embedded.error();

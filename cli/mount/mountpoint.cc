@@ -1,15 +1,11 @@
 #include "cli/mount/mountpoint.h"
 
-#include "holdfast/base/mountinfo.h"
 #include "holdfast/base/unique_fd.h"
 
-#include <cctype>
 #include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
+#include <system_error>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -23,43 +19,9 @@ std::string absolute_path(const std::string& path) {
   return out;
 }
 
-std::vector<MountedHere> parse_mountinfo(const std::string& text) {
-  std::vector<MountedHere> out;
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    // id parent major:minor root mount-point options optional-fields... - type source super-options
-    std::istringstream fields(line);
-    std::string id;
-    std::string parent;
-    std::string device;
-    std::string root;
-    std::string path;
-    fields >> id >> parent >> device >> root >> path;
-    const auto dash = line.find(" - ");
-    const auto colon = device.find(':');
-    if (dash == std::string::npos || colon == std::string::npos) continue;
-    std::istringstream tail(line.substr(dash + 3));
-    MountedHere mount;
-    tail >> mount.type >> mount.source >> mount.options;
-    mount.path = unescape_mountinfo(path);
-    mount.source = unescape_mountinfo(mount.source);
-    mount.minor_device =
-        static_cast<unsigned>(std::strtoul(device.c_str() + colon + 1, nullptr, 10));
-    out.push_back(std::move(mount));
-  }
-  return out;
-}
-
-std::vector<MountedHere> mounts_here() {
-  std::ifstream file("/proc/self/mountinfo");
-  std::ostringstream text;
-  text << file.rdbuf();
-  return parse_mountinfo(text.str());
-}
-
-std::optional<MountedHere> mount_at(const std::string& path) {
-  std::optional<MountedHere> found;
-  for (auto& mount : mounts_here()) {
+std::optional<MountInfo> mount_at(const std::string& path) {
+  std::optional<MountInfo> found;
+  for (auto& mount : read_mountinfo()) {
     if (mount.path == path) found = std::move(mount);  // later lines are mounted on top
   }
   return found;

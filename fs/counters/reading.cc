@@ -1,10 +1,10 @@
 #include "fs/counters/reading.h"
 
 #include "fs/counters/counters.h"
+#include "holdfast/base/mountinfo.h"
 
 #include <algorithm>
 #include <charconv>
-#include <fstream>
 #include <string_view>
 
 #include <sys/stat.h>
@@ -14,13 +14,11 @@ namespace holdfast::fs::counters {
 namespace {
 
 /// A device number is used again; only the mount table says whose it is now.
-bool is_holdfast(const std::string& device) {
-  std::ifstream mounts("/proc/self/mountinfo");
-  for (std::string line; std::getline(mounts, line);)
-    if (line.find(" " + device + " ") != std::string::npos &&
-        line.find(" - fuse.holdfast ") != std::string::npos)
-      return true;
-  return false;
+bool is_holdfast(const std::string& connection) {
+  const auto mounts = read_mountinfo();
+  return std::any_of(mounts.begin(), mounts.end(), [&](const MountInfo& mount) {
+    return mount.is_holdfast() && mount.connection() == connection;
+  });
 }
 
 }  // namespace
@@ -30,7 +28,7 @@ std::optional<Reading> Reading::of(const std::string& directory,
   struct stat status {};
   if (::stat(directory.c_str(), &status) != 0 || major(status.st_dev) != 0) return std::nullopt;
   const std::string connection = std::to_string(minor(status.st_dev));
-  if (!is_holdfast("0:" + connection)) return std::nullopt;
+  if (!is_holdfast(connection)) return std::nullopt;
   for (const std::string& place : where)
     if (auto found = open(file_of(place, connection))) return found;
   return std::nullopt;

@@ -2,6 +2,7 @@
 
 #include "fs/fuse/proc.h"
 #include "holdfast/base/log.h"
+#include "holdfast/base/mountinfo.h"
 
 #include <charconv>
 #include <cstdlib>
@@ -111,15 +112,8 @@ bool LostHolders::has_open(pid_t process) const {
 // Numbers of inodes repeat on other filesystems, and each mount namespace has its own mount ids.
 bool LostHolders::on_our_device(pid_t process, std::uint64_t mount_id,
                                 const std::string& link) const {
-  std::ifstream table(proc_path(process, "mountinfo"));
-  for (std::string line; std::getline(table, line);) {
-    std::istringstream fields(line);
-    std::uint64_t id = 0;
-    std::string parent;
-    std::string device;
-    fields >> id >> parent >> device;
-    if (id == mount_id) return device == device_;
-  }
+  for (const MountInfo& mount : read_mountinfo(proc_path(process, "mountinfo")))
+    if (mount.id == mount_id) return mount.device == device_;
   // Not in the table: pipes and their like, which have no path; or a mount that was lazily
   // unmounted, perhaps ours.
   std::error_code failed;

@@ -19,8 +19,8 @@
 #include "holdfast/wire/address.h"
 #include "holdfast/wire/codec.h"
 #include "holdfast/wire/connection.h"
+#include "holdfast/wire/credentials.h"
 #include "holdfast/wire/start_failure.h"
-#include "holdfast/wire/tls.h"
 
 #include <chrono>
 #include <deque>
@@ -69,12 +69,8 @@ struct LockClientOptions {
   std::function<ProcessInfo(std::uint32_t pid)> process_of;
   /// What is sent is counted there; null: nowhere. Outlives the client.
   counters::Counters* counters = nullptr;
-  /// TLS to addresses that are no unix sockets; null: plain text. Its files are read again for each
-  /// connection.
-  std::shared_ptr<wire::Tls> tls{};
-  /// The mount's token, asked for at each connection; may be empty: none. It is never sent in plain
-  /// text over a network.
-  std::function<Result<std::string>()> token{};
+  /// Certificates are read again for each connection.
+  wire::Credentials credentials{};
   /// How the session is is told there; null: nowhere. Outlives the client.
   state::State* state = nullptr;
 };
@@ -139,7 +135,6 @@ class LockClient final : public LockService {
 
   boost::asio::awaitable<void> run();
   boost::asio::awaitable<void> converse(std::unique_ptr<wire::Stream> stream, std::string token);
-  [[nodiscard]] Result<std::string> token_for(const wire::Stream& stream) const;
   boost::asio::awaitable<void> time_loop();
   boost::asio::awaitable<void> tell_all(std::shared_ptr<wire::Connection> connection);
   boost::asio::awaitable<void> back_off(std::optional<DropConnection> dropped);

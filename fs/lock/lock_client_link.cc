@@ -3,6 +3,7 @@
 #include "holdfast/base/assert.h"
 #include "holdfast/base/log.h"
 #include "holdfast/wire/errc.h"
+#include "holdfast/wire/tls.h"
 
 #include <algorithm>
 #include <bit>
@@ -58,16 +59,10 @@ ClientCore::Limits limits_of(const LockClientOptions& options) {
   return limits;
 }
 
-const char* hint_for(const ErrorCode& error) {
-  if (error == wire::WireErrc::kTokenInPlain)
-    return "-o tls_ca=FILE (or /etc/holdfast/ca.pem) turns on TLS; -o plain sends no token";
-  if (error.category() == wire::certificate_category())
-    return "is that the ca.pem that 'holdfast-lockd init' made there, and lockd= a name its "
-           "certificate is for? Is this node's clock right?";
-  if (error.category() == wire::tls_category())
-    return "does lockd have a certificate (tls-cert= in its configuration)? -o plain speaks "
-           "without TLS";
-  return "is holdfast-lockd running there, and its port open to this node?";
+std::string hint_for(const ErrorCode& error) {
+  const auto hint = wire::credentials_hint(error);
+  return std::string(
+      hint.empty() ? "is holdfast-lockd running there, and its port open to this node?" : hint);
 }
 
 }  // namespace
@@ -194,13 +189,14 @@ asio::awaitable<void> LockClient::shut_down() {
 asio::awaitable<void> LockClient::run() {
   while (!stopping_) {
     wire::StreamOptions stream_options;
-    stream_options.tls = options_.tls;
+    stream_options.tls = options_.credentials.tls;
     // Certificates may have been renewed. Those of before do as long as they can.
-    if (options_.tls) static_cast<void>(options_.tls->reload());
+    if (stream_options.tls) static_cast<void>(stream_options.tls->reload());
     auto timeout = options_.connect_timeout;
     if (options_.addresses.size() > 1) timeout = std::min(timeout, kReplicaPatience);
     auto stream = co_await wire::connect(address(), stream_options, timeout);
-    auto token = stream ? token_for(**stream) : Result<std::string>(stream.error());
+    auto token = stream ? wire::token_over(**stream, options_.credentials)
+                        : Result<std::string>(stream.error());
     if (token) {
       unreachable_.reset();
       co_await converse(*std::move(stream), *std::move(token));
@@ -212,14 +208,6 @@ asio::awaitable<void> LockClient::run() {
     attempted_.set();
     co_await back_off(dropped);
   }
-}
-
-Result<std::string> LockClient::token_for(const wire::Stream& stream) const {
-  if (!options_.token) return std::string();
-  auto token = options_.token();
-  const bool seen = stream.proof().channel == wire::Channel::kPlain;
-  if (token && !token->empty() && seen) return make_error_code(wire::WireErrc::kTokenInPlain);
-  return token;
 }
 
 // A connection that broke is tried again where it was; an address that does not answer, or not as

@@ -1,6 +1,7 @@
 #include "fs/published/leftovers.h"
 
 #include "holdfast/base/unique_fd.h"
+#include "holdfast/base/unix_socket.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -16,7 +17,6 @@
 #include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 namespace holdfast::fs::published {
@@ -62,15 +62,8 @@ bool is_held(const std::string& path) {
 }
 
 bool is_served(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) return true;
-  std::copy(path.begin(), path.end(), address.sun_path);
-  const UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!socket) return true;
-  const int refused =
-      ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address));
-  return refused == 0 || errno != ECONNREFUSED;
+  const auto socket = connect_unix(path, SOCK_NONBLOCK);
+  return socket || socket.error() != errno_code(ECONNREFUSED);
 }
 
 bool is_young(const std::string& path) {

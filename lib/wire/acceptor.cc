@@ -1,3 +1,4 @@
+#include "holdfast/base/unix_socket.h"
 #include "holdfast/wire/errc.h"
 #include "holdfast/wire/stream.h"
 #include "lib/wire/accepted_stream.h"
@@ -13,7 +14,6 @@
 #include <netdb.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 namespace asio = boost::asio;
 
@@ -51,13 +51,6 @@ Result<UniqueFd> listen_tcp(const TcpAddress& address) {
   return fd;
 }
 
-sockaddr_un unix_name(const std::string& path) {
-  sockaddr_un name{};
-  name.sun_family = AF_UNIX;
-  std::memcpy(name.sun_path, path.data(), std::min(path.size(), sizeof name.sun_path - 1));
-  return name;
-}
-
 // Removes the file of a listener that died. Two that start at once could both remove and bind; the
 // second bind wins and the first is unreachable, which is why a second lockd is refused by its
 // service manager and its TCP port, not by this.
@@ -65,12 +58,8 @@ Result<void> remove_left_over(const std::string& path) {
   struct stat status {};
   if (::lstat(path.c_str(), &status) != 0) return boost::system::in_place_value;
   if (!S_ISSOCK(status.st_mode)) return errno_code(EEXIST);
-  const UniqueFd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  const sockaddr_un name = unix_name(path);
-  if (::connect(probe.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) == 0 ||
-      errno != ECONNREFUSED) {
-    return errno_code(EADDRINUSE);
-  }
+  const auto probe = connect_unix(path, SOCK_NONBLOCK);
+  if (probe || probe.error() != errno_code(ECONNREFUSED)) return errno_code(EADDRINUSE);
   ::unlink(path.c_str());
   return boost::system::in_place_value;
 }
@@ -79,8 +68,9 @@ Result<UniqueFd> listen_unix(const UnixAddress& address) {
   if (auto removed = remove_left_over(address.path); !removed) return removed.error();
   UniqueFd fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd) return last_error();
-  const sockaddr_un name = unix_name(address.path);
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) {
+  const auto name = unix_name(address.path);
+  if (!name) return name.error();
+  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&*name), sizeof *name) != 0) {
     return last_error();
   }
   // Before listen(): until then nobody can connect, so nobody gets in under the wider mode.

@@ -180,7 +180,7 @@ void keeper(std::string_view bytes) {
   const std::string text(bytes);
   if (const auto command = command_for(text)) must(target_of(*command).front() == '/', "a place");
   if (const auto answer = parse_answer(text)) static_cast<void>(encode_answer(*answer));
-  const MountTable table(text);
+  const MountTable table(parse_mountinfo(text));
   if (const auto mount = table.at("/mnt")) static_cast<void>(table.is_mounted_elsewhere(*mount));
   if (const auto record = parse_record(text))
     must(parse_record(to_text(*record)) == record, "a record is read as it was written");

@@ -1,6 +1,7 @@
 #include "deploy/csi/keeper/client.h"
 
 #include "holdfast/base/unique_fd.h"
+#include "holdfast/base/unix_socket.h"
 
 #include <algorithm>
 #include <array>
@@ -10,7 +11,6 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 namespace holdfast::csi {
@@ -24,25 +24,13 @@ Refusal no_keeper(const std::string& path, std::string_view why) {
                   path, why)};
 }
 
-Answer<UniqueFd> connect_to(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) return no_keeper(path, "the path is too long");
-  std::copy(path.begin(), path.end(), address.sun_path);
-  UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  if (!socket ||
-      ::connect(socket.get(), reinterpret_cast<const sockaddr*>(&address), sizeof(address)) != 0)
-    return no_keeper(path, std::strerror(errno));
-  return socket;
-}
-
 }  // namespace
 
 Answer<KeeperAnswer> ask_keeper(const std::string& socket_path,
                                 const std::vector<std::string>& request,
                                 std::chrono::milliseconds patience) {
-  auto socket = connect_to(socket_path);
-  if (!socket) return socket.error();
+  auto socket = connect_unix(socket_path);
+  if (!socket) return no_keeper(socket_path, socket.error().message());
   const std::string bytes = encode_request(request);
   // Smaller than any socket buffer: sent whole.
   if (bytes.size() > kRequestBytesMax)

@@ -4,6 +4,7 @@
 #include "deploy/csi/keeper/run_command.h"
 #include "holdfast/base/log.h"
 #include "holdfast/base/unique_fd.h"
+#include "holdfast/base/unix_socket.h"
 
 #include <algorithm>
 #include <array>
@@ -22,7 +23,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -37,20 +37,18 @@ constexpr int kRequestMaxMs = 5'000;
 constexpr unsigned kRequestsMax = 64;  // at once; more wait in the backlog
 
 std::optional<UniqueFd> listen_at(const std::string& path) {
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  if (path.size() >= sizeof(address.sun_path)) {
-    errno = ENAMETOOLONG;
+  const auto name = unix_name(path);
+  if (!name) {
+    errno = name.error().value();
     return std::nullopt;
   }
-  std::copy(path.begin(), path.end(), address.sun_path);
   std::error_code ignored;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path(), ignored);
   UniqueFd socket(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   ::unlink(path.c_str());             // of a former life
   const mode_t mask = ::umask(0177);  // root alone may ask for mounts
-  const bool bound = socket && ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address),
-                                      sizeof(address)) == 0;
+  const bool bound =
+      socket && ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&*name), sizeof *name) == 0;
   ::umask(mask);
   if (!bound || ::listen(socket.get(), kBacklog) != 0) return std::nullopt;
   return socket;

@@ -7,7 +7,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -27,10 +26,7 @@ Refusal failed(std::string_view what, const std::string& path, int error) {
 }  // namespace
 
 MountTable current_mounts() {
-  std::ifstream file("/proc/self/mountinfo");
-  std::ostringstream text;
-  text << file.rdbuf();
-  return MountTable(text.str());
+  return MountTable(read_mountinfo());
 }
 
 Answer<std::string> table_path(const std::string& path) {

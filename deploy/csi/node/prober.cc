@@ -84,7 +84,7 @@ std::int64_t clamped(unsigned long long value) {
 }
 
 // The mount's own account of what it waits for, if it has published one (fs/state).
-std::optional<std::string> own_words(const Mount& mount) {
+std::optional<std::string> own_words(const MountInfo& mount) {
   if (!mount.device.starts_with("0:")) return std::nullopt;
   const auto reading = fs::state::Reading::of(mount.device.substr(2), {"/run/holdfast"});
   if (!reading) return std::nullopt;
@@ -94,7 +94,7 @@ std::optional<std::string> own_words(const Mount& mount) {
   return verdict.words;
 }
 
-Health hanging(const Mount& mount) {
+Health hanging(const MountInfo& mount) {
   if (const auto words = own_words(mount))
     return {Health::State::kHanging, "the mount does not answer: " + *words, {}, {}};
   return {Health::State::kHanging,
@@ -138,7 +138,7 @@ bool Prober::still_stuck(const std::string& device) {
   return false;
 }
 
-Health Prober::ask(const Mount& mount) {
+Health Prober::ask(const MountInfo& mount) {
   if (still_stuck(mount.device)) return hanging(mount);
   const Child child = start(mount.path);
   if (child.pid < 0)

@@ -42,7 +42,7 @@ struct Health {
 class Prober {
  public:
   explicit Prober(std::chrono::milliseconds patience) : patience_(patience) {}
-  [[nodiscard]] Health ask(const Mount& mount);
+  [[nodiscard]] Health ask(const MountInfo& mount);
 
  private:
   [[nodiscard]] bool still_stuck(const std::string& device);

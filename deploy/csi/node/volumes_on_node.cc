@@ -9,10 +9,10 @@
 namespace holdfast::csi {
 namespace {
 
-Refusal other_there(Code code, const Mount& mount, const std::string& path) {
+Refusal other_there(Code code, const MountInfo& mount, const std::string& path) {
   return {code,
           fmt::format("{} ({}{}) is mounted at {} already", printable(mount.source), mount.type,
-                      mount.read_only || mount.file_system_read_only ? ", read-only" : "",
+                      mount.read_only() || mount.file_system_read_only() ? ", read-only" : "",
                       printable(path))};
 }
 
@@ -45,10 +45,10 @@ Answer<bool> VolumesOnNode::is_staged(const Wanted& wanted, const std::string& s
     return false;
   }
   // Where a writable mount was asked for with -o ro, it is what was asked for.
-  if (there->file_system_read_only && wanted.access == Access::kReadWrite &&
+  if (there->file_system_read_only() && wanted.access == Access::kReadWrite &&
       ("," + wanted.options + ",").find(",ro,") == std::string::npos)
     return other_there(Code::kAlreadyExists, *there, staging);
-  if (!there->file_system_read_only && wanted.access == Access::kReadOnly)
+  if (!there->file_system_read_only() && wanted.access == Access::kReadOnly)
     return other_there(Code::kAlreadyExists, *there, staging);
   return true;
 }
@@ -85,14 +85,14 @@ Done VolumesOnNode::stage(const StageOrder& order) {
   return mount(*plan, *staging);
 }
 
-Answer<bool> VolumesOnNode::is_published(const Mount& staged, const std::string& target,
+Answer<bool> VolumesOnNode::is_published(const MountInfo& staged, const std::string& target,
                                          Access access) {
   const auto there = current_mounts().at(target);
   if (!there) return false;
   if (!there->is_holdfast()) return other_there(Code::kFailedPrecondition, *there, target);
   if (there->device == staged.device) {
-    const bool read_only = there->read_only || there->file_system_read_only;
-    const bool wanted = access == Access::kReadOnly || staged.file_system_read_only;
+    const bool read_only = there->read_only() || there->file_system_read_only();
+    const bool wanted = access == Access::kReadOnly || staged.file_system_read_only();
     if (read_only == wanted) return true;
     return other_there(Code::kAlreadyExists, *there, target);
   }

@@ -60,7 +60,7 @@ class VolumesOnNode {
   [[nodiscard]] Done mount(const Wanted& wanted, const std::string& staging);
   /// True: it is there, well or waiting. False: nothing is there (any more).
   [[nodiscard]] Answer<bool> is_staged(const Wanted& wanted, const std::string& staging);
-  [[nodiscard]] Answer<bool> is_published(const Mount& staged, const std::string& target,
+  [[nodiscard]] Answer<bool> is_published(const MountInfo& staged, const std::string& target,
                                           Access access);
 
   const NodeOptions options_;

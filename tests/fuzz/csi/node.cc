@@ -51,31 +51,31 @@ void check_mount(const std::string& source, const std::string& options) {
 }  // namespace
 
 void Node::mount(const std::string& source, const std::string& path, bool read_only) {
-  Mount out;
+  MountInfo out;
   out.device = fmt::format("0:{}", 50 + ++mounted);
   out.root = "/";
   out.path = path;
   out.type = "fuse.holdfast";
   out.source = source;
-  out.file_system_read_only = read_only;
+  out.options = "rw";
+  out.super_options = read_only ? "ro" : "rw";
   mounts.push_back(out);
 }
 
 unsigned Node::count_at(const std::string& path) const {
   return static_cast<unsigned>(std::count_if(
-      mounts.begin(), mounts.end(), [&](const Mount& mount) { return mount.path == path; }));
+      mounts.begin(), mounts.end(), [&](const MountInfo& mount) { return mount.path == path; }));
 }
 
 }  // namespace fuzz
 
 MountTable current_mounts() {
   std::string text;
-  for (const Mount& mount : fuzz::the_node->mounts)
+  for (const MountInfo& mount : fuzz::the_node->mounts)
     text += fmt::format("36 35 {} {} {} {},relatime shared:1 - {} {} {}\n", mount.device,
-                        fuzz::mangled(mount.root), fuzz::mangled(mount.path),
-                        mount.read_only ? "ro" : "rw", mount.type, fuzz::mangled(mount.source),
-                        mount.file_system_read_only ? "ro" : "rw");
-  return MountTable(text);
+                        fuzz::mangled(mount.root), fuzz::mangled(mount.path), mount.options,
+                        mount.type, fuzz::mangled(mount.source), mount.super_options);
+  return MountTable(parse_mountinfo(text));
 }
 
 // Without symbolic links there is nothing to ask the file system.
@@ -90,15 +90,15 @@ Answer<std::string> table_path(const std::string& path) {
 Done bind_mount(const std::string& source, const std::string& target, Access access) {
   const auto from = current_mounts().at(source);
   fuzz::must(from.has_value(), "what is bound is mounted");
-  Mount bound = *from;
+  MountInfo bound = *from;
   bound.path = target;
-  bound.read_only = access == Access::kReadOnly;
+  bound.options = access == Access::kReadOnly ? "ro" : "rw";
   fuzz::the_node->mounts.push_back(bound);
   return {};
 }
 
 Done unmount_all(const std::string& path) {
-  std::erase_if(fuzz::the_node->mounts, [&](const Mount& mount) { return mount.path == path; });
+  std::erase_if(fuzz::the_node->mounts, [&](const MountInfo& mount) { return mount.path == path; });
   return {};
 }
 
@@ -117,7 +117,7 @@ Done remove_directory(const std::string& path) {
   return {};
 }
 
-Health Prober::ask(const Mount&) {
+Health Prober::ask(const MountInfo&) {
   Health out;
   out.state = fuzz::the_node->health;
   // Once: what is replaced is well.

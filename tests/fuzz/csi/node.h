@@ -11,7 +11,7 @@
 namespace holdfast::csi::fuzz {
 
 struct Node {
-  std::vector<Mount> mounts;
+  std::vector<MountInfo> mounts;
   unsigned mounted = 0;  ///< mounts the keeper has made
   Health::State health = Health::State::kWell;
 

@@ -97,7 +97,7 @@ class LockdSecurityMount : public LockdSecurity {
     fs::LockClientOptions out;
     out.addresses = {lockd.address()};
     out.volume = volume_of(volume);
-    out.tls = *wire::Tls::open(wire::Tls::Side::kMount, files);
+    out.credentials.tls = *wire::Tls::open(wire::Tls::Side::kMount, files);
     return out;
   }
   support::DrivenLoop loop;
@@ -106,7 +106,7 @@ class LockdSecurityMount : public LockdSecurity {
 TEST_F(LockdSecurityMount, ComesBackWithTheTokenItIsGivenByThen) {
   std::string token = "secret of 2";
   auto with = options(certificates.believer(), 2);
-  with.token = [&token] { return Result<std::string>(token); };
+  with.credentials.token = [&token] { return token; };
   fs::LockClient client(loop.executor(), std::move(with));
   ASSERT_TRUE(loop.run(client.start()));
   ASSERT_TRUE(loop.run(client.lock(lock_request(1, LockMode::kExclusive), nullptr)));
@@ -140,12 +140,12 @@ TEST_F(LockdSecurityMount, SaysWhyItIsNotLetIn) {
   };
   says(why(options(certificates.believer(), 2)), "neither a token nor a client certificate");
   auto wrong_volume = options(certificates.believer(), 1);
-  wrong_volume.token = [] { return Result<std::string>(std::string("secret of 2")); };
+  wrong_volume.credentials.token = [] { return std::string("secret of 2"); };
   says(why(std::move(wrong_volume)), "'token-2' is not for volume");
   support::CertificatesOnDisk others;
   says(why(options(others.believer(), 2)), "its certificate is not believed");
   auto other_client = options(others.client("node-a"), 1);
-  other_client.tls =
+  other_client.credentials.tls =
       *wire::Tls::open(wire::Tls::Side::kMount, {.ca = certificates.ca(),
                                                  .certificate = others.client("node-a").certificate,
                                                  .key = others.client("node-a").key});

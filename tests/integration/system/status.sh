@@ -55,19 +55,21 @@ number=$("$bin/holdfast" status --json "$a" | sed -n 's/.*"connection":"\([0-9]*
 kill -KILL $mount_a
 comes_to 1 'its process is dead'
 # As long as it stands, what it left tells of it; then it goes with the next mount.
-left() { compgen -G "/run/holdfast/*-$number*" | wc -l; }
-files_left() { stat -c '%i %W' "/run/holdfast/"{state,counters}-"$number" 2>/dev/null || true; }  # others may get the number again
+published=(/run/holdfast/{mount-"$number".sock,counters-"$number",state-"$number"})
+identities() { stat -c '%i %W' "${published[@]}" 2>/dev/null || true; }  # the next mount may get the number again
 node_mount a "" beside
 comes_to 1 'its process is dead'
-{ read -r its_state; read -r its_counters; } < <(files_left)
-(($(left) == 3)) || fail "of a dead mount that stands there is: $(compgen -G "/run/holdfast/*-$number*")"
+mapfile -t its_own < <(identities)
+((${#its_own[@]} == 3)) || fail "of a dead mount that stands not all is there: $(ls /run/holdfast)"
 umount -l "$a"
 got=0
 "$bin/holdfast" status "$a" 2>"$CLUSTER/err" || got=$?
 ((got == 3)) || fail "exit $got without a mount"
 for _ in {1..50}; do [[ -e /sys/fs/fuse/connections/$number ]] || break; sleep 0.2; done
 node_mount a "" next
-[[ $(files_left) != *"${its_state:?}"* && $(files_left) != *"${its_counters:?}"* ]] || fail "what $number left is there: $(grep cleared "$CLUSTER"/log/*.log)"
+for identity in "${its_own[@]}"; do
+  ! identities | grep -qxF "$identity" || fail "what $number left is there: $(grep cleared "$CLUSTER"/log/*.log)"
+done
 timeout 10 stat "$CLUSTER/beside" "$CLUSTER/next" >/dev/null || fail "a mount that lives was disturbed"
 "$bin/holdfast" status "$CLUSTER/beside" | grep -q serving || fail "what a living mount publishes was taken"
 echo "ok    a process that does not run, and one that is dead"

@@ -8,18 +8,6 @@
 namespace holdfast::cli {
 namespace {
 
-TEST(Mountpoint, ReadsMountinfo) {
-  const auto mounts = parse_mountinfo(
-      "22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw\n"
-      "75 22 0:53 / /mnt/with\\040blank rw,nosuid - fuse.holdfast nas:/export rw,user_id=0\n"
-      "broken line\n");
-  ASSERT_EQ(mounts.size(), 2U);
-  EXPECT_EQ(mounts[1].path, "/mnt/with blank");
-  EXPECT_EQ(mounts[1].type, "fuse.holdfast");
-  EXPECT_EQ(mounts[1].source, "nas:/export");
-  EXPECT_EQ(mounts[1].minor_device, 53U);
-}
-
 TEST(Mountpoint, MustBeAnExistingDirectory) {
   const auto missing = check_mountpoint("/nowhere/at/all");
   ASSERT_FALSE(missing);
