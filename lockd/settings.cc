@@ -2,6 +2,7 @@
 
 #include "lockd/access_command.h"
 #include "lockd/init_command.h"
+#include "lockd/limit_option.h"
 
 #include <algorithm>
 #include <cstdint>
@@ -20,7 +21,6 @@ constexpr std::uint32_t kLeaseTtlMin = 1;
 constexpr std::uint32_t kLeaseTtlMax = 3600;
 // One in the middle of a TLS handshake takes some 50 KiB.
 constexpr std::size_t kStrangersWithTls = 1024;
-constexpr std::uint32_t kSessionsPerVolumeWithAccess = 2'000;
 
 struct Texts {
   std::vector<std::string> listen{"0.0.0.0:7680", "[::]:7680"};
@@ -42,6 +42,7 @@ struct Texts {
   wire::TlsFiles tls;
   std::string access;
   bool allow_plain = false;
+  std::vector<std::string> limits;
   std::string log_format = "text";
   std::string log_level = "info";
 };
@@ -110,10 +111,18 @@ void describe_access(CLI::App& app, Texts& texts) {
   app.add_option("--tls-ca", texts.tls.ca,
                  "Certificate (PEM) of who signs clients' certificates; without it only tokens "
                  "are taken");
-  app.add_option("--access", texts.access,
-                 "List of who may use which volumes: see 'holdfast-lockd access'. SIGHUP: read "
-                 "it and the certificates again. With it a volume has at most 2000 of the 10000 "
-                 "sessions");
+  app.add_option(
+      "--access", texts.access,
+      "List of who may use which volumes: see 'holdfast-lockd access'. SIGHUP: read "
+      "it and the certificates again. With it a volume has a share only of what lockd has: "
+      "2000 of 10000 sessions, 250000 of a million files with locks, a quarter of the "
+      "tokens");
+  app.add_option("--limit", texts.limits,
+                 "NAME=NUMBER: sets one of the limits that keep one mount, or one volume, from "
+                 "using up what all need; repeatable. A refused request names its limit, here and "
+                 "in the mount's log. Names and defaults: holdfast-lockd(8), LIMITS. A restart "
+                 "with a limit below what a mount holds takes the rest from it")
+      ->allow_extra_args(false);
   app.add_flag("--allow-plain", texts.allow_plain,
                "Take mounts from every address without TLS and without a credential too: whoever "
                "reaches the port may take any lock, and the network sees and may change all that "
@@ -261,10 +270,9 @@ std::string take_access(const Texts& texts, Settings& settings) {
   if (tls && texts.access.empty())
     return "--tls-cert: needs --access, the list of who may use which volumes";
   if (tls) server.strangers_max = kStrangersWithTls;
-  // A credential of one volume must not use up what all of them share.
-  if (!texts.access.empty()) {
-    server.coordinator.limits.sessions_per_volume_max = kSessionsPerVolumeWithAccess;
-  }
+  Limits& limits = server.coordinator.limits;
+  if (!texts.access.empty()) share_among_volumes(limits);
+  if (const std::string wrong = take_limits(texts.limits, limits); !wrong.empty()) return wrong;
   if (texts.allow_plain) server.plain_text = PlainText::kEverywhere;
   if (tls || texts.allow_plain || texts.new_volume) return {};
   for (const wire::Address& address : server.listen) {

@@ -127,7 +127,7 @@ std::string to_text(const Outcome& outcome) {
   if (std::holds_alternative<Granted>(outcome)) return "granted";
   if (std::holds_alternative<Done>(outcome)) return "done";
   if (const auto* refused = std::get_if<Refused>(&outcome)) {
-    return "refused: " + make_error_code(refused->errc).message();
+    return "refused: " + describe(refused->errc, refused->limit);
   }
   return std::get<QueryResult>(outcome).conflict ? "a lock is in the way" : "nothing is in the way";
 }

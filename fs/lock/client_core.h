@@ -48,6 +48,7 @@
 /// A connection is down, greeting (Hello sent), reclaiming (until Reclaimed), up.
 
 #include "fs/lock/held_locks.h"
+#include "fs/lock/limit_refusal.h"
 #include "fs/token/agent.h"
 #include "holdfast/base/clock.h"
 #include "holdfast/lock/message.h"
@@ -121,7 +122,7 @@ struct WhoAnswered {
 using ClientEffect =
     std::variant<SendMessage, CompleteCall, DropConnection, SessionOpened, SessionResumed,
                  LeaseSuspended, LeaseResumed, SessionLost, FilesLost, Drain, TokenPinned,
-                 TokensLost, TellOfOurs, WhoAnswered>;
+                 TokensLost, TellOfOurs, WhoAnswered, LimitRefusal>;
 using ClientEffects = std::vector<ClientEffect>;
 
 class ClientCore {
@@ -265,6 +266,8 @@ class ClientCore {
   void forget_session();
   void drop(DropConnection::Why why, Duration delay, ClientEffects& effects);
   void extend(Instant sent, Instant now, ClientEffects& effects);
+  static void note_limit(const Call& call, const Refused& refused, LimitRefusal::By by,
+                         ClientEffects& effects);
   void settle(const Call& call, const Outcome& outcome, ClientEffects& effects);
   void note_overtaken(const Call& granted, RequestNumber number);
   void settle_held(const Call& call, const Outcome& outcome, ClientEffects& effects);

@@ -112,7 +112,10 @@ bool ClientCore::decide(Call& call, TokenMode mode, ClientEffects& effects) {
     agent_->want(file, TokenUse::kWrite);
     return false;
   }
-  complete(call, std::get<Outcome>(decision), effects);
+  const auto& outcome = std::get<Outcome>(decision);
+  if (const auto* refused = std::get_if<Refused>(&outcome))
+    note_limit(call, *refused, LimitRefusal::By::kMount, effects);
+  complete(call, outcome, effects);
   return true;
 }
 

@@ -9,6 +9,11 @@ Outcome refuse(LockErrc errc) {
   return Refused{errc};
 }
 
+Outcome full() {
+  return Refused{.errc = LockErrc::kTooManyRanges,
+                 .limit = LimitMet{.limit = Limit::kRangesOfFile, .max = kLocalRangesMax}};
+}
+
 bool partial_flock(LockSpace space, const ByteRange& range) {
   return space == LockSpace::kFlock && range != ByteRange::whole_file();
 }
@@ -33,7 +38,7 @@ class Decide {
       return refuse(LockErrc::kWouldBlock);
     }
     // At most: its edges cut what is there.
-    if (held_.pieces(lock.file) + 2 > kLocalRangesMax) return refuse(LockErrc::kTooManyRanges);
+    if (held_.pieces(lock.file) + 2 > kLocalRangesMax) return full();
     held_.apply(command_);
     return Outcome(Granted{});
   }

@@ -7,13 +7,13 @@
 #include "fs/lock/held_locks.h"
 #include "holdfast/lock/message.h"
 
-#include <cstddef>
+#include <cstdint>
 #include <variant>
 
 namespace holdfast::fs {
 
 /// Ranges of a file, both spaces together: as many as lockd would take.
-inline constexpr std::size_t kLocalRangesMax = 200'000;
+inline constexpr std::uint32_t kLocalRangesMax = 200'000;
 
 /// It has to wait for a lock of this mount.
 struct MustWait {};

@@ -225,4 +225,15 @@ void LockClient::perform(const FilesLost& effect) {
   if (listener_.lost) listener_.lost(Loss{.everything = false, .files = effect.files});
 }
 
+void LockClient::perform(const LimitRefusal& effect) {
+  const auto times = limit_lines_.due(effect, boot_time_now());
+  if (!times) return;
+  const bool lockd = effect.by == LimitRefusal::By::kLockd;
+  log::warn("limit.met", "limit={} max={} by={} error=\"{}\" meaning=\"{}\" hint=\"{}\" times={}",
+            effect.met ? name_of(effect.met->limit) : "unknown",
+            effect.met ? std::to_string(effect.met->max) : "unknown",
+            lockd ? wire::to_string(address()) : "this-mount",
+            make_error_code(effect.errc).message(), meaning_of(effect), hint_for(effect), *times);
+}
+
 }  // namespace holdfast::fs

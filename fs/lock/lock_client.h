@@ -166,6 +166,7 @@ class LockClient final : public LockService {
   void perform(const TokensLost& effect);
   void perform(const TellOfOurs& effect);
   void perform(const WhoAnswered& effect);
+  void perform(const LimitRefusal& effect);
 
   boost::asio::any_io_executor executor_;
   LockClientOptions options_;
@@ -173,6 +174,7 @@ class LockClient final : public LockService {
   ClientCore core_;
   SentCounts sent_counts_;
   LeaseCounts lease_counts_;
+  LimitLines limit_lines_;
   task::Group group_;
   task::Event entitled_;
   task::Event attempted_;  // an attempt to connect or to be welcomed ended; for start()

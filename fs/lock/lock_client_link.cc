@@ -151,6 +151,12 @@ std::optional<wire::StartFailure> LockClient::start_failure() const {
         "the CA certificate belongs into /etc/holdfast/ca.pem (or -o tls_ca=FILE), the token into "
         "/etc/holdfast/token (or -o token_file=FILE); 'holdfast-lockd access' makes and lists "
         "tokens";
+  } else if (refusal.limit) {
+    failure.what = fmt::format("lockd at {} refused this mount: {}", where(), reason);
+    failure.hint = fmt::format(
+        "'holdfast sessions' where lockd runs says which mounts there are; if that many are meant, "
+        "holdfast-lockd --limit {}=NUMBER allows more",
+        name_of(set_by(refusal.limit->limit)));
   } else {
     failure.what = fmt::format("lockd at {} refused this mount: {}", where(), reason);
     failure.hint = "see the log of holdfast-lockd";

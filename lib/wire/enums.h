@@ -79,6 +79,23 @@ inline constexpr EnumTable<LockErrc, pb::LockError, 18> kErrors{{
     {LockErrc::kAccessDenied, pb::LOCK_ERROR_ACCESS_DENIED},
 }};
 
+inline constexpr EnumTable<Limit, pb::LockLimit, kLimits> kLimitNumbers{{
+    {Limit::kSessions, pb::LOCK_LIMIT_SESSIONS},
+    {Limit::kSessionsOfVolume, pb::LOCK_LIMIT_SESSIONS_OF_VOLUME},
+    {Limit::kFiles, pb::LOCK_LIMIT_FILES},
+    {Limit::kFilesOfVolume, pb::LOCK_LIMIT_FILES_OF_VOLUME},
+    {Limit::kRangesOfFile, pb::LOCK_LIMIT_RANGES_OF_FILE},
+    {Limit::kRangesOfSession, pb::LOCK_LIMIT_RANGES_OF_SESSION},
+    {Limit::kWaitersOfFile, pb::LOCK_LIMIT_WAITERS_OF_FILE},
+    {Limit::kWaitersOfSession, pb::LOCK_LIMIT_WAITERS_OF_SESSION},
+    {Limit::kTokens, pb::LOCK_LIMIT_TOKENS},
+    {Limit::kTokensOfVolume, pb::LOCK_LIMIT_TOKENS_OF_VOLUME},
+    {Limit::kTokensOfSession, pb::LOCK_LIMIT_TOKENS_OF_SESSION},
+    {Limit::kTokenWaitersOfFile, pb::LOCK_LIMIT_TOKEN_WAITERS_OF_FILE},
+    {Limit::kTokenWaitersOfSession, pb::LOCK_LIMIT_TOKEN_WAITERS_OF_SESSION},
+    {Limit::kRequestsOfSession, pb::LOCK_LIMIT_REQUESTS_OF_SESSION},
+}};
+
 /// Ours to theirs; _UNSPECIFIED (0), which every decoder refuses, for a value without a row.
 template <class Ours, class Theirs, std::size_t N>
 [[nodiscard]] constexpr Theirs to_pb(const EnumTable<Ours, Theirs, N>& table, Ours value) {

@@ -25,6 +25,13 @@ std::optional<Outcome> take(const pb::TokenGranted& from) {
   return TokenGranted{.mode = *mode, .ask_again = std::chrono::milliseconds(from.ask_again_ms())};
 }
 
+/// Unlike other enums: who does not know the limit is right without it.
+std::optional<LimitMet> take_limit(const pb::LimitMet& from) {
+  const auto limit = from_pb(kLimitNumbers, from.limit());
+  if (!limit) return std::nullopt;
+  return LimitMet{.limit = *limit, .max = from.max()};
+}
+
 std::optional<Outcome> take_outcome(const pb::Reply& from) {
   switch (from.outcome_case()) {
     case pb::Reply::kGranted:
@@ -36,7 +43,7 @@ std::optional<Outcome> take_outcome(const pb::Reply& from) {
     case pb::Reply::kRefused: {
       const auto errc = from_pb(kErrors, from.refused());
       if (!errc) return std::nullopt;
-      return Refused{.errc = *errc};
+      return Refused{.errc = *errc, .limit = take_limit(from.limit())};
     }
     case pb::Reply::kToken:
       return take(from.token());
@@ -108,7 +115,8 @@ std::optional<ServerMessage> take(const pb::HelloRefused& from) {
   }
   return HelloRefused{.errc = *errc,
                       .retry_after = std::chrono::milliseconds(from.retry_after_ms()),
-                      .reason = from.reason()};
+                      .reason = from.reason(),
+                      .limit = take_limit(from.limit())};
 }
 
 std::optional<ServerMessage> take(const pb::SessionList& from) {

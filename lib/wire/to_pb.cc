@@ -37,6 +37,11 @@ void put(const QueuePlace& from, pb::QueuePlace& to) {
   to.set_seq(from.seq);
 }
 
+void put(const LimitMet& from, pb::LimitMet& to) {
+  to.set_limit(to_pb(kLimitNumbers, from.limit));
+  to.set_max(from.max);
+}
+
 template <class List>
 void put(const std::vector<FileLoss>& from, List& to) {
   for (const FileLoss& loss : from) {
@@ -225,6 +230,7 @@ void put(const QueryResult& from, pb::Reply& reply) {
 }
 void put(const Refused& from, pb::Reply& reply) {
   reply.set_refused(to_pb(kErrors, from.errc));
+  if (from.limit) put(*from.limit, *reply.mutable_limit());
 }
 
 void put(const TokenGranted& from, pb::Reply& reply) {
@@ -252,6 +258,7 @@ void put(const HelloRefused& from, pb::ServerMessage& message) {
   to.set_error(to_pb(kErrors, from.errc));
   to.set_retry_after_ms(to_u32_ms(from.retry_after));
   to.set_reason(from.reason);
+  if (from.limit) put(*from.limit, *to.mutable_limit());
 }
 
 void put(const Reply& from, pb::ServerMessage& message) {

@@ -183,16 +183,21 @@ Coordinator::State::HelloAnswer Coordinator::State::greet(const Hello& hello, co
   return hello.resume ? resume(hello, fresh, now, before, after) : open(hello, fresh, now, before);
 }
 
+HelloRefused Coordinator::State::full(Limit limit, const char* reason) {
+  probe.limit_hits.add(limit, {});
+  const Refused by = refused_by(limit, options.limits);
+  HelloRefused answer = refused(by.errc, reason);
+  answer.reason += " (" + to_text(*by.limit) + ")";  // also for mounts that know no limits
+  answer.limit = by.limit;
+  return answer;
+}
+
 Coordinator::State::HelloAnswer Coordinator::State::open(const Hello& hello, const Identity& fresh,
                                                          Instant now, Effects& before) {
-  if (sessions.size() >= options.limits.sessions_max) {
-    probe.limit_hits.add(Limit::kSessions, {});
-    return refused(LockErrc::kTooManySessions, "lockd has as many sessions as it takes");
-  }
-  if (sessions.of_volume(hello.volume) >= options.limits.sessions_per_volume_max) {
-    probe.limit_hits.add(Limit::kSessionsOfVolume, {});
-    return refused(LockErrc::kTooManySessions, "this volume has as many sessions as it may");
-  }
+  if (sessions.size() >= options.limits.sessions_max)
+    return full(Limit::kSessions, "lockd has as many sessions as it takes");
+  if (sessions.of_volume(hello.volume) >= options.limits.sessions_per_volume_max)
+    return full(Limit::kSessionsOfVolume, "this volume has as many sessions as it may");
   // One name, two volumes: one of the mounts sees another export (a replaced disk, a lost marker),
   // and locks of the two would not meet.
   if (fresh.compare_name && !hello.volume_name.empty() &&

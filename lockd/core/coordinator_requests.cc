@@ -45,8 +45,8 @@ Effects Coordinator::State::unknown(SessionId id, Effects effects) {
 
 void Coordinator::State::admit(Session& session, const Request& request, Instant now,
                                Effects& effects) {
-  const auto refuse = [&](LockErrc errc) {
-    effects.push_back(SendReply{session.id(), {request.number, Refused{errc}}});
+  const auto refuse = [&](const Refused& refused) {
+    effects.push_back(SendReply{session.id(), {request.number, refused}});
   };
   switch (session.replies.admit(request.number, request.acknowledged)) {
     case KeptReplies::Admission::kNew:
@@ -67,10 +67,10 @@ void Coordinator::State::admit(Session& session, const Request& request, Instant
       break;
     case KeptReplies::Admission::kTooMany:
       probe.limit_hits.add(Limit::kRequestsOfSession, session.id());
-      refuse(LockErrc::kTooManyRequests);
+      refuse(refused_by(Limit::kRequestsOfSession, options.limits));
       break;
     case KeptReplies::Admission::kBad:
-      refuse(LockErrc::kBadRequest);
+      refuse({.errc = LockErrc::kBadRequest});
       break;
   }
 }

@@ -27,6 +27,7 @@ struct Coordinator::State {
   using HelloAnswer = std::variant<Welcome, HelloRefused>;
   [[nodiscard]] HelloAnswer greet(const Hello& hello, const Identity& fresh, Instant now,
                                   Effects& before, Effects& after);
+  [[nodiscard]] HelloRefused full(Limit limit, const char* reason);
   [[nodiscard]] HelloAnswer open(const Hello& hello, const Identity& fresh, Instant now,
                                  Effects& before);
   [[nodiscard]] HelloAnswer resume(const Hello& hello, const Identity& fresh, Instant now,

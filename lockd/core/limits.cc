@@ -1,88 +1,67 @@
 #include "lockd/core/limits.h"
 
 namespace holdfast::lockd {
+namespace {
 
-std::string_view name_of(Limit limit) {
+constexpr std::uint64_t kValueMax = 1'000'000'000;  // sums of two stay far below 2^32
+constexpr std::uint32_t kRequestsMin = 64;          // a quarter is still worth having
+
+std::uint32_t Limits::*member_of(Limit limit) {
   switch (limit) {
     case Limit::kSessions:
-      return "sessions";
+      return &Limits::sessions_max;
     case Limit::kSessionsOfVolume:
-      return "sessions_of_volume";
+      return &Limits::sessions_per_volume_max;
     case Limit::kFiles:
-      return "files";
+      return &Limits::files_max;
+    case Limit::kFilesOfVolume:
+      return &Limits::files_per_volume_max;
     case Limit::kRangesOfFile:
-      return "ranges_of_file";
+      return &Limits::ranges_per_file_max;
     case Limit::kRangesOfSession:
-      return "ranges_of_session";
+      return &Limits::ranges_per_session_max;
     case Limit::kWaitersOfFile:
-      return "waiters_of_file";
-    case Limit::kWaitersOfSession:
-      return "waiters_of_session";
+      return &Limits::waiters_per_file_max;
     case Limit::kTokens:
-      return "tokens";
+      return &Limits::tokens_max;
+    case Limit::kTokensOfVolume:
+      return &Limits::tokens_per_volume_max;
     case Limit::kTokensOfSession:
-      return "tokens_of_session";
+      return &Limits::tokens_per_session_max;
     case Limit::kTokenWaitersOfFile:
-      return "token_waiters_of_file";
+      return &Limits::token_waiters_per_file_max;
+    case Limit::kWaitersOfSession:
     case Limit::kTokenWaitersOfSession:
-      return "token_waiters_of_session";
     case Limit::kRequestsOfSession:
-      return "requests_of_session";
+      break;
   }
-  return "?";
+  return &Limits::requests_in_flight_max;
 }
 
-LockErrc errc_of(Limit limit) {
-  switch (limit) {
-    case Limit::kSessions:
-    case Limit::kSessionsOfVolume:
-      return LockErrc::kTooManySessions;
-    case Limit::kRangesOfFile:
-    case Limit::kRangesOfSession:
-      return LockErrc::kTooManyRanges;
-    case Limit::kWaitersOfFile:
-    case Limit::kWaitersOfSession:
-    case Limit::kTokenWaitersOfFile:
-    case Limit::kTokenWaitersOfSession:
-      return LockErrc::kTooManyWaiters;
-    case Limit::kFiles:
-    case Limit::kTokens:
-    case Limit::kTokensOfSession:
-      return LockErrc::kTooManyFiles;
-    case Limit::kRequestsOfSession:
-      return LockErrc::kTooManyRequests;
-  }
-  return LockErrc::kBadRequest;
+std::uint32_t share_of(Limit limit) {
+  if (limit == Limit::kWaitersOfSession) return 2;
+  return limit == Limit::kTokenWaitersOfSession ? 4 : 1;
 }
+
+}  // namespace
 
 std::uint32_t value_of(Limit limit, const Limits& limits) {
-  switch (limit) {
-    case Limit::kSessions:
-      return limits.sessions_max;
-    case Limit::kSessionsOfVolume:
-      return limits.sessions_per_volume_max;
-    case Limit::kFiles:
-      return limits.files_max;
-    case Limit::kRangesOfFile:
-      return limits.ranges_per_file_max;
-    case Limit::kRangesOfSession:
-      return limits.ranges_per_session_max;
-    case Limit::kWaitersOfFile:
-      return limits.waiters_per_file_max;
-    case Limit::kWaitersOfSession:
-      return limits.requests_in_flight_max / 2;
-    case Limit::kTokens:
-      return limits.tokens_max;
-    case Limit::kTokensOfSession:
-      return limits.tokens_per_session_max;
-    case Limit::kTokenWaitersOfFile:
-      return limits.token_waiters_per_file_max;
-    case Limit::kTokenWaitersOfSession:
-      return limits.requests_in_flight_max / 4;
-    case Limit::kRequestsOfSession:
-      return limits.requests_in_flight_max;
-  }
-  return 0;
+  return limits.*member_of(limit) / share_of(limit);
+}
+
+std::string set_limit(Limits& limits, Limit limit, std::uint64_t value) {
+  if (const Limit other = set_by(limit); other != limit)
+    return "it is a share of " + std::string(name_of(other)) + ", which can be set";
+  const std::uint64_t min = limit == Limit::kRequestsOfSession ? kRequestsMin : 1;
+  if (value < min || value > kValueMax)
+    return "from " + std::to_string(min) + " to " + std::to_string(kValueMax);
+  limits.*member_of(limit) = static_cast<std::uint32_t>(value);
+  return {};
+}
+
+Refused refused_by(Limit limit, const Limits& limits) {
+  return {.errc = errc_of(limit),
+          .limit = LimitMet{.limit = limit, .max = value_of(limit, limits)}};
 }
 
 }  // namespace holdfast::lockd

@@ -2,55 +2,41 @@
 /// What bounds the core, and what it counts.
 
 #include "holdfast/base/histogram.h"
-#include "holdfast/lock/errc.h"
+#include "holdfast/lock/limit.h"
+#include "holdfast/lock/message.h"
 #include "holdfast/lock/types.h"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
+#include <string>
 
 namespace holdfast::lockd {
 
-/// Each limit has an error (LockErrc); refusals are counted in Probe::limit_hits, by limit: several
+/// Each limit has an error (errc_of); refusals are counted in Probe::limit_hits, by limit: several
 /// of them have the same error.
 struct Limits {
-  std::uint32_t sessions_max = 10'000;                ///< kTooManySessions
-  std::uint32_t sessions_per_volume_max = 10'000;     ///< kTooManySessions
-  std::uint32_t files_max = 1'000'000;                ///< with locks or waiters; kTooManyFiles
-  std::uint32_t ranges_per_file_max = 200'000;        ///< per space; kTooManyRanges
-  std::uint32_t ranges_per_session_max = 250'000;     ///< kTooManyRanges
-  std::uint32_t waiters_per_file_max = 16'384;        ///< per space; kTooManyWaiters
-  std::uint32_t tokens_per_session_max = 1'000'000;   ///< kTooManyFiles
-  std::uint32_t tokens_max = 8'000'000;               ///< of all sessions; kTooManyFiles
-  std::uint32_t token_waiters_per_file_max = 16'384;  ///< kTooManyWaiters
-  /// Unanswered or unacknowledged, per session; kTooManyRequests. At most half of them may be
-  /// waiting locks, and a quarter waiting for tokens (kTooManyWaiters), so that an unlock or a
-  /// cancel always finds room.
+  std::uint32_t sessions_max = 10'000;
+  std::uint32_t sessions_per_volume_max = 10'000;
+  std::uint32_t files_max = 1'000'000;             ///< with locks or waiters
+  std::uint32_t files_per_volume_max = 1'000'000;  ///< of these
+  std::uint32_t ranges_per_file_max = 200'000;     ///< per space
+  std::uint32_t ranges_per_session_max = 250'000;
+  std::uint32_t waiters_per_file_max = 16'384;  ///< per space
+  std::uint32_t tokens_max = 8'000'000;         ///< of all sessions
+  std::uint32_t tokens_per_volume_max = 8'000'000;
+  std::uint32_t tokens_per_session_max = 1'000'000;
+  std::uint32_t token_waiters_per_file_max = 16'384;
+  /// Unanswered or unacknowledged, per session. At most half of them may be waiting locks, and a
+  /// quarter waiting for tokens, so that an unlock or a cancel always finds room.
   std::uint32_t requests_in_flight_max = 65'536;
 };
 
-/// Which limit it was that a request met.
-enum class Limit : std::uint8_t {
-  kSessions,
-  kSessionsOfVolume,
-  kFiles,
-  kRangesOfFile,
-  kRangesOfSession,
-  kWaitersOfFile,
-  kWaitersOfSession,
-  kTokens,
-  kTokensOfSession,
-  kTokenWaitersOfFile,
-  kTokenWaitersOfSession,
-  kRequestsOfSession,
-};
-inline constexpr std::size_t kLimits = 12;
-
-/// As logs and metrics call it, e.g. "ranges_of_session".
-[[nodiscard]] std::string_view name_of(Limit limit);
-[[nodiscard]] LockErrc errc_of(Limit limit);
 [[nodiscard]] std::uint32_t value_of(Limit limit, const Limits& limits);
+/// What is wrong with the value, for people; nothing: it is `limit`'s from now on.
+[[nodiscard]] std::string set_limit(Limits& limits, Limit limit, std::uint64_t value);
+/// The answer to whoever met `limit`.
+[[nodiscard]] Refused refused_by(Limit limit, const Limits& limits);
 
 /// How often each limit refused something, and whom it refused last.
 class LimitHits {

@@ -22,8 +22,11 @@ std::optional<Outcome> Locks::lock(SessionLocks& session, RequestNumber number,
     }
     return refuse(*errc);
   }
-  File* file = find_or_open(id);
-  if (file == nullptr) return refuse(Limit::kFiles, session);
+  File* file = find(id);
+  if (file == nullptr) {
+    if (const auto limit = full(id.volume)) return refuse(*limit, session);
+    file = &open(id);
+  }
   Agent& agent = find_or_make(session, {request.space, request.owner});
   check_idle(agent);
   check_idle(*file);
@@ -254,7 +257,7 @@ void Locks::finish() {
   idle_agents_.clear();
   for (File* file : idle_files_) {
     file->idle_listed = false;
-    if (file->idle()) files_.erase(FileId(file->id));
+    if (file->idle()) close(FileId(file->id));
   }
   idle_files_.clear();
 }
@@ -300,9 +303,9 @@ Outcome Locks::refuse(LockErrc errc) {
   return Refused{errc};
 }
 
-Outcome Locks::refuse(Limit limit, const SessionLocks& session) {
+Refused Locks::refuse(Limit limit, const SessionLocks& session) {
   probe_.limit_hits.add(limit, session.id);
-  return Refused{errc_of(limit)};
+  return refused_by(limit, limits_);
 }
 
 // ---- Finding
@@ -312,10 +315,22 @@ File* Locks::find(const FileId& id) const {
   return at == files_.end() ? nullptr : at->second.get();
 }
 
-File* Locks::find_or_open(const FileId& id) {
-  if (File* file = find(id)) return file;
-  if (files_.size() >= limits_.files_max) return nullptr;
-  return files_.emplace(id, std::make_unique<File>(id)).first->second.get();
+std::optional<Limit> Locks::full(const VolumeId& volume) const {
+  if (files_.size() >= limits_.files_max) return Limit::kFiles;
+  const auto at = files_of_volume_.find(volume);
+  const std::size_t has = at == files_of_volume_.end() ? 0 : at->second;
+  return has >= limits_.files_per_volume_max ? std::optional(Limit::kFilesOfVolume) : std::nullopt;
+}
+
+File& Locks::open(const FileId& id) {
+  ++files_of_volume_[id.volume];
+  return *files_.emplace(id, std::make_unique<File>(id)).first->second;
+}
+
+void Locks::close(const FileId& id) {
+  const auto at = files_of_volume_.find(id.volume);
+  if (--at->second == 0) files_of_volume_.erase(at);
+  files_.erase(id);
 }
 
 Agent* Locks::find(const SessionLocks& session, AgentKey key) {

@@ -116,9 +116,9 @@ class Locks {
   /// The session's mount decides its locks in `file` from now on: they are not known here any more.
   /// Nobody waits there. `exclusive`: if it owns the wal-index, it goes on to without a lock.
   void forget(SessionLocks& session, const FileId& file, bool exclusive, Instant now);
-  /// A lock that the session's mount has decided is known here from now on. An error: it cannot be.
-  [[nodiscard]] std::optional<LockErrc> push(SessionLocks& session, const HeldLock& held,
-                                             Instant now, Answers& answers);
+  /// A lock that the session's mount has decided is known here from now on. Refused: it cannot be.
+  [[nodiscard]] std::optional<Refused> push(SessionLocks& session, const HeldLock& held,
+                                            Instant now, Answers& answers);
   /// The session has no EX of the database any more: its locks decide who owns the wal-index.
   void end_wal_under_token(SessionLocks& session, const FileId& database);
 
@@ -154,7 +154,7 @@ class Locks {
                                           std::uint32_t growth) const;
   [[nodiscard]] Granted grant(const Ask& ask);
   [[nodiscard]] Outcome refuse(LockErrc errc);
-  [[nodiscard]] Outcome refuse(Limit limit, const SessionLocks& session);
+  [[nodiscard]] Refused refuse(Limit limit, const SessionLocks& session);
   void own_wal(SessionLocks& session, const FileId& database);
   void end_idle_wal(SessionLocks& session, const FileId& file);
   void clear_file(SessionLocks& session, File& file);
@@ -177,7 +177,10 @@ class Locks {
   void check_idle(File& file);
 
   [[nodiscard]] File* find(const FileId& id) const;
-  [[nodiscard]] File* find_or_open(const FileId& id);
+  /// The limit that one more file of this volume would pass.
+  [[nodiscard]] std::optional<Limit> full(const VolumeId& volume) const;
+  [[nodiscard]] File& open(const FileId& id);
+  void close(const FileId& id);
   [[nodiscard]] static Agent* find(const SessionLocks& session, AgentKey key);
   [[nodiscard]] static Agent& find_or_make(SessionLocks& session, AgentKey key);
   [[nodiscard]] static Holding* find(Agent& agent, FileSpace& space);
@@ -195,6 +198,7 @@ class Locks {
   RangeTable table_;
   WalOwners wal_;
   std::unordered_map<FileId, std::unique_ptr<File>, FileIdHash> files_;
+  std::map<VolumeId, std::size_t> files_of_volume_;  ///< how many of these, where there are any
   std::map<std::pair<Instant, std::uint64_t>, Waiter*> impatient_;  ///< by (patience_until, seq)
   std::map<std::uint64_t, Waiter*> wal_waiters_;                    ///< with wal_database, by seq
   std::size_t absent_sessions_ = 0;

@@ -35,7 +35,9 @@ class Locks::Check {
       check_session(*session);
     std::size_t held = 0;
     std::size_t waiting = 0;
+    std::map<VolumeId, std::size_t> files;
     for (const auto& [id, file] : locks_.files_) {
+      ++files[id.volume];
       HOLDFAST_ASSERT(id == file->id && !file->idle(), "L6: files are filed and in use");
       for (FileSpace* space : {&file->range, &file->flock}) {
         check_space(*space);
@@ -43,6 +45,7 @@ class Locks::Check {
         waiting += space->waiter_count;
       }
     }
+    HOLDFAST_ASSERT(files == locks_.files_of_volume_, "L6: files are counted by volume");
     HOLDFAST_ASSERT(held == held_ && waiting == waiting_,
                     "L6: what files have, live sessions have, and nobody else");
     HOLDFAST_ASSERT(locks_.settling_.empty(), "L4: nothing is left to look at");

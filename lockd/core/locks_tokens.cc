@@ -53,16 +53,12 @@ void Locks::forget(SessionLocks& session, const FileId& id, bool exclusive, Inst
   HOLDFAST_ASSERT(nobody_waits.empty(), "T2: nobody waits for what mounts decide");
 }
 
-std::optional<LockErrc> Locks::push(SessionLocks& session, const HeldLock& held, Instant now,
-                                    Answers& answers) {
+std::optional<Refused> Locks::push(SessionLocks& session, const HeldLock& held, Instant now,
+                                   Answers& answers) {
   begin(now, answers);
-  const auto counted = [&](Limit limit) {
-    probe_.limit_hits.add(limit, session.id);
-    return errc_of(limit);
-  };
+  const Refused bad{.errc = LockErrc::kBadRequest};
   const FileId id{session.volume, held.file};
-  if (held.space == LockSpace::kFlock && held.range != ByteRange::whole_file())
-    return LockErrc::kBadRequest;
+  if (held.space == LockSpace::kFlock && held.range != ByteRange::whole_file()) return bad;
   // A database may be shared by others who came before its wal-index had an owner; the wal-index
   // itself may not.
   if (held.wal_database) {
@@ -70,10 +66,13 @@ std::optional<LockErrc> Locks::push(SessionLocks& session, const HeldLock& held,
     const FileId* tied = wal_.tied_to(id);
     if (database == id || wal_.elsewhere(database, session) ||
         (tied != nullptr && *tied != database))
-      return LockErrc::kBadRequest;
+      return bad;
   }
-  File* file = find_or_open(id);
-  if (file == nullptr) return counted(Limit::kFiles);
+  File* file = find(id);
+  if (file == nullptr) {
+    if (const auto limit = full(id.volume)) return refuse(*limit, session);
+    file = &open(id);
+  }
   Agent& agent = find_or_make(session, {held.space, held.owner});
   check_idle(agent);
   check_idle(*file);
@@ -87,17 +86,17 @@ std::optional<LockErrc> Locks::push(SessionLocks& session, const HeldLock& held,
                 .pid = held.pid,
                 .wal_database = held.wal_database};
   const Holding* holding = find(agent, ask.space);
-  std::optional<LockErrc> errc;
+  std::optional<Refused> refused;
   if (RangeTable::conflict(ask.space, ask.range, ask.mode, holding) != nullptr) {
-    errc = LockErrc::kBadRequest;
+    refused = bad;
   } else if (const auto limit =
                  full(session, ask.space, RangeTable::growth_of_set(holding, ask.range))) {
-    errc = counted(*limit);
+    refused = refuse(*limit, session);
   } else {
     static_cast<void>(grant(ask));
   }
   finish();
-  return errc;
+  return refused;
 }
 
 void Locks::end_wal_under_token(SessionLocks& session, const FileId& database) {

@@ -76,7 +76,7 @@ Outcome Tokens::push(SessionTokens& session, const PushLocks& push, Instant now,
     if (!fits) return Refused{LockErrc::kBadRequest};
   }
   for (const HeldLock& held : push.locks)
-    if (const auto errc = locks_.push(*session.locks, held, now, answers)) return Refused{*errc};
+    if (const auto refused = locks_.push(*session.locks, held, now, answers)) return *refused;
   return Done{};
 }
 

@@ -64,13 +64,15 @@ const Token* Tokens::cover_over(const SessionTokens& session, const FileId& file
 
 std::optional<Limit> Tokens::full(const SessionTokens& session, std::size_t more) const {
   if (session.held.size() + more > limits_.tokens_per_session_max) return Limit::kTokensOfSession;
+  if (volumes_.at(session.volume()).tokens + more > limits_.tokens_per_volume_max)
+    return Limit::kTokensOfVolume;
   if (count_ + more > limits_.tokens_max) return Limit::kTokens;
   return std::nullopt;
 }
 
 Outcome Tokens::refuse(Limit limit, const SessionTokens& session) {
   probe_.limit_hits.add(limit, session.id());
-  return Refused{errc_of(limit)};
+  return refused_by(limit, limits_);
 }
 
 Token& Tokens::put(SessionTokens& session, TokenFile& file, TokenMode mode, RequestNumber number,

@@ -77,8 +77,8 @@ void Server::perform_ready() {
     std::visit([this](const auto& one) { perform(one); }, *effect);
 }
 
-// The mount is told the error, which several limits have in common; here it is said which one it
-// was. Compared with what has been said, not told by the core: it has no words for logs.
+// The mount is told too. Compared with what has been said, not told by the core: it has no words
+// for logs.
 void Server::note_limits() {
   const LimitHits& hits = coordinator_->probe().limit_hits;
   if (hits.total() == limits_said_.total()) return;
@@ -87,10 +87,14 @@ void Server::note_limits() {
     const LimitHits::Hits& now = hits.of(limit);
     const std::uint64_t times = now.count - limits_said_.of(limit).count;
     if (times == 0 || !refusals_.allow()) continue;
-    log::warn("limit.refused", "limit={} max={} session={} error=\"{}\" times={} unlogged={}",
+    log::warn("limit.refused",
+              "limit={} max={} session={} error=\"{}\" times={} hint=\"see what that session, or "
+              "volume, is about ('holdfast sessions', 'holdfast locks'); if that much is meant: "
+              "--limit {}=NUMBER\" unlogged={}",
               name_of(limit), value_of(limit, options_.coordinator.limits),
               now.last == SessionId{} ? "none" : printable(now.last),
-              make_error_code(errc_of(limit)).message(), times, refusals_.dropped());
+              make_error_code(errc_of(limit)).message(), times, name_of(set_by(limit)),
+              refusals_.dropped());
   }
   limits_said_ = hits;
 }

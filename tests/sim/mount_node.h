@@ -143,6 +143,7 @@ class MountNode final : public Process, public Dialler {
   void perform_one(const fs::TokensLost& effect);
   void perform_one(const fs::TellOfOurs&) {}  // nobody asks here
   void perform_one(const fs::WhoAnswered&) {}
+  void perform_one(const fs::LimitRefusal&) {}  // for people
   void entitled_again();
   void judge_sent(const ClientMessage& message);
   void judge_welcome(const ServerMessage& message);

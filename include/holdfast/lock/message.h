@@ -5,6 +5,7 @@
 
 #include "holdfast/lock/byte_range.h"
 #include "holdfast/lock/errc.h"
+#include "holdfast/lock/limit.h"
 #include "holdfast/lock/listing.h"
 #include "holdfast/lock/types.h"
 
@@ -177,6 +178,7 @@ struct QueryResult {
 };
 struct Refused {
   LockErrc errc = LockErrc::kBadRequest;
+  std::optional<LimitMet> limit{};  ///< that was met; nothing, too, from a peer that does not say
 };
 /// Answer of a TokenRequest; replaces whatever token of this file the session had.
 struct TokenGranted {
@@ -287,7 +289,8 @@ struct Welcome {
 struct HelloRefused {
   LockErrc errc = LockErrc::kBadRequest;
   std::chrono::milliseconds retry_after{0};
-  std::string reason;  ///< for people
+  std::string reason;               ///< for people
+  std::optional<LimitMet> limit{};  ///< as in Refused
 };
 
 /// Keeps the lease; `tick` is echoed so that the client knows which renewal was acknowledged (its

@@ -47,8 +47,9 @@ TEST(LockdProgram, HelpAndVersionExitWithZero) {
 }
 
 TEST(LockdProgram, WrongUsageExitsWithTwoAndSaysWhat) {
-  for (const char* arguments : {"--bogus", "--listen ::1", "--lease-ttl 0.2", "--log-format xml",
-                                "--admin relative", "--config /does/not/exist"}) {
+  for (const char* arguments :
+       {"--bogus", "--listen ::1", "--lease-ttl 0.2", "--log-format xml", "--admin relative",
+        "--config /does/not/exist", "--limit files", "--limit file=5", "--limit files=0"}) {
     const Ran ran = run(arguments);
     EXPECT_EQ(ran.code, 2) << arguments << ": " << ran.output;
     EXPECT_FALSE(ran.output.empty());
@@ -107,6 +108,23 @@ TEST(LockdProgram, ReadsAFileOfSettings) {
   std::ostringstream log;
   log << std::ifstream(lockd.log_path()).rdbuf();
   EXPECT_TRUE(log.str().starts_with("{\"time\"")) << log.str();
+}
+
+TEST(LockdProgram, LimitsAreSetByOptionsAndLinesOfTheFile) {
+  LockdProcess base;
+  const std::string file = base.admin_path() + ".conf";
+  std::ofstream(file) << "limit=ranges_of_session=1\nlimit=requests_of_session=64\n";
+  LockdProcess lockd({"--config", file});
+  RawPeer peer(lockd.address());
+  EXPECT_EQ(peer.open_session().requests_in_flight_max, 64u);
+  const auto byte = [](std::uint64_t at) {
+    return support::lock_request(1, LockMode::kShared, Wait::kNo, *ByteRange::make(at, at + 1));
+  };
+  EXPECT_TRUE(std::holds_alternative<Granted>(peer.ask(1, byte(0))));
+  const Outcome second = peer.ask(2, byte(5));
+  ASSERT_TRUE(std::holds_alternative<Refused>(second));
+  EXPECT_EQ(std::get<Refused>(second).limit,
+            (LimitMet{.limit = Limit::kRangesOfSession, .max = 1}));
 }
 
 TEST(LockdProgram, TellsItsServiceManagerThatItServesLivesAndStops) {

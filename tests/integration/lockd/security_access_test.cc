@@ -75,7 +75,8 @@ TEST_F(LockdShares, WhatIsFullIsFullForItsOwnerOnly) {
   two.open(2, "secret of 2");
   const HelloRefused third = peer().refused(2, "secret of 2");
   EXPECT_EQ(third.errc, LockErrc::kTooManySessions);
-  EXPECT_EQ(third.reason, "this volume has as many sessions as it may");
+  EXPECT_EQ(third.reason,
+            "this volume has as many sessions as it may (limit sessions_of_volume, 2)");
   TlsPeer other = peer();
   other.open(1, "secret of 1");
 

@@ -224,6 +224,11 @@ inline ClientMessage any_client_message() {
   }
 }
 
+inline std::optional<LimitMet> any_limit() {
+  if (any_bool()) return std::nullopt;
+  return LimitMet{static_cast<Limit>(*rc::gen::inRange<std::size_t>(0, kLimits)), any_u32()};
+}
+
 inline Outcome any_outcome() {
   switch (*rc::gen::inRange(0, 6)) {
     case 0:
@@ -237,7 +242,7 @@ inline Outcome any_outcome() {
     case 4:
       return TokenGranted{any_token_mode(), any_ms(86'400'000)};
     default:
-      return Refused{any_errc()};
+      return Refused{any_errc(), any_limit()};
   }
 }
 
@@ -304,7 +309,7 @@ inline ServerMessage any_server_message() {
                      any_losses(count),
                      any_bool()};
     case 1:
-      return HelloRefused{any_errc(), any_ms(86'400'000), any_text()};
+      return HelloRefused{any_errc(), any_ms(86'400'000), any_text(), any_limit()};
     case 2:
       return Reply{{above_zero()}, any_outcome()};
     case 3:

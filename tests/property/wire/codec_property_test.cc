@@ -97,7 +97,7 @@ inline auto fields(const Conflict& v) {
   return std::make_tuple(v.mode, v.range, v.pid, v.same_session);
 }
 inline auto fields(const Refused& v) {
-  return std::make_tuple(v.errc);
+  return std::make_tuple(v.errc, v.limit);
 }
 inline auto fields(const ResumeSession& v) {
   return std::make_tuple(v.session, v.secret, v.losses_seen);
@@ -107,7 +107,7 @@ inline auto fields(const Welcome& v) {
                          v.requests_in_flight_max, v.reclaim, v.losses, v.answers_who);
 }
 inline auto fields(const HelloRefused& v) {
-  return std::make_tuple(v.errc, v.retry_after, v.reason);
+  return std::make_tuple(v.errc, v.retry_after, v.reason, v.limit);
 }
 inline auto fields(const Renewed& v) {
   return std::make_tuple(v.tick);

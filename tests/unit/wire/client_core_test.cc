@@ -256,8 +256,9 @@ TEST(ClientCoreLimits, WhatGivesBackIsNeverRefused) {
   static_cast<void>(core.submit(ReleaseHandleRequest{}, effects));
   EXPECT_TRUE(effects.empty());
   const CallId refused = core.submit(LockRequest{}, effects);
-  ASSERT_EQ(effects.size(), 1u);
-  const auto& completed = std::get<CompleteCall>(effects[0]);
+  ASSERT_EQ(effects.size(), 2u);
+  EXPECT_TRUE(std::holds_alternative<LimitRefusal>(effects[0]));
+  const auto& completed = std::get<CompleteCall>(effects[1]);
   EXPECT_EQ(completed.call, refused);
   EXPECT_EQ(std::get<Refused>(completed.outcome).errc, LockErrc::kTooManyRequests);
   EXPECT_EQ(core.open_calls(), 4u);

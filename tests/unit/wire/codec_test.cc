@@ -90,6 +90,50 @@ TEST(Codec, ErrorsKeepTheirMeaning) {
   }
 }
 
+std::string bytes_of(const ServerMessage& message) {
+  Codec codec;
+  std::string bytes;
+  EXPECT_TRUE(codec.append_frame(bytes, message));
+  return bytes.substr(kFrameHeaderSize);
+}
+
+// What is there besides is behind what was there before: a mount that does not know it passes it
+// over.
+TEST(Codec, ALimitIsNamedBehindTheErrorThatOlderMountsRead) {
+  Codec codec;
+  for (std::size_t i = 0; i < kLimits; ++i) {
+    const auto limit = static_cast<Limit>(i);
+    const LimitMet met{.limit = limit, .max = 250'000};
+    const std::string bytes = bytes_of(Reply{{1}, Refused{errc_of(limit), met}});
+    const auto reply = codec.decode_server(as_body(bytes));
+    ASSERT_TRUE(reply);
+    const auto& refused = std::get<Refused>(std::get<Reply>(*reply).outcome);
+    EXPECT_EQ(refused.errc, errc_of(limit));
+    EXPECT_EQ(refused.limit, met) << name_of(limit) << ": no row in kLimitNumbers?";
+    const std::string before = bytes_of(Reply{{1}, Refused{errc_of(limit)}});
+    ASSERT_EQ(bytes.size(), before.size() + 2 + 6) << "its field, and 6 bytes in it";
+    EXPECT_EQ(bytes.substr(2, before.size() - 2), before.substr(2)) << "all that was there";
+    const auto hello = codec.decode_server(
+        as_body(bytes_of(HelloRefused{.errc = errc_of(limit), .reason = "full", .limit = met})));
+    ASSERT_TRUE(hello);
+    EXPECT_EQ(std::get<HelloRefused>(*hello).limit, met);
+  }
+}
+
+TEST(Codec, ALimitOfALaterLockdIsNoReasonToHangUp) {
+  Codec codec;
+  const std::string_view bytes(
+      "\x1a\x0a"                   // reply
+      "\x08\x01\x28\x06"           // number 1, TOO_MANY_FILES
+      "\x3a\x04\x08\x63\x10\x05",  // limit 99: 5
+      12);
+  const auto reply = codec.decode_server(as_body(bytes));
+  ASSERT_TRUE(reply);
+  const auto& refused = std::get<Refused>(std::get<Reply>(*reply).outcome);
+  EXPECT_EQ(refused.errc, LockErrc::kTooManyFiles);
+  EXPECT_FALSE(refused.limit);
+}
+
 TEST(Codec, BytesThatAreNoMessageAreRefused) {
   Codec codec;
   for (const std::string_view text :
