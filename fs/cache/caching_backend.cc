@@ -179,7 +179,7 @@ CachingBackend::Awaitable<Attributes> CachingBackend::UnderToken::setattr(Creden
   Reliance relies(of_.under_way_);
   const auto held = co_await of_.still_held(relies, file);
   if (!held) co_return held.error();
-  const auto known = of_.files_.attributes(*key, of_.generation(*key), Instant::min());
+  const auto known = of_.files_.attributes(held->file, of_.generation(held->file), Instant::min());
   const bool permissions = changes_permissions(change, known);
   ChangeOfFile changing(
       of_.files_, of_.locks_, held->file, of_.now_(),

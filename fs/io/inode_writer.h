@@ -9,9 +9,9 @@
 /// *Behind*, for a file that nobody else can read or write (token EX): write() keeps the data and
 /// returns. It is sent by commit(), and by WriteBehind when it is much or old, or memory short:
 /// UNSTABLE WRITEs side by side and one COMMIT, beside which what comes later is sent; if all there
-/// is fits into one WRITE or two small ones, these, stable. Who reads lays over what the storage
-/// answers (`Reading`). After a commit that failed, writes go through until one succeeds, so that a
-/// program hears at once of a full disk.
+/// is fits into one WRITE, that one, stable. Who reads lays over what the storage answers
+/// (`Reading`). After a commit that failed, writes go through until one succeeds, so that a program
+/// hears at once of a full disk.
 ///
 /// What is kept in all of a mount is bounded (`WriteBudget`): a write that would pass it waits for
 /// a commit first, and if that does not help is written stable itself.

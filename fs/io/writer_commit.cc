@@ -26,10 +26,6 @@ constexpr int kRoundsMax = 64;
 /// WRITEs of one flush on their way at once.
 constexpr std::size_t kFlushWidth = 8;
 
-/// Sent stable if there are no more of them, side by side, and no more bytes.
-constexpr std::size_t kStableWritesMax = 2;
-constexpr std::size_t kStableBytesMax = 128U << 10;
-
 }  // namespace
 
 asio::awaitable<Result<WriteResult>> InodeWriter::State::send_once(
@@ -100,30 +96,16 @@ asio::awaitable<void> InodeWriter::State::flush_some(Flushing& flushing) {
   }
 }
 
-// A stable WRITE costs the server what COMMIT does. If it is the only one the COMMIT is saved; of two
-// that come together the second finds the disk at work for the first, and what is saved is the time
-// in which COMMIT waits for both.
-bool InodeWriter::State::better_sent_stable(Uncommitted::Generation upto) const {
-  std::size_t writes = 0;
-  std::uint64_t bytes = 0;
-  std::uint64_t from = 0;
-  while (const auto piece = kept.next_unsent(upto, from)) {
-    if (piece->data.size() > backend.limits().write_max) return false;
-    bytes += piece->data.size();
-    if (++writes > 1 && (writes > kStableWritesMax || bytes > kStableBytesMax)) return false;
-    from = piece->offset + piece->data.size();
-  }
-  return writes == kept.extents();  // else a COMMIT is necessary anyway
-}
-
 asio::awaitable<Result<void>> InodeWriter::State::send_unsent(Uncommitted::Generation upto,
                                                               Until until) {
-  if (!kept.next_unsent(upto, 0)) co_return Result<void>();
+  const auto first = kept.next_unsent(upto, 0);
+  if (!first) co_return Result<void>();
   Flushing flushing;
   flushing.upto = upto;
-  if (until == Until::kStable && better_sent_stable(upto))
+  // A stable WRITE costs the server what COMMIT does; if it is the only one, the COMMIT is saved.
+  const bool alone = kept.extents() == 1 && first->data.size() <= backend.limits().write_max;
+  if (alone && until == Until::kStable) {
     flushing.stability = Stability::kFileSync;
-  if (kept.extents() == 1) {
     co_await flush_some(flushing);
     co_return flushing.result;
   }

@@ -118,7 +118,6 @@ struct InodeWriter::State final : public DirtyFile,
                                                  Which which, Stability stability);
   struct Flushing;
   boost::asio::awaitable<void> flush_some(Flushing& flushing);
-  [[nodiscard]] bool better_sent_stable(Uncommitted::Generation upto) const;
   boost::asio::awaitable<Result<void>> send_unsent(Uncommitted::Generation upto, Until until);
   boost::asio::awaitable<Result<void>> resend(Credentials who, Uncommitted::Generation upto);
   boost::asio::awaitable<Result<void>> commit_round(Credentials who, Uncommitted::Generation upto);

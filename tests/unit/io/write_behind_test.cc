@@ -141,45 +141,6 @@ TEST(CallsOfSqlite, ScatteredPagesOfTheDatabaseAreAWriteEachAndOneCommit) {
   EXPECT_EQ(bench.storage.stable().size(), 10 * kPage);
 }
 
-// The first page, which counts the changes, and the one that was changed.
-TEST(CallsOfSqlite, TwoPagesOfTheDatabaseAreTwoStableWrites) {
-  Bench bench;
-  for (const std::uint64_t page : {0, 5})
-    bench.write(page * kPage, kPage);
-  ASSERT_TRUE(bench.fsync());
-  EXPECT_EQ(bench.calls(), (Bench::Calls{0, 2, 0}));
-  EXPECT_EQ(bench.storage.stable().size(), 6 * kPage);
-  EXPECT_FALSE(bench.writer->dirty());
-}
-
-TEST(WriteBehind, TwoPiecesThatAreLargeOrNotAllThereIsAreCommitted) {
-  Bench bench;
-  bench.write(0, 100 << 10);
-  bench.write(1 << 20, 100 << 10);
-  ASSERT_TRUE(bench.fsync());
-  EXPECT_EQ(bench.calls(), (Bench::Calls{2, 0, 1}));
-  bench.write(0, 10);
-  ASSERT_TRUE(bench.sync(bench.writer->send(kWho)));
-  EXPECT_EQ(bench.calls(), (Bench::Calls{1, 0, 0}));
-  bench.write(1000, 10);
-  bench.write(2000, 10);
-  ASSERT_TRUE(bench.fsync());
-  EXPECT_EQ(bench.calls(), (Bench::Calls{2, 0, 1})) << "what was sent has to be proved";
-}
-
-TEST(WriteBehind, OneOfTwoStableWritesThatFailsIsSentAgain) {
-  Bench bench;
-  bench.storage.failing_every = 2;
-  bench.write(0, 10);
-  bench.write(1000, 10);
-  EXPECT_FALSE(bench.fsync());
-  EXPECT_TRUE(bench.writer->dirty());
-  bench.storage.failing_every = 0;
-  ASSERT_TRUE(bench.fsync());
-  EXPECT_EQ(bench.storage.stable().size(), 1010U);
-  EXPECT_FALSE(bench.writer->dirty());
-}
-
 TEST(CallsOfSqlite, NeighbouringPagesAreOneStableWrite) {
   Bench bench;
   for (const std::uint64_t page : {1, 0, 2})
