@@ -24,6 +24,7 @@
 #include <csignal>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <utility>
 
 #include <boost/asio/io_context.hpp>
@@ -104,14 +105,14 @@ class Life {
       log::warn("mount.failed", "mountpoint={} why=\"{}\"", settings_.mountpoint,
                 begun.error().what);
       exit_code_ = begun.error().exit_code;
+      failure_ = begun.error();
     }
     co_await end();
-    // Last: the caller may start again at once and must find nothing of ours in its way.
-    if (!begun) reporter_.failed(begun.error());
   }
 
   asio::awaitable<void> watch_signals() {
-    while (true) {
+    // A mount that fails at once is over before anybody waits, and then there is nothing to cancel.
+    while (!ended_) {
       ErrorCode stopped;
       const int signal =
           co_await signals_.async_wait(asio::redirect_error(asio::use_awaitable, stopped));
@@ -131,6 +132,7 @@ class Life {
     }
   }
   [[nodiscard]] int exit_code() const { return exit_code_; }
+  [[nodiscard]] const std::optional<Failure>& failure() const { return failure_; }
 
  private:
   asio::awaitable<Done> begin() {
@@ -293,6 +295,7 @@ class Life {
     if (backend_) co_await backend_->stop();
     if (guard_) guard_->stop();
     if (embedded_) co_await embedded_->stop();
+    ended_ = true;
     signals_.cancel();
   }
 
@@ -311,19 +314,29 @@ class Life {
   std::unique_ptr<Control> control_;
   std::unique_ptr<fs::Filesystem> filesystem_;
   std::unique_ptr<Presence> presence_;
+  bool ended_ = false;
   int exit_code_ = kExitSystem;
+  std::optional<Failure> failure_;
 };
 
 }  // namespace
 
 int live(const MountSettings& settings, Reporter& reporter) {
-  asio::io_context io;
-  Life life(io, settings, reporter);
-  task::Group group(io.get_executor());
-  group.spawn("mount", life.run());
-  group.spawn("signals", life.watch_signals());
-  io.run();
-  return life.exit_code();
+  int exit_code = kExitSystem;
+  std::optional<Failure> failure;
+  {
+    asio::io_context io;
+    Life life(io, settings, reporter);
+    task::Group group(io.get_executor());
+    group.spawn("mount", life.run());
+    group.spawn("signals", life.watch_signals());
+    io.run();
+    exit_code = life.exit_code();
+    failure = life.failure();
+  }
+  // Last: the caller may start again at once and must find nothing of ours in its way.
+  if (failure) reporter.failed(*failure);
+  return exit_code;
 }
 
 }  // namespace holdfast::cli
