@@ -15,8 +15,8 @@
 namespace holdfast::cli {
 
 /// The file at `path`, made with `mode` if it is missing, locked exclusively until it is closed, or
-/// until its holder, as his last act, has removed the name with unlink(2). Tries for a tenth of a second: who only looks whether somebody lives
-/// holds the lock for a moment. Thread: any; sleeps.
+/// until its holder, as his last act, has removed the name with unlink(2). Tries for a tenth of a
+/// second: who only looks whether somebody lives holds the lock for a moment. Thread: any; sleeps.
 /// Errors: EWOULDBLOCK: somebody has it. open(2)'s.
 [[nodiscard]] Result<UniqueFd> hold_lock_file(const std::string& path, mode_t mode);
 
