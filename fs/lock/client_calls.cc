@@ -125,12 +125,7 @@ CallId ClientCore::submit(Command command, ClientEffects& effects) {
   // Whatever gives something back is never refused: nobody would send it again, and the lock would
   // stay for as long as the session.
   if (unsent_.size() + lane_calls_ >= limits_.unsent_max && asks_for_something(command)) {
-    const auto most = static_cast<std::uint32_t>(limits_.unsent_max);
-    const Refused refused{.errc = LockErrc::kTooManyRequests,
-                          .limit = LimitMet{.limit = Limit::kRequestsOfSession, .max = most}};
-    note_limit(Call{.id = id, .command = std::move(command)}, refused, LimitRefusal::By::kMount,
-               effects);
-    effects.emplace_back(CompleteCall{id, refused});
+    refuse_unsent(Call{.id = id, .command = std::move(command)}, effects);
     return id;
   }
   if (agent_) {
@@ -229,14 +224,6 @@ void ClientCore::on(const Reply& reply, Instant now, ClientEffects& effects) {
     complete(call, for_caller(call.command, call.renumbered, reply.outcome), effects);
   }
   pump(effects);
-}
-
-// Of an interrupted call, or of what only gives back, nobody waits for the answer.
-void ClientCore::note_limit(const Call& call, const Refused& refused, LimitRefusal::By by,
-                            ClientEffects& effects) {
-  const bool unheard = call.answered || (call.background && is_about_locks(call.command));
-  if (unheard) return;
-  if (const auto one = limit_refusal(call.command, refused, by)) effects.emplace_back(*one);
 }
 
 // A flock that waits has given up what its owner had before; what is granted to the owner by a

@@ -268,6 +268,7 @@ class ClientCore {
   void extend(Instant sent, Instant now, ClientEffects& effects);
   static void note_limit(const Call& call, const Refused& refused, LimitRefusal::By by,
                          ClientEffects& effects);
+  void refuse_unsent(const Call& call, ClientEffects& effects) const;
   void settle(const Call& call, const Outcome& outcome, ClientEffects& effects);
   void note_overtaken(const Call& granted, RequestNumber number);
   void settle_held(const Call& call, const Outcome& outcome, ClientEffects& effects);

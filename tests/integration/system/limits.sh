@@ -65,7 +65,7 @@ locker here "$a/data"
 for byte in 0 2 4; do does here "lock $byte" ok; done
 does here 'lock 6' ENOLCK
 logged a ' limit\.met limit=ranges_of_session max=3 by=[0-9.]+:7680 .*told ENOLCK; nothing is lost".*--limit ranges_of_session=NUMBER'
-session=$("$bin/holdfast" sessions --socket "$CLUSTER/lockd.sock" | awk -v mount="$a" '$0 ~ mount {print $1; exit}')
+session=$("$bin/holdfast" sessions --json --socket "$CLUSTER/lockd.sock" | grep -oE '"session":"[0-9a-f]+","node":"[^"]*","mountpoint":"'"$a"'"' | cut -d'"' -f4)
 logged lockd " limit\.refused limit=ranges_of_session max=3 session=$session .*--limit ranges_of_session=NUMBER"
 echo "ok    a lock above the limit is ENOLCK; the mount's log and lockd's name the limit and the option"
 
