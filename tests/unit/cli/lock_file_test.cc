@@ -49,7 +49,7 @@ TEST_F(LockFileTest, SaysWhyThereIsNone) {
 
 TEST_F(LockFileTest, NeverTwoHoldItThoughEachRemovesTheName) {
   constexpr int kThreads = 4;
-  constexpr int kRounds = 200;
+  constexpr int kRounds = 50;
   std::atomic<int> holders{0};
   std::atomic<int> most{0};
   std::vector<std::jthread> threads;
