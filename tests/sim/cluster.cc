@@ -27,6 +27,9 @@ Cluster::Cluster(const Scenario& scenario, bool tracing)
                }),
       store_(world_, scenario.lockds, scenario.leader_ttl) {
   world_.tracing = tracing;
+  store_.recorded = [this](const lockd::SessionRecord& record) {
+    judge_.recorded(record.session, record.quiet);
+  };
   const auto clock = [this] {
     return NodeClock(world_.rng.between(std::chrono::hours(1), kOriginMax),
                      world_.rng.real(-kDriftMax, kDriftMax));

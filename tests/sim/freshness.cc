@@ -47,8 +47,11 @@ void Freshness::stable(std::size_t file, std::size_t cell, std::uint64_t serial)
 
 void Freshness::lost(std::size_t mount, std::size_t file) {
   for (std::size_t cell = 0; cell < kCounters; ++cell)
-    for (Write& write : writes(file, cell))
-      if (write.mount == mount && !write.stable) excused_[write.serial] = true;
+    for (Write& write : writes(file, cell)) {
+      if (write.mount != mount || write.stable) continue;
+      write.forgotten = true;
+      if (!write.arrived) excused_[write.serial] = true;
+    }
 }
 
 void Freshness::lost(std::size_t mount) {
@@ -80,7 +83,9 @@ void Freshness::check_clean(std::size_t mount, std::size_t file) {
     for (const Write& write : writes(file, cell))
       if (write.stable) stable = std::max(stable, write.began);
     for (const Write& write : writes(file, cell)) {
-      if (write.mount != mount || !counts(write) || write.stable || write.ended < stable) continue;
+      if (write.mount != mount || !counts(write) || write.stable || write.forgotten ||
+          write.ended < stable)
+        continue;
       world_.violation("T5 first clean",
                        fmt::format("mount {} gives up file {} before write {} to cell {} is on "
                                    "stable storage",

@@ -4,9 +4,9 @@
 /// write that had been acknowledged before the read began. Writes at the same time may come in any
 /// order.
 ///
-/// What a mount loses together with a token, or by dying, before it was on stable storage, is lost:
-/// it need not be seen by anybody, also not by who had asked before it was lost and is answered
-/// after. What fsync acknowledged is never lost.
+/// What a mount loses together with a token, or by dying, before the storage had it, is lost: it
+/// need not be seen by anybody, also not by who had asked before it was lost and is answered after.
+/// What was written through is not lost with either. What fsync acknowledged is never lost.
 ///
 /// Time is the order of events: one number for each.
 
@@ -33,7 +33,7 @@ class Freshness {
   /// The storage has it, not on stable storage yet.
   void arrived(std::size_t file, std::size_t cell, std::uint64_t serial);
   void stable(std::size_t file, std::size_t cell, std::uint64_t serial);
-  /// What the mount has written of the file and is not on stable storage is gone.
+  /// What the mount has written of the file and the storage has not got is gone.
   void lost(std::size_t mount, std::size_t file);
   void lost(std::size_t mount);
   void storage_restarted();
@@ -66,6 +66,7 @@ class Freshness {
     Tick ended = kNever;
     bool arrived = false;
     bool stable = false;
+    bool forgotten = false;  // its mount will not make it stable
   };
   std::vector<Write>& writes(std::size_t file, std::size_t cell) {
     return cells_[file * kCounters + cell];

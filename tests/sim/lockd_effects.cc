@@ -249,9 +249,6 @@ void LockdNode::write(lockd::StoreChanges changes) {
       });
       return;
     }
-    for (const auto& change : *kept)
-      if (const auto* put = std::get_if<lockd::PutSession>(&change))
-        judge_.recorded(put->record.session, put->record.quiet);
     writing_ = false;
     effects_.written();
     drain();

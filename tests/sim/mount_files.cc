@@ -208,6 +208,8 @@ void MountFiles::write_pinned(Worker& worker, TokenMode mode, const WriteStamp& 
     if (shelf.kept_generation != 0) shelf.kept[stamp.counter] = cell;
   };
   if (worker.poisoned(file)) return finish({.failed = true});
+  shelves_[file].written_alone = mode == TokenMode::kExclusive;
+  shelves_[file].last_writer = stamp.owner;
   if (mode == TokenMode::kExclusive) {
     landed(false, 0);
     return finish({.value = stamp.value});
@@ -222,7 +224,8 @@ void MountFiles::write_pinned(Worker& worker, TokenMode mode, const WriteStamp& 
 void MountFiles::write_through(Worker& worker, const WriteStamp& stamp,
                                const std::function<void(const Result&)>& then) {
   const std::size_t file = stamp.lane.file;
-  enter(shelves_[file].storage, [this, &worker, stamp, file, then, life = shelves_[file].life] {
+  enter(shelves_[file].storage, [this, &worker, stamp, file, then] {
+    const std::uint64_t life = shelves_[file].life;
     const auto write = [this, &worker, stamp, file, then, life](std::optional<TokenMode> pinned) {
       if (!pinned) {
         leave(shelves_[file].storage);
@@ -415,9 +418,14 @@ void MountFiles::lost(std::size_t file) {
   shelf.kept.clear();
   shelf.complete = false;
   shelf.kept_generation = 0;
-  shelf.dirty.clear();
+  shelf.written_alone = false;
   shelf.drain_round = 0;
   shelf.when_unlocked = nullptr;
+}
+
+void MountFiles::discard(std::size_t file) {
+  ++shelves_[file].life;
+  shelves_[file].dirty.clear();
 }
 
 }  // namespace holdfast::sim

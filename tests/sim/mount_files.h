@@ -50,11 +50,17 @@ class MountFiles {
   /// Must be on stable storage before a lock that protects it goes: nothing else would flush it.
   [[nodiscard]] bool must_sync(std::size_t file) const;
   [[nodiscard]] bool has_unwritten(std::size_t file, OwnerId owner) const;
+  /// Written under a token that lets nobody else write, and not known to be stable.
+  [[nodiscard]] bool unstable_under_token(std::size_t file) const;
+  [[nodiscard]] bool is_dirty(std::size_t file) const { return !shelves_[file].dirty.empty(); }
+  [[nodiscard]] OwnerId last_writer(std::size_t file) const { return shelves_[file].last_writer; }
 
   // ---- Tokens
   void drain(std::size_t file, const fs::Drain& drain);
-  /// Lost, with what was not on stable storage.
+  /// The token is lost, with what was kept. What was written through is the storage's, and stays.
   void lost(std::size_t file);
+  /// What was written and is not known to be stable is lost.
+  void discard(std::size_t file);
 
  private:
   struct Page {
@@ -105,6 +111,8 @@ class MountFiles {
     std::uint64_t changes = 0;
     unsigned changing = 0;
     std::map<std::size_t, Dirty> dirty;
+    bool written_alone = false;  // the last write was under EX
+    OwnerId last_writer;
     std::uint64_t last_sequence = 0;
     std::deque<Flush> flushes;
     bool flushing = false;

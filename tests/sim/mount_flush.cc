@@ -43,6 +43,10 @@ bool MountFiles::has_unwritten(std::size_t file, OwnerId owner) const {
                      [&](const auto& entry) { return entry.second.owner == owner; });
 }
 
+bool MountFiles::unstable_under_token(std::size_t file) const {
+  return shelves_[file].written_alone && !shelves_[file].dirty.empty();
+}
+
 void MountFiles::flush_next(std::size_t file) {
   shelves_[file].flushing = true;
   enter(shelves_[file].storage, [this, file] { write_out(file); });

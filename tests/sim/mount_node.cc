@@ -220,31 +220,57 @@ void MountNode::perform_one(const fs::LeaseResumed&) {
 
 void MountNode::perform_one(const fs::SessionLost&) {
   world_.note("mount {}: session lost", index_);
-  for (std::size_t file = 0; file < scenario_.total_files(); ++file)
-    if (judge_.believes_in(index_, file)) poison(file);
-  if (scenario_.tokens)
-    for (std::size_t file = 0; file < scenario_.total_files(); ++file)
-      lose_file(file);
+  lose_all();
   if (session_) judge_.told_session_lost(index_, *session_);
   if (session_) tokens_.told_session_lost(*session_);
   session_.reset();
 }
 
 void MountNode::perform_one(const fs::FilesLost& effect) {
+  std::set<std::size_t> files;
   for (const FileKey& key : effect.files) {
     const std::size_t file = file_of(key);
     world_.note("mount {}: file {} lost", index_, file);
     if (session_) tokens_.told_file_lost(*session_, key);
-    if (file == kNoFile) continue;
-    if (scenario_.tokens) lose_file(file);
-    poison(file);
-    if (session_) judge_.told_file_lost(index_, *session_, file);
+    if (file != kNoFile) files.insert(file);
   }
+  lose_files(files);
+  if (!session_) return;
+  for (const std::size_t file : files)
+    judge_.told_file_lost(index_, *session_, file);
+}
+
+// fs/fuse/loss.cc: with a lock on a file goes whatever anybody here has written of it.
+void MountNode::lose_files(const std::set<std::size_t>& files) {
+  std::set<std::size_t> dead;
+  for (const std::size_t file : files) {
+    const bool locked = std::any_of(workers_.begin(), workers_.end(),
+                                    [&](const auto& worker) { return worker->holds(file); });
+    if (locked || (files_ && files_->unstable_under_token(file))) dead.insert(file);
+  }
+  if (files_) add_unstable_of_losers(dead);
+  for (const std::size_t file : dead)
+    poison(file);
+  if (!files_) return;
+  for (const std::size_t file : files)
+    lose_token(file);
+}
+
+void MountNode::lose_all() {
+  std::set<std::size_t> files;
+  for (std::size_t file = 0; file < scenario_.total_files(); ++file)
+    files.insert(file);
+  lose_files(files);
+}
+
+bool MountNode::has_open(const Worker& worker, std::size_t file) const {
+  return worker.holds(file) || worker.has_written(file) ||
+         (files_ && files_->has_unwritten(file, worker.owner()));
 }
 
 void MountNode::poison(std::size_t file) {
   for (auto& worker : workers_) {
-    if (!worker->holds(file)) continue;
+    if (!has_open(*worker, file)) continue;
     worker->poison(file);
     for (auto it = rpcs_.begin(); it != rpcs_.end();) {
       const std::uint64_t id = it->first;
@@ -253,6 +279,9 @@ void MountNode::poison(std::size_t file) {
       if (its) end_io(id, {.failed = true});
     }
   }
+  if (!files_) return;
+  files_->discard(file);
+  freshness_.lost(index_, file);
 }
 
 void MountNode::schedule_tick() {

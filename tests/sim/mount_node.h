@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <unordered_map>
 
 namespace holdfast::sim {
@@ -148,9 +149,15 @@ class MountNode final : public Process, public Dialler {
   void judge_sent(const ClientMessage& message);
   void judge_welcome(const ServerMessage& message);
   void judge_grant(const ServerMessage& message);
-  /// With tokens: nothing that was kept or under way there is good any more.
-  void lose_file(std::size_t file);
+  /// Their locks, or their tokens.
+  void lose_files(const std::set<std::size_t>& files);
+  void lose_all();
+  void add_unstable_of_losers(std::set<std::size_t>& dead) const;
+  /// Whoever has it open can do nothing more with it; what was written and is not stable is gone.
   void poison(std::size_t file);
+  [[nodiscard]] bool has_open(const Worker& worker, std::size_t file) const;
+  /// With tokens: nothing that was kept or under way there is good any more.
+  void lose_token(std::size_t file);
   void schedule_tick();
   void reset_storage();
   void begin(std::uint64_t rpc);

@@ -83,23 +83,30 @@ void MountNode::perform_one(const fs::TokenPinned& effect) {
 void MountNode::perform_one(const fs::TokensLost& effect) {
   world_.note("mount {}: tokens lost ({} files)", index_, effect.files.size());
   if (effect.files.empty()) {
-    for (std::size_t file = 0; file < scenario_.total_files(); ++file)
-      lose_file(file);
+    lose_all();
     if (session_) tokens_.told_session_lost(*session_);
     return;
   }
+  std::set<std::size_t> files;
   for (const FileKey& file : effect.files) {
     if (session_) tokens_.told_file_lost(*session_, file);
-    if (file_of(file) != kNoFile) lose_file(file_of(file));
+    if (file_of(file) != kNoFile) files.insert(file_of(file));
   }
+  lose_files(files);
 }
 
-void MountNode::lose_file(std::size_t file) {
-  for (auto& worker : workers_)
-    if (files_->has_unwritten(file, worker->owner()) || worker->has_written(file))
-      worker->poison(file);
+// Operations::add_unstable_of_losers.
+void MountNode::add_unstable_of_losers(std::set<std::size_t>& dead) const {
+  std::set<OwnerId> losers;
+  for (const auto& worker : workers_)
+    for (const std::size_t file : dead)
+      if (has_open(*worker, file)) losers.insert(worker->owner());
+  for (std::size_t file = 0; file < scenario_.total_files(); ++file)
+    if (files_->is_dirty(file) && losers.contains(files_->last_writer(file))) dead.insert(file);
+}
+
+void MountNode::lose_token(std::size_t file) {
   files_->lost(file);
-  freshness_.lost(index_, file);
   if (mutated(Mutation::kLostChangeSentAgain)) return;
   // As fs/cache does it: what changes something is not sent again, names are looked at again under
   // the next token (T8); what looks at a file is sent again. Its program has lost no lock (poison()

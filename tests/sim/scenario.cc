@@ -126,8 +126,37 @@ void add_faults(Scenario& scenario, Rng& rng, const Choice& choice) {
   // Storage that often takes as long as it may: what else would find a fence that is too short?
   if (own.chance(0.1)) scenario.late_write = 0.3;
   if (own.chance(0.25)) add_quiet_condition(scenario, own);
-  std::sort(scenario.faults.begin(), scenario.faults.end(),
-            [](const Fault& a, const Fault& b) { return a.at < b.at; });
+}
+
+// A mount that decides by itself writes until its lease is over, and what it writes last takes as
+// long as it may: till then it is not quiet.
+void add_last_writes(Scenario& scenario) {
+  Rng own(scenario.seed ^ 0x1a57ULL);
+  if (!scenario.tokens || !own.chance(0.1)) return;
+  scenario.late_write = 0.3;
+  const Duration ttl = scenario.options.lease_ttl;
+  const std::size_t mount = own.index(64);
+  const Time at = own.up_to(scenario.chaos_until);
+  add_fault(scenario, own, at, FaultKind::kPartition, mount, own.between(ttl, ttl * 2));
+}
+
+// A mount is new (nobody waits for what it was before), and lockd, whose store is slow, fails while
+// the mount is cut off: for a lease it believes in what a lockd has given that the next one may know
+// nothing of.
+void add_new_mount(Scenario& scenario) {
+  Rng own(scenario.seed ^ 0x9e77ULL);
+  if (!own.chance(0.05)) return;
+  const Duration ttl = scenario.options.lease_ttl;
+  const std::size_t mount = own.index(64);
+  const Duration quiet =
+      ttl + Duration(scenario.write_life) + Duration(scenario.options.storage_delay);
+  const Time at = own.up_to(scenario.chaos_until / 3);
+  const Time back = at + quiet + seconds(2);
+  const Time cut = back + own.between(milliseconds(500), seconds(2));
+  add_fault(scenario, own, at, FaultKind::kCrashMount, mount, back - at);
+  add_fault(scenario, own, back - milliseconds(100), FaultKind::kStoreSlow, 0, seconds(8));
+  add_fault(scenario, own, cut, FaultKind::kPartition, mount, ttl);
+  add_fault(scenario, own, cut, FaultKind::kCrashLockd, 0, milliseconds(300));
 }
 
 // One lockd after the other fails, before what the last failure left behind is over. Nobody else
@@ -145,8 +174,12 @@ void add_storm(Scenario& scenario) {
     at += own.chance(0.5) ? own.up_to(milliseconds(300)) : own.up_to(scenario.leader_ttl * 2);
   }
   scenario.chaos_until = std::max(scenario.chaos_until, at);
-  std::sort(scenario.faults.begin(), scenario.faults.end(),
-            [](const Fault& a, const Fault& b) { return a.at < b.at; });
+}
+
+// What a fault does depends on those before: of two at the same time the first that was added.
+void sort_faults(Scenario& scenario) {
+  std::stable_sort(scenario.faults.begin(), scenario.faults.end(),
+                   [](const Fault& a, const Fault& b) { return a.at < b.at; });
 }
 
 void add_linger(Scenario& scenario) {
@@ -209,7 +242,10 @@ Scenario make_scenario(std::uint64_t seed, const Choice& choice) {
   scenario.chaos_until = Duration(options.lease_ttl) * (5 + rng.index(6));
   add_faults(scenario, rng, choice);
   add_tokens(scenario);
+  add_last_writes(scenario);
+  add_new_mount(scenario);
   add_storm(scenario);
+  sort_faults(scenario);
   add_linger(scenario);
   return scenario;
 }

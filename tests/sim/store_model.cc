@@ -148,6 +148,7 @@ void StoreModel::apply(const lockd::StoreChanges& changes) {
       lease_ttl_max_ = served_ttl_;
     }
     std::visit(Visitor{sessions_}, change);
+    if (const auto* put = std::get_if<lockd::PutSession>(&change)) recorded(put->record);
   }
 }
 

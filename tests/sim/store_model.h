@@ -35,6 +35,9 @@ class StoreModel {
   /// The process that was writing is dead: what was on its way is durable, or not.
   void crashed(std::size_t lockd);
 
+  /// Told of each record when it is durable, whoever hears of it, and when.
+  std::function<void(const lockd::SessionRecord&)> recorded;
+
   // ---- Faults
   void fail_next(std::uint64_t writes) { failing_ = writes; }
   void slow(bool yes) { slow_ += yes ? 1 : -1; }

@@ -262,7 +262,9 @@ void Worker::submit(Command command) {
   if (!scenario_.tokens || !weakens(command)) return send(std::move(command));
   // What the lock protects is on stable storage before anybody else can get it.
   const std::size_t file = script_[at_].lane.file;
+  releasing_ = file;
   mount_.files().sync(file, [this, file, command = std::move(command)] {
+    releasing_.reset();
     if (poisoned_[file] && std::holds_alternative<LockRequest>(command)) return fail("poisoned");
     send(command);
   });
@@ -422,6 +424,7 @@ void Worker::kill() {
 }
 
 bool Worker::holds(std::size_t file) const {
+  if (releasing_ == file) return true;
   for (const LockSpace space : {LockSpace::kRange, LockSpace::kFlock})
     if (judge_.belief(mount_.index(), owner_, {file, space}).held() != 0) return true;
   return false;

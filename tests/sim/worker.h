@@ -30,6 +30,7 @@ class Worker {
   // ---- Told by the mount
   /// The answer of the call under way is known.
   void believe(const Outcome& outcome);
+  /// A lock on it, or one that is about to be given back.
   [[nodiscard]] bool holds(std::size_t file) const;
   void poison(std::size_t file);
   /// A lock was granted: what the kernel keeps of the file may be void.
@@ -136,6 +137,8 @@ class Worker {
   bool failed_ = false;
   std::uint64_t done_ = 0;
 
+  std::optional<std::size_t>
+      releasing_;  // the file whose lock goes when what it protects is stable
   std::optional<Command> pending_;
   Cells before_;  // of the lane that the pending lock call is about
   CallId call_{};

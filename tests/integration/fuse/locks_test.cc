@@ -338,6 +338,31 @@ TEST_F(FlockConversion, ThatWaitedSeesWhatOthersWroteMeanwhile) {
   EXPECT_EQ(reader.wait(), 0) << "a stale page under an exclusive lock";
 }
 
+// Nobody is in the way: the request waits for a token, which a frozen mount does not give up.
+TEST_F(Locks, AFlockConversionThatIsInterruptedBeforeItIsDecidedHasLostTheOldLock) {
+  ASSERT_EQ(put(a("waits"), "text"), 0);
+  const auto interrupted = [] {
+    const int fd = open_file(a("waits"));
+    const int other = open_file(a("waits"));
+    if (::flock(fd, LOCK_SH) != 0) return 2;
+    if (get(b("waits")) != "text") return 3;
+    signal_process(mounts_->mount_process(1), SIGSTOP);
+    struct sigaction noticed {};
+    noticed.sa_handler = [](int) {};
+    ::sigaction(SIGALRM, &noticed, nullptr);
+    const itimerval soon{{0, 100'000}, {0, 100'000}};
+    ::setitimer(ITIMER_REAL, &soon, nullptr);
+    const int result = ::flock(fd, LOCK_EX);
+    const int error = errno;
+    ::setitimer(ITIMER_REAL, nullptr, nullptr);
+    signal_process(mounts_->mount_process(1), SIGCONT);
+    if (result == 0) return 0;  // all locks are lockd's here, and it has granted it
+    if (error != EINTR) return 4;
+    return ::flock(other, LOCK_EX | LOCK_NB) == 0 ? 0 : 1;
+  };
+  EXPECT_EQ(in_child(interrupted), 0);
+}
+
 TEST_F(Locks, CountersUnderLockLoseNoIncrement) {
   constexpr int kRounds = 60;
   ASSERT_EQ(put(a("n"), std::string(8, '\0')), 0);
