@@ -51,7 +51,8 @@ void CachingBackend::learn(const KeptFiles::Search& search, const Entry& entry) 
 // What is kept of it was asked for before, and under the token that we have.
 bool CachingBackend::held_since_before(const KeptFiles::Search& search, const FileKey& file) {
   const std::uint64_t now = generation(file);
-  return files_.attributes(file, now, Instant::min()) && !files_.attributes(file, now, search.asked);
+  return files_.attributes(file, now, Instant::min()) &&
+         !files_.attributes(file, now, search.asked);
 }
 
 void CachingBackend::enter(const KeptFiles::Look& look, const Attributes& attributes) {
@@ -126,7 +127,7 @@ CachingBackend::Awaitable<std::uint32_t> CachingBackend::access(Credentials who,
   const auto granted = co_await storage_.access(who, file, kAll);
   if (!granted) co_return granted;
   files_.keep_access(look, who, kAll, *granted);
-  co_return *granted & wanted;
+  co_return wanted & *granted;
 }
 
 CachingBackend::Awaitable<std::string> CachingBackend::readlink(Credentials who, FileHandle link) {

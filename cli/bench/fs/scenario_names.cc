@@ -1,4 +1,5 @@
-// Many small files: created, looked at, synced, removed; and a tree as version control looks through it.
+// Many small files: created, looked at, synced, removed; and a tree as version control looks
+// through it.
 
 #include "cli/bench/fs/scenario.h"
 #include "holdfast/base/unique_fd.h"
