@@ -42,7 +42,10 @@ app_prepare() {
 }
 app_prepare
 case $length in
-  control) story_control 100 ;;
+  control)
+    export RADICALE_TOGETHER=1
+    story_control 20
+    ;;
   figures) story_figures radicale ;;
   *) story_begin; story_killed 20; story_both 5; story_cut 10 ;;
 esac

@@ -2,8 +2,10 @@
 """A CalDAV client. radicale_client.py begin | load FIRST | check ACKNOWLEDGED; the server is at port 5232 of this network namespace.
 
 load: entries without end, from number FIRST, and with each an entry "counter" is counted up, provided nobody else has
-changed it since it was read (If-Match). Prints each that was acknowledged. check: exit 1 and a line for each finding."""
+changed it since it was read (If-Match). Prints each that was acknowledged. $RADICALE_TOGETHER: counts up
+at whole seconds only, when clients of other nodes do. check: exit 1 and a line for each finding."""
 import base64
+import os
 import re
 import sys
 import time
@@ -42,6 +44,8 @@ def count_up():
     while True:
         body, headers = call("GET", "counter.ics")
         count = int(re.search(r"SUMMARY:count (\d+)", body).group(1))
+        if "RADICALE_TOGETHER" in os.environ:
+            time.sleep(1 - time.time() % 1)
         try:
             put("counter", f"count {count + 1}", **{"If-Match": headers["ETag"]})
             return

@@ -133,7 +133,7 @@ two_servers() {  # two_servers COUNT
     ((SECONDS < until_first)) && runs "$loader_a" || break
     sleep 0.2
   done
-  until=$((SECONDS + 30))
+  until=$((SECONDS + 120))
   # The damage may be done before the second one serves.
   if mild=1 app_start b; then
     app_load b "$acknowledged.b" $((1000000 * ++loads))
