@@ -128,7 +128,7 @@ CachingBackend::Awaitable<std::uint32_t> CachingBackend::access(Credentials who,
   if (!granted) co_return granted;
   files_.keep_access(look, who, kAll, *granted);
   const std::uint32_t all = *granted;
-  co_return wanted & all;
+  co_return wanted& all;
 }
 
 CachingBackend::Awaitable<std::string> CachingBackend::readlink(Credentials who, FileHandle link) {
