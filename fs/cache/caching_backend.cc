@@ -127,8 +127,8 @@ CachingBackend::Awaitable<std::uint32_t> CachingBackend::access(Credentials who,
   const auto granted = co_await storage_.access(who, file, kAll);
   if (!granted) co_return granted;
   files_.keep_access(look, who, kAll, *granted);
-  const std::uint32_t all = *granted;
-  co_return wanted& all;
+  const std::uint32_t may = *granted & wanted;
+  co_return may;
 }
 
 CachingBackend::Awaitable<std::string> CachingBackend::readlink(Credentials who, FileHandle link) {
