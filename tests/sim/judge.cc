@@ -276,13 +276,23 @@ void Judge::check_quiet(SessionId session) {
 void Judge::told_granted(SessionId session, const LockRequest& request) {
   const Lane lane{file_of(request.file), request.space};
   const Mask mask = mask_of(request.range);
+  std::vector<SessionId> victims;
   for (Held& other : held_[lane.index()]) {
     if (other.session == session && other.owner == request.owner) continue;
     if (!other.cells.conflicts(mask, request.mode)) continue;
+    // The deposed leader had recorded it, and the mount may not know yet. If it was too early, I1
+    // is judged as below, and I2 and I7 are by what is taken here.
+    const bool lost = lost_.contains({other.session, lane.file}) || ended_.contains(other.session);
+    if (lost && other.session != session) {
+      victims.push_back(other.session);
+      continue;
+    }
     const Cells& believed = belief(mounts_[other.session], other.owner, lane);
     if (believed.conflicts(mask, request.mode)) return;  // I1 is judged by who is entitled
     other.cells.clear(mask);  // given up, and the deposed leader had heard of it
   }
+  for (const SessionId victim : victims)
+    take_away(victim, lane.file);
   held_entry(session, request.owner, lane.index()).cells.set(mask, request.mode, request.handle);
 }
 
