@@ -9,7 +9,6 @@ namespace holdfast::sim {
 namespace {
 
 constexpr Duration kDropMax = milliseconds(2);
-constexpr Duration kFlushAfterMax = seconds(4);
 
 }  // namespace
 
@@ -177,11 +176,7 @@ void MountFiles::put_dirty(std::size_t file, std::size_t cell, Dirty dirty) {
     dirty.covers.push_back(old->second.cell.serial);
   }
   shelf.dirty[cell] = dirty;
-  if (std::exchange(shelf.flush_due, true)) return;
-  world_.in(world_.rng.up_to(kFlushAfterMax), &mount_.process(), [this, file] {
-    shelves_[file].flush_due = false;
-    sync(file, [] {});
-  });
+  sync_later(file);
 }
 
 void MountFiles::write_pinned(Worker& worker, TokenMode mode, const WriteStamp& stamp,
@@ -354,8 +349,9 @@ void MountFiles::drain(std::size_t file, const fs::Drain& drain) {
   world_.note("mount {}: is to give up file {} (round {}{})", mount_.index(), file, round,
               drain.pages == fs::DropPages::kBegun ? ", the last" : "");
   shelves_[file].drain_round = round;
-  sync(file, [this, file, drain] {
+  sync(file, [this, file, drain](bool stable) {
     if (shelves_[file].drain_round != drain.round) return;
+    if (!stable) mount_.give_up_unwritten(file);
     if (drain.keep == TokenMode::kRead) return mount_.drained(file, drain.round);
     drop(file, drain.round, drain.pages);
   });

@@ -41,9 +41,10 @@ class MountFiles {
   void look_up(Worker& worker, std::size_t directory, std::size_t name, Done done);
   /// Creates, removes or renames, as `stamp` says. `value` of the result: 1 = done, 0 = refused.
   void change(Worker& worker, WriteStamp stamp, Done done);
-  /// fsync(2), with everything that was written up to now.
-  void sync(std::size_t file, std::function<void()> done);
-  void sync_all();
+  /// fsync(2), with everything that was written up to now. false: what a restarted storage has lost
+  /// cannot be sent again, as there is no token.
+  using Synced = std::function<void(bool stable)>;
+  void sync(std::size_t file, Synced done);
   /// The kernel forgets the inode, if nobody uses it.
   void forget(std::size_t file);
   [[nodiscard]] bool all_clean() const;
@@ -90,7 +91,7 @@ class MountFiles {
   };
   struct Flush {
     std::uint64_t upto = 0;
-    std::function<void()> done;
+    Synced done;
   };
   /// One after the other.
   struct Turns {
@@ -150,7 +151,10 @@ class MountFiles {
   static void lay_over(const Shelf& shelf, Row& row);
   void put_dirty(std::size_t file, std::size_t cell, Dirty dirty);
   void flush_next(std::size_t file);
+  void sync_later(std::size_t file);
   void write_out(std::size_t file);
+  void send(const WriteStamp& stamp, const std::function<void(const Result&)>& then);
+  void not_stable(std::size_t file);
   void commit(std::size_t file, const std::vector<Sent>& sent);
   void flushed(std::size_t file);
   void drop(std::size_t file, std::uint64_t round, fs::DropPages pages);

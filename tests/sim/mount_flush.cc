@@ -3,9 +3,12 @@
 #include "tests/sim/mount_files.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace holdfast::sim {
 namespace {
+
+constexpr Duration kFlushAfterMax = seconds(4);
 
 template <class Dirty>
 std::vector<std::uint64_t> serials_of(const Dirty& dirty) {
@@ -16,16 +19,19 @@ std::vector<std::uint64_t> serials_of(const Dirty& dirty) {
 
 }  // namespace
 
-void MountFiles::sync(std::size_t file, std::function<void()> done) {
+void MountFiles::sync(std::size_t file, Synced done) {
   Shelf& shelf = shelves_[file];
-  if (shelf.dirty.empty()) return later(microseconds(5), std::move(done));
+  if (shelf.dirty.empty()) return later(microseconds(5), [done = std::move(done)] { done(true); });
   shelf.flushes.push_back({shelf.last_sequence, std::move(done)});
   if (!shelf.flushing) flush_next(file);
 }
 
-void MountFiles::sync_all() {
-  for (std::size_t file = 0; file < shelves_.size(); ++file)
-    sync(file, [] {});
+void MountFiles::sync_later(std::size_t file) {
+  if (std::exchange(shelves_[file].flush_due, true)) return;
+  world_.in(world_.rng.up_to(kFlushAfterMax), &mount_.process(), [this, file] {
+    shelves_[file].flush_due = false;
+    sync(file, [](bool) {});
+  });
 }
 
 bool MountFiles::all_clean() const {
@@ -73,23 +79,47 @@ void MountFiles::write_out(std::size_t file) {
     WriteStamp stamp{
         .owner = entry.owner, .lane = entry.lane, .counter = cell, .value = entry.cell.value};
     stamp.serial = entry.cell.serial;
-    mount_.io(
-        MountNode::Io::kWrite, nullptr, stamp,
-        [this, file, cell = cell, entry = entry, round, life, answered](const Result& result) {
-          Shelf& its = shelves_[file];
-          if (!result.failed && its.life == life) {
-            round->sent.push_back({cell, entry.sequence, serials_of(entry), result.verifier});
-            ++its.changes;
-            Dirty& now = its.dirty[cell];
-            if (now.sequence == entry.sequence) {
-              now.written = true;
-              now.verifier = result.verifier;
-            }
-          }
-          answered();
-        });
+    send(stamp, [this, cell = cell, entry = entry, round, life, answered](const Result& result) {
+      Shelf& its = shelves_[entry.lane.file];
+      if (!result.failed && its.life == life) {
+        round->sent.push_back({cell, entry.sequence, serials_of(entry), result.verifier});
+        ++its.changes;
+        Dirty& now = its.dirty[cell];
+        if (now.sequence == entry.sequence) {
+          now.written = true;
+          now.verifier = result.verifier;
+        }
+      }
+      answered();
+    });
   }
   answered();
+}
+
+// As fs/cache does it: not without a token, which somebody else may have. What there is of one
+// stays till this has ended: whoever gives it up waits for the flush, and a loss ends it.
+void MountFiles::send(const WriteStamp& stamp, const std::function<void(const Result&)>& then) {
+  const std::size_t file = stamp.lane.file;
+  if (mount_.has_write_token(file)) return mount_.io(MountNode::Io::kWrite, nullptr, stamp, then);
+  mount_.pin(file, TokenUse::kWrite, fs::Urgency::kWithin,
+             [this, file, stamp, then](std::optional<TokenMode> pinned) {
+               if (!pinned) {
+                 not_stable(file);
+                 return then({.failed = true});
+               }
+               mount_.io(MountNode::Io::kWrite, nullptr, stamp,
+                         [this, file, then](const Result& result) {
+                           mount_.unpin(file);
+                           then(result);
+                         });
+             });
+}
+
+// Whoever waits hears of it. The data is kept, and goes out under the next token.
+void MountFiles::not_stable(std::size_t file) {
+  for (const Flush& one : std::exchange(shelves_[file].flushes, {}))
+    one.done(false);
+  sync_later(file);
 }
 
 void MountFiles::commit(std::size_t file, const std::vector<Sent>& sent) {
@@ -133,7 +163,7 @@ void MountFiles::flushed(std::size_t file) {
   std::uint64_t oldest = UINT64_MAX;
   for (const auto& [cell, dirty] : shelf.dirty)
     oldest = std::min(oldest, dirty.since);
-  std::vector<std::function<void()>> done;
+  std::vector<Synced> done;
   while (!shelf.flushes.empty() && shelf.flushes.front().upto < oldest) {
     done.push_back(std::move(shelf.flushes.front().done));
     shelf.flushes.pop_front();
@@ -142,7 +172,7 @@ void MountFiles::flushed(std::size_t file) {
   leave(shelf.storage);
   if (!shelf.flushes.empty() && !shelf.flushing) flush_next(file);
   for (const auto& one : done)
-    one();
+    one(true);
 }
 
 }  // namespace holdfast::sim

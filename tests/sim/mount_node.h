@@ -89,10 +89,14 @@ class MountNode final : public Process, public Dialler {
   /// Which directory implies its token, if one does.
   [[nodiscard]] std::optional<std::size_t> cover(std::size_t file) const;
   void give_up(std::size_t file);
+  /// fs/fuse/unstable.cc: as if its locks were lost.
+  void give_up_unwritten(std::size_t file) { poison(file); }
   void forgotten(std::size_t file);
   [[nodiscard]] std::uint64_t generation(std::size_t file) const {
     return core_->token_generation(key_of(file));
   }
+  /// Entitled or not.
+  [[nodiscard]] bool has_write_token(std::size_t file) const;
   /// By its own clock; kNone if not entitled.
   [[nodiscard]] TokenMode mode(const FileKey& file) const;
   [[nodiscard]] const NfsModel& storage() const { return storage_; }

@@ -55,6 +55,11 @@ TokenMode MountNode::mode(const FileKey& file) const {
   return entitled() ? core_->agent()->known_mode(file) : TokenMode::kNone;
 }
 
+bool MountNode::has_write_token(std::size_t file) const {
+  const TokenMode mode = core_->agent()->known_mode(key_of(file));
+  return mode == TokenMode::kShared || mode == TokenMode::kExclusive;
+}
+
 bool MountNode::is_in_use(std::size_t file) const {
   return std::any_of(workers_.begin(), workers_.end(),
                      [&](const auto& worker) { return worker->uses(file); });

@@ -263,8 +263,9 @@ void Worker::submit(Command command) {
   // What the lock protects is on stable storage before anybody else can get it.
   const std::size_t file = script_[at_].lane.file;
   releasing_ = file;
-  mount_.files().sync(file, [this, file, command = std::move(command)] {
+  mount_.files().sync(file, [this, file, command = std::move(command)](bool stable) {
     releasing_.reset();
+    if (!stable) mount_.give_up_unwritten(file);
     if (poisoned_[file] && std::holds_alternative<LockRequest>(command)) return fail("poisoned");
     send(command);
   });

@@ -151,8 +151,8 @@ void Worker::write_kept(const Step& step, std::size_t cell, std::uint64_t value)
 }
 
 void Worker::sync_kept(const Step& step) {
-  mount_.files().sync(step.lane.file, [this, step] {
-    const bool failed = poisoned_[step.lane.file];
+  mount_.files().sync(step.lane.file, [this, step](bool stable) {
+    const bool failed = !stable || poisoned_[step.lane.file];
     if (!failed) written_[step.lane.file] = false;
     io_done(step, {.failed = failed});
   });
