@@ -81,6 +81,12 @@ void TokenJudge::take_in_the_way(SessionId session, const FileKey& file, TokenMo
     take(other, file);
 }
 
+// It has a name of its own from now on, and does not go with what implied it.
+void TokenJudge::named(SessionId session, const FileKey& file) {
+  for (auto& [cover, files] : implied_)
+    if (cover.first == session) files.erase(file_of(file));
+}
+
 void TokenJudge::granted(SessionId session, const FileKey& file, RequestNumber name,
                          TokenMode mode) {
   world_.note("lockd: session {:x} has {} of file {}", session.value & 0xffff, text(mode),
@@ -91,9 +97,7 @@ void TokenJudge::granted(SessionId session, const FileKey& file, RequestNumber n
   }
   take_in_the_way(session, file, mode);
   held_[file][session] = {name, mode};
-  // It has a name of its own from now on, and does not go with what implied it.
-  for (auto& [cover, files] : implied_)
-    if (cover.first == session) files.erase(file_of(file));
+  named(session, file);
   if (file == kVolumeKey) judge_.grant_volume(session, volume_asked_[session]);
   if (file_of(file) == kNoFile) return;
   judge_.grant_file(session, file_of(file));
@@ -127,8 +131,10 @@ void TokenJudge::done(SessionId session, RequestNumber number, const Command& co
     if (held(session, asserted->cover) != TokenMode::kExclusive) return;
     for (const HeldToken& token : asserted->tokens)
       if (held_[token.file].find(session) == held_[token.file].end() &&
-          allows(held(session, token.file), token.mode))
+          allows(held(session, token.file), token.mode)) {
         held_[token.file][session] = {number, token.mode};
+        named(session, token.file);
+      }
   } else if (const auto* push = std::get_if<PushLocks>(&command)) {
     const auto& holders = held_[push->file];
     const auto at = holders.find(session);
@@ -156,8 +162,10 @@ void TokenJudge::reclaimed(SessionId session, const std::vector<HeldToken>& toke
   }
   for (auto& [file, holders] : held_)
     holders.erase(session);
-  for (const HeldToken& token : tokens)
+  for (const HeldToken& token : tokens) {
     held_[token.file][session] = {RequestNumber{}, token.mode};
+    named(session, token.file);
+  }
 }
 
 // ---- What mounts do and are told
