@@ -204,6 +204,8 @@ Operations::Task Operations::unlock(DoneReply reply, NodeId, LockCall call) {
   start("unlock", unlock_at_lockd(inode, call, inode->order.arrive(), job));
   const bool ended = co_await ends_in_time(job, reply.interrupt());
   if (ended && job->error) co_return reply.error(job->error);
+  // Lost while what was written under it was on its way: that has been thrown away.
+  if (handle->poisoned) co_return reply.error(EIO);
   reply.done();
 }
 
