@@ -65,7 +65,8 @@ umount -l "$a"
 got=0
 "$bin/holdfast" status "$a" 2>"$CLUSTER/err" || got=$?
 ((got == 3)) || fail "exit $got without a mount"
-for _ in {1..50}; do [[ -e /sys/fs/fuse/connections/$number ]] || break; sleep 0.2; done
+for _ in {1..300}; do [[ -e /sys/fs/fuse/connections/$number ]] || break; sleep 0.2; done
+[[ ! -e /sys/fs/fuse/connections/$number ]] || fail "the connection of the dead mount goes on: $(grep -l "/a fuse" /proc/[0-9]*/mounts)"
 node_mount a "" next
 for identity in "${its_own[@]}"; do
   ! identities | grep -qxF "$identity" || fail "what $number left is there: $(grep cleared "$CLUSTER"/log/*.log)"
