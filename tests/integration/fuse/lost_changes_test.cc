@@ -57,7 +57,7 @@ class Hold {
 };
 
 TEST_F(LostChanges, EndWithEioAndAreNotSentAgain) {
-  constexpr int kDirectories = 10;
+  constexpr int kDirectories = 11;
   for (int i = 0; i < kDirectories; ++i) {
     ASSERT_EQ(::mkdir(mounts_->at(0, std::to_string(i)).c_str(), 0755), 0);
     const int fd = open_file(at(i, "old"));
@@ -81,6 +81,13 @@ TEST_F(LostChanges, EndWithEioAndAreNotSentAgain) {
         const int fd = open_file(at(9, "old"), O_RDWR | O_APPEND);
         return ::write(fd, "new", 3) == 3 ? ::fsync(fd) : -1;
       },
+      [&]() -> long {  // what is written under a lock is promised when it is unlocked
+        const int fd = open_file(at(10, "old"), O_RDWR);
+        if (const int error = set_lock(fd, F_SETLK, F_WRLCK); error != 0) return errno = error, -1;
+        if (::write(fd, "new", 3) != 3) return -1;
+        const int error = set_lock(fd, F_SETLK, F_UNLCK);
+        return error == 0 ? 0 : (errno = error, -1);
+      },
   };
   std::vector<Child> programs;
   {
@@ -103,6 +110,7 @@ TEST_F(LostChanges, EndWithEioAndAreNotSentAgain) {
   ASSERT_EQ(::stat(mounts_->backing("7/old").c_str(), &status), 0);
   EXPECT_EQ(status.st_mode & 07777U, 0644U);
   EXPECT_EQ(get(mounts_->backing("8/old")), "old");
+  EXPECT_EQ(get(mounts_->backing("10/old")), "old");
   const int log = open_file(at(9, "old"), O_RDWR | O_APPEND);
   EXPECT_EQ(::write(log, ".", 1), 1) << "nobody is in the way";
   EXPECT_EQ(::close(log), 0);
