@@ -22,11 +22,9 @@ std::optional<Outcome> Locks::lock(SessionLocks& session, RequestNumber number,
     }
     return refuse(*errc);
   }
-  File* file = find(id);
-  if (file == nullptr) {
-    if (const auto limit = full(id.volume)) return refuse(*limit, session);
-    file = &open(id);
-  }
+  const auto found = find_or_open(id);
+  if (const auto* limit = std::get_if<Limit>(&found)) return refuse(*limit, session);
+  File* const file = std::get<File*>(found);
   Agent& agent = find_or_make(session, {request.space, request.owner});
   check_idle(agent);
   check_idle(*file);
@@ -322,9 +320,11 @@ std::optional<Limit> Locks::full(const VolumeId& volume) const {
   return has >= limits_.files_per_volume_max ? std::optional(Limit::kFilesOfVolume) : std::nullopt;
 }
 
-File& Locks::open(const FileId& id) {
+std::variant<File*, Limit> Locks::find_or_open(const FileId& id) {
+  if (File* file = find(id)) return file;
+  if (const auto limit = full(id.volume)) return *limit;
   ++files_of_volume_[id.volume];
-  return *files_.emplace(id, std::make_unique<File>(id)).first->second;
+  return files_.emplace(id, std::make_unique<File>(id)).first->second.get();
 }
 
 void Locks::close(const FileId& id) {

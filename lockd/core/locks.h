@@ -21,6 +21,7 @@
 #include <set>
 #include <unordered_map>
 #include <utility>
+#include <variant>
 #include <vector>
 
 namespace holdfast::lockd {
@@ -179,7 +180,8 @@ class Locks {
   [[nodiscard]] File* find(const FileId& id) const;
   /// The limit that one more file of this volume would pass.
   [[nodiscard]] std::optional<Limit> full(const VolumeId& volume) const;
-  [[nodiscard]] File& open(const FileId& id);
+  /// The file, or the limit that stands against opening it.
+  [[nodiscard]] std::variant<File*, Limit> find_or_open(const FileId& id);
   void close(const FileId& id);
   [[nodiscard]] static Agent* find(const SessionLocks& session, AgentKey key);
   [[nodiscard]] static Agent& find_or_make(SessionLocks& session, AgentKey key);

@@ -68,11 +68,9 @@ std::optional<Refused> Locks::push(SessionLocks& session, const HeldLock& held, 
         (tied != nullptr && *tied != database))
       return bad;
   }
-  File* file = find(id);
-  if (file == nullptr) {
-    if (const auto limit = full(id.volume)) return refuse(*limit, session);
-    file = &open(id);
-  }
+  const auto found = find_or_open(id);
+  if (const auto* limit = std::get_if<Limit>(&found)) return refuse(*limit, session);
+  File* const file = std::get<File*>(found);
   Agent& agent = find_or_make(session, {held.space, held.owner});
   check_idle(agent);
   check_idle(*file);
