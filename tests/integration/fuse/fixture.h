@@ -4,6 +4,7 @@
 #include "tests/support/fuse/mounts.h"
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <memory>
 #include <string>
@@ -17,9 +18,10 @@ namespace holdfast::test {
 
 class TwoMounts : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() {
+  static void SetUpTestSuite() { set_up(std::chrono::seconds(2)); }
+  static void set_up(std::chrono::seconds lease) {
     if (::access("/dev/fuse", R_OK | W_OK) != 0 || ::geteuid() != 0) return;
-    mounts_ = std::make_unique<Mounts>(2);
+    mounts_ = std::make_unique<Mounts>(2, lease);
   }
   static void TearDownTestSuite() { mounts_.reset(); }
   void SetUp() override {

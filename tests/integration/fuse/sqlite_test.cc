@@ -1,9 +1,11 @@
 // SQLite on two mounts: rollback journals from both at once, WAL on one at a time.
 #include "tests/integration/fuse/fixture.h"
 
+#include <chrono>
 #include <csignal>
 #include <filesystem>
 #include <functional>
+#include <iostream>
 #include <utility>
 #include <vector>
 
@@ -12,12 +14,18 @@
 namespace holdfast::test {
 namespace {
 
-using Sqlite = TwoMounts;
+class Sqlite : public TwoMounts {
+ protected:
+  static void SetUpTestSuite() { set_up(std::chrono::seconds(10)); }
+};
 
 /// A connection; every method gives SQLite's result code.
 class Database {
  public:
-  explicit Database(const std::string& path, int busy_ms = 20'000) {
+  /// Busy for so long means stuck, however slow the disk: the mounts' watchdog ends it before.
+  static constexpr int kPatienceMs = 120'000;
+
+  explicit Database(const std::string& path, int busy_ms = kPatienceMs) {
     code_ = ::sqlite3_open(path.c_str(), &handle_);
     ::sqlite3_busy_timeout(handle_, busy_ms);
   }
@@ -46,6 +54,11 @@ class Database {
     ::sqlite3_finalize(statement);
     return code;
   }
+  /// Why the last call failed, for whoever reads the test's output.
+  [[nodiscard]] std::string failure() const {
+    return std::string(::sqlite3_errmsg(handle_)) + ", code " +
+           std::to_string(::sqlite3_extended_errcode(handle_));
+  }
   std::string ask(const std::string& sql) {
     const int code = run(sql);
     return code == SQLITE_OK ? answer_ : "<" + std::string(::sqlite3_errstr(code)) + ">";
@@ -64,7 +77,10 @@ int increments(const std::string& path, int count) {
     if (code == SQLITE_OK) code = database.run("UPDATE c SET n = n + 1");
     if (code == SQLITE_OK) code = database.run("INSERT INTO log VALUES (randomblob(300))");
     if (code == SQLITE_OK) code = database.run("COMMIT");
-    if (code != SQLITE_OK) return code & 0xff;
+    if (code != SQLITE_OK) {
+      std::cerr << path << ", transaction " << i << ": " << database.failure() << "\n";
+      return code & 0xff;
+    }
   }
   return 0;
 }
@@ -170,7 +186,7 @@ TEST_F(Sqlite, TheBusyHandlerOfTheSecondMountWaitsForTheFirst) {
   auto owner = std::make_unique<Database>(a("wait.db"));
   ASSERT_EQ(owner->run("UPDATE c SET n = 1"), SQLITE_OK);
   Child other([] {
-    Database database(b("wait.db"), 30'000);
+    Database database(b("wait.db"));
     return database.run("UPDATE c SET n = n + 1");
   });
   EXPECT_FALSE(other.ends_within(std::chrono::milliseconds(300)));

@@ -97,7 +97,7 @@ int in_child(const std::function<int()>& work) {
   return Child(work).wait();
 }
 
-Mounts::Mounts(std::size_t count) {
+Mounts::Mounts(std::size_t count, std::chrono::seconds lease) : lease_(lease) {
   if (std::filesystem::is_empty(kConnections)) {
     // Not there in a bare container; without it a stuck mount cannot be aborted.
     ::mount("none", kConnections, "fusectl", 0, nullptr);
@@ -125,7 +125,7 @@ bool Mounts::start_lockd() {
     if (status != 0) return false;
   }
   lockd_ = spawn({HOLDFAST_LOCKD, "--listen", "unix:" + root_ + "/lockd", "--admin", "", "--store",
-                  store, "--lease-ttl", "2", "--log-level", "warn"},
+                  store, "--lease-ttl", std::to_string(lease_.count()), "--log-level", "warn"},
                  -1);
   return eventually([&] { return std::filesystem::exists(root_ + "/lockd"); });
 }

@@ -50,7 +50,9 @@ class Mounts {
  public:
   static constexpr std::chrono::seconds kPatience{90};
 
-  explicit Mounts(std::size_t count);
+  /// A mount that does not run for `lease` loses its session: short where tests wait for that, long
+  /// where a busy machine must not bring it about.
+  explicit Mounts(std::size_t count, std::chrono::seconds lease = std::chrono::seconds(2));
   ~Mounts();
   Mounts(const Mounts&) = delete;
   Mounts& operator=(const Mounts&) = delete;
@@ -84,6 +86,7 @@ class Mounts {
   void watch();
 
   std::string root_;
+  std::chrono::seconds lease_;
   pid_t lockd_ = -1;
   std::vector<Node> nodes_;
   bool ready_ = false;
