@@ -94,8 +94,11 @@ void LockdNode::opened(StoreModel::Opened opened) {
   lease_ = opened.lease;
   world_.note("lockd {}: serves, epoch {}, {} known sessions", index_, opened.recovered.epoch.value,
               opened.recovered.sessions.size());
-  for (const auto& record : opened.recovered.sessions)
+  ordered_.clear();
+  for (const auto& record : opened.recovered.sessions) {
     judge_.recorded(record.session, record.quiet);
+    if (record.breaks.given()) ordered_.insert(record.session);
+  }
   core_ = std::make_unique<lockd::Coordinator>(scenario_.options, opened.recovered, started_);
   overtakes_ = recalls_unmet_ = 0;
   queue_.clear();
@@ -291,7 +294,10 @@ void LockdNode::handle(const ConnectionPtr& connection, const Reclaim& reclaim) 
   entry.reclaim.insert(entry.reclaim.end(), reclaim.locks.begin(), reclaim.locks.end());
   entry.reclaim_tokens.insert(entry.reclaim_tokens.end(), reclaim.tokens.begin(),
                               reclaim.tokens.end());
-  perform(core_->reclaim(session, reclaim, now()));
+  auto effects = core_->reclaim(session, reclaim, now());
+  // Renews its lease no more. If it has nothing left of what it was to lose, that is recorded now.
+  if (reclaim.last && !sends_away(effects, session)) entry.runs_out = ordered_.erase(session) > 0;
+  perform(std::move(effects));
 }
 
 template <class Other>

@@ -14,6 +14,7 @@
 
 #include <map>
 #include <memory>
+#include <set>
 #include <unordered_map>
 
 namespace holdfast::sim {
@@ -126,6 +127,7 @@ class LockdNode final : public Process, public Listener {
   std::unordered_map<SessionId, ConnectionPtr> by_session_;
   std::unordered_map<std::uint64_t, SessionId> by_connection_;
   std::map<SessionId, Heard> heard_;
+  std::set<SessionId> ordered_;  // by a former life, to lose something
   QueueJudge queue_;
   std::uint64_t overtakes_ = 0;
   std::uint64_t recalls_unmet_ = 0;

@@ -124,6 +124,10 @@ class MountNode final : public Process, public Dialler {
     Time since{};
     Pinned done;
   };
+  struct Asked {
+    FileKey file;
+    bool lost = false;  // the file was, since: the grant is not believed, and given back
+  };
   struct Waiting {
     Worker* worker;
     Time since{};
@@ -193,7 +197,7 @@ class MountNode final : public Process, public Dialler {
   std::unordered_map<CallId, Waiting> calls_;
   std::map<CallId, Pinning> pins_;
   std::unique_ptr<MountFiles> files_;
-  std::map<RequestNumber, FileKey> asked_;  // for tokens, in this session of this life of lockd
+  std::map<RequestNumber, Asked> asked_;  // for tokens, in this session of this life of lockd
   RequestNumber last_release_;
   std::map<std::uint64_t, Rpc> rpcs_;
   std::uint64_t last_rpc_ = 0;  // over all lives: answers to a former one are recognised

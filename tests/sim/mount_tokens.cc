@@ -112,6 +112,8 @@ void MountNode::add_unstable_of_losers(std::set<std::size_t>& dead) const {
 
 void MountNode::lose_token(std::size_t file) {
   files_->lost(file);
+  for (auto& [number, asked] : asked_)
+    if (asked.file == key_of(file)) asked.lost = true;
   if (mutated(Mutation::kLostChangeSentAgain)) return;
   // As fs/cache does it: what changes something is not sent again, names are looked at again under
   // the next token (T8); what looks at a file is sent again. Its program has lost no lock (poison()
@@ -137,7 +139,7 @@ void MountNode::judge_sent(const ClientMessage& message) {
   const auto* request = std::get_if<Request>(&message);
   if (request == nullptr || !scenario_.tokens) return;
   if (const auto* asked = std::get_if<TokenRequest>(&request->command)) {
-    const bool fresh = asked_.emplace(request->number, asked->file).second;
+    const bool fresh = asked_.emplace(request->number, Asked{asked->file}).second;
     if (fresh && session_ && asked->file == kVolumeKey) tokens_.asks_for_volume(*session_);
   } else if (const auto* asserted = std::get_if<TokenAssert>(&request->command)) {
     for (const HeldToken& token : asserted->tokens)
@@ -150,7 +152,11 @@ void MountNode::judge_sent(const ClientMessage& message) {
     world_.note("mount {}: gives up file {} (token {}), keeps mode {}", index_,
                 static_cast<std::int64_t>(file), release->token.value,
                 static_cast<int>(release->keep));
-    if (file != kNoFile) freshness_.check_clean(index_, file);
+    // A grant that is not believed goes back in the moment in which it comes: nothing was done
+    // under it, and what was written before the loss was written under another token.
+    const auto answered = asked_.find(release->token);
+    const bool believed = answered == asked_.end() || !answered->second.lost;
+    if (file != kNoFile && believed) freshness_.check_clean(index_, file);
   }
 }
 
@@ -169,7 +175,7 @@ void MountNode::judge_grant(const ServerMessage& message) {
   if (grant == nullptr || !session_) return;
   const auto asked = asked_.find(reply->number);
   if (asked == asked_.end()) return;
-  const FileKey file = asked->second;
+  const FileKey file = asked->second.file;
   asked_.erase(asked);
   if (mode(file) != grant->mode) return;
   tokens_.told_granted(index_, *session_, file, reply->number, grant->mode, scenario_.lockds > 1);
