@@ -44,10 +44,10 @@ TEST_P(FlushFailure, WhatAnotherNodeCouldNotBeGivenIsNeverSent) {
   ASSERT_EQ(::pwrite(fd, "new", 3, 0), 3);
   fill_storage();
   tell(SIGUSR1, "restarted");  // what it had not made stable is gone
-  // With tokens the unlock is the mount's own affair and the data may wait; without, the data has
-  // to be stable first, and the program hears that it is not.
-  const bool waits = std::string_view(GetParam()) == "tokens";
-  ASSERT_EQ(set_lock(fd, F_SETLK, F_UNLCK), waits ? 0 : EIO);
+  // With tokens nobody else can see the data yet: it is kept, to be tried again. Without, the lock
+  // must not go before the data is stable: it is lost, and the program hears so.
+  const bool kept = std::string_view(GetParam()) == "tokens";
+  ASSERT_EQ(set_lock(fd, F_SETLK, F_UNLCK), kept ? 0 : EIO);
   EXPECT_EQ(get(b("file")), "old");
   empty_storage();
   ASSERT_EQ(put(b("file"), "theirs"), 0);
