@@ -25,10 +25,11 @@ three_at_once() {  # three_at_once JOURNAL: shell, Python, Node on both nodes; t
 database = sqlite3.connect(sys.argv[1], timeout=20, isolation_level=None)
 for _ in range(10): database.execute("INSERT INTO t VALUES (randomblob(300))")' "$CLUSTER/$node/$database" &
     writers+=("$!")
-    yes 'INSERT INTO t VALUES (randomblob(300));' 2>/dev/null | head -10 | as_user 1003 sqlite3 -bail -cmd '.timeout 20000' "$CLUSTER/$node/$database" &
+    # Not yes | head: whoever waits for this while it runs would be told of the SIGPIPE.
+    printf 'INSERT INTO t VALUES (randomblob(300));\n%.0s' {1..10} | as_user 1003 sqlite3 -bail -cmd '.timeout 20000' "$CLUSTER/$node/$database" &
     writers+=("$!")
   done
-  for writer in "${writers[@]}"; do wait "$writer" || fail "three writers, $1: $(tail -3 "$CLUSTER/log"/three-*.log)"; done
+  for writer in "${writers[@]}"; do wait "$writer" || fail "three writers, $1: $(tail -n 3 "$CLUSTER/log"/three-*.log)"; done
   [[ $(as_user 1003 sqlite3 "$CLUSTER/b/$database" 'SELECT count(*) FROM t; PRAGMA integrity_check') == $'60\nok' ]] || fail "three writers, $1: not 60 rows"
 }
 
