@@ -4,6 +4,7 @@
 #include "deploy/csi/storage/volumes.h"
 
 #include "fs/backend/dir/dir_backend.h"
+#include "tests/support/openat2.h"
 #include "tests/unit/csi/mortal_storage.h"
 
 #include <filesystem>
@@ -36,6 +37,7 @@ class VolumesTest : public ::testing::Test {
     std::string pattern = stdfs::temp_directory_path() / "holdfast-csi-XXXXXX";
     share_ = ::mkdtemp(pattern.data());
     stdfs::permissions(share_, stdfs::perms(0755));
+    HOLDFAST_NEEDS_OPENAT2();
   }
   void TearDown() override { stdfs::remove_all(share_); }
 

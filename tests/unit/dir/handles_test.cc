@@ -1,5 +1,7 @@
 #include "fs/backend/dir/handles.h"
 
+#include "tests/support/openat2.h"
+
 #include <filesystem>
 #include <fstream>
 
@@ -37,6 +39,7 @@ class HandlesTest : public ::testing::Test {
     path_ = ::mkdtemp(pattern.data());
     std::filesystem::create_directory(path_ / "d");
     std::ofstream(path_ / "d" / "f") << "text";
+    HOLDFAST_NEEDS_OPENAT2();
   }
   void TearDown() override { std::filesystem::remove_all(path_); }
 

@@ -3,6 +3,7 @@
 #include "fs/owner/mapped_backend.h"
 
 #include "fs/backend/dir/dir_backend.h"
+#include "tests/support/openat2.h"
 #include "tests/unit/fuse/caching_fakes.h"
 
 #include <filesystem>
@@ -29,6 +30,7 @@ class MappedBackendTest : public ::testing::Test {
  protected:
   void SetUp() override {
     if (::geteuid() != 0) GTEST_SKIP() << "needs root: NOTHING WAS TESTED";
+    HOLDFAST_NEEDS_OPENAT2();
     std::string pattern = std::filesystem::temp_directory_path() / "holdfast-owner-XXXXXX";
     path_ = ::mkdtemp(pattern.data());
     ASSERT_EQ(::chown(path_.c_str(), kIdentity, kIdentity), 0);

@@ -4,6 +4,7 @@
 
 #include "fs/backend/dir/dir_backend.h"
 #include "fs/core/hidden_name.h"
+#include "tests/support/openat2.h"
 
 #include <filesystem>
 #include <fstream>
@@ -28,6 +29,7 @@ class VolumeTest : public ::testing::Test {
     std::string pattern = std::filesystem::temp_directory_path() / "holdfast-volume-XXXXXX";
     path_ = ::mkdtemp(pattern.data());
     std::filesystem::create_directories(path_ / "a" / "b");
+    HOLDFAST_NEEDS_OPENAT2();
   }
   void TearDown() override { std::filesystem::remove_all(path_); }
 
