@@ -82,7 +82,8 @@ void TokenJudge::take_in_the_way(SessionId session, const FileKey& file, TokenMo
 }
 
 // It has a name of its own from now on, and does not go with what implied it.
-void TokenJudge::named(SessionId session, const FileKey& file) {
+void TokenJudge::hold(SessionId session, const FileKey& file, const Held& token) {
+  held_[file][session] = token;
   for (auto& [cover, files] : implied_)
     if (cover.first == session) files.erase(file_of(file));
 }
@@ -96,8 +97,7 @@ void TokenJudge::granted(SessionId session, const FileKey& file, RequestNumber n
     return;
   }
   take_in_the_way(session, file, mode);
-  held_[file][session] = {name, mode};
-  named(session, file);
+  hold(session, file, {name, mode});
   if (file == kVolumeKey) judge_.grant_volume(session, volume_asked_[session]);
   if (file_of(file) == kNoFile) return;
   judge_.grant_file(session, file_of(file));
@@ -131,10 +131,8 @@ void TokenJudge::done(SessionId session, RequestNumber number, const Command& co
     if (held(session, asserted->cover) != TokenMode::kExclusive) return;
     for (const HeldToken& token : asserted->tokens)
       if (held_[token.file].find(session) == held_[token.file].end() &&
-          allows(held(session, token.file), token.mode)) {
-        held_[token.file][session] = {number, token.mode};
-        named(session, token.file);
-      }
+          allows(held(session, token.file), token.mode))
+        hold(session, token.file, {number, token.mode});
   } else if (const auto* push = std::get_if<PushLocks>(&command)) {
     const auto& holders = held_[push->file];
     const auto at = holders.find(session);
@@ -162,10 +160,8 @@ void TokenJudge::reclaimed(SessionId session, const std::vector<HeldToken>& toke
   }
   for (auto& [file, holders] : held_)
     holders.erase(session);
-  for (const HeldToken& token : tokens) {
-    held_[token.file][session] = {RequestNumber{}, token.mode};
-    named(session, token.file);
-  }
+  for (const HeldToken& token : tokens)
+    hold(session, token.file, {RequestNumber{}, token.mode});
 }
 
 // ---- What mounts do and are told

@@ -54,7 +54,7 @@ class TokenJudge {
     TokenMode mode = TokenMode::kNone;
   };
   void check(std::size_t mount, const FileKey& file);
-  void named(SessionId session, const FileKey& file);
+  void hold(SessionId session, const FileKey& file, const Held& token);
   void take(SessionId from, const FileKey& file);
   void take_in_the_way(SessionId session, const FileKey& file, TokenMode mode);
   void give_up(SessionId session, const FileKey& file, TokenMode keep);

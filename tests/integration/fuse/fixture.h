@@ -18,7 +18,7 @@ namespace holdfast::test {
 
 class TwoMounts : public ::testing::Test {
  protected:
-  static void SetUpTestSuite() { set_up(std::chrono::seconds(2)); }
+  static void SetUpTestSuite() { set_up(Mounts::kLease); }
   static void set_up(std::chrono::seconds lease) {
     if (::access("/dev/fuse", R_OK | W_OK) != 0 || ::geteuid() != 0) return;
     mounts_ = std::make_unique<Mounts>(2, lease);

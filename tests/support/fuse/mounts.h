@@ -49,10 +49,11 @@ bool eventually(const std::function<bool()>& condition,
 class Mounts {
  public:
   static constexpr std::chrono::seconds kPatience{90};
+  static constexpr std::chrono::seconds kLease{2};
 
   /// A mount that does not run for `lease` loses its session: short where tests wait for that, long
   /// where a busy machine must not bring it about.
-  explicit Mounts(std::size_t count, std::chrono::seconds lease = std::chrono::seconds(2));
+  explicit Mounts(std::size_t count, std::chrono::seconds lease = kLease);
   ~Mounts();
   Mounts(const Mounts&) = delete;
   Mounts& operator=(const Mounts&) = delete;
