@@ -1,6 +1,9 @@
+#include "fs/core/listing_loop.h"
 #include "fs/fuse/convert.h"
 #include "fs/fuse/operations.h"
+#include "holdfast/base/log.h"
 
+#include <bit>
 #include <deque>
 
 namespace holdfast::fs {
@@ -20,6 +23,7 @@ struct Operations::OpenDirectory {
   std::uint64_t verifier = 0;
   std::uint64_t flushed = 0;  // WriteBudget::flushed when the storage was asked
   bool eof = false;
+  ListingLoop loop;
 };
 
 Operations::Task Operations::opendir(OpenReply reply, Credentials who, NodeId node,
@@ -48,14 +52,22 @@ Operations::Awaitable<Result<void>> Operations::fill(std::shared_ptr<OpenDirecto
   } else if (offset != directory->position || offset == 0) {
     directory->entries.clear();  // rewinddir, seekdir
     directory->eof = false;
+    directory->loop = {};
     if (offset == 0) directory->verifier = 0;
   }
   directory->position = offset;
+  // Found on a former page, whose first entries the kernel has taken.
+  if (directory->loop.found()) co_return errno_code(ELOOP);
   if (directory->entries.empty() && !directory->eof) {
     directory->flushed = budget_.flushed;
     const auto page = co_await backend_.readdir(directory->who, directory->inode->handle, offset,
                                                 directory->verifier, kPageBytes);
     if (!page) co_return page.error();
+    for (const DirectoryEntry& entry : page->entries) {
+      if (!directory->loop.meets(entry.cookie)) continue;
+      listing_loops(*directory->inode, entry.cookie);
+      co_return errno_code(ELOOP);
+    }
     directory->entries.assign(page->entries.begin(), page->entries.end());
     directory->verifier = page->verifier;
     directory->eof = page->eof || page->entries.empty();
@@ -74,6 +86,15 @@ Operations::Awaitable<Result<void>> Operations::fill(std::shared_ptr<OpenDirecto
     }
   }
   co_return Result<void>{};
+}
+
+void Operations::listing_loops(const Inode& directory, std::uint64_t cookie) {
+  if (!std::has_single_bit(++listing_loops_)) return;  // programs ask again and again
+  log::warn(
+      "fuse.listing_loops",
+      "fileid={} cookie={} answer=ELOOP times={} meaning=\"the NFS server lists this directory "
+      "round and round; its entries are there, but it does not say where the list ends\"",
+      directory.key.fileid, cookie, listing_loops_);
 }
 
 Operations::Awaitable<bool> Operations::visible(Credentials who, InodePointer parent,

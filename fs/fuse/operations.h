@@ -338,6 +338,7 @@ class Operations {
   // op_dir.cc
   Awaitable<Result<void>> fill(std::shared_ptr<OpenDirectory> directory, std::uint64_t offset);
   Awaitable<bool> visible(Credentials who, InodePointer parent, const DirectoryEntry& entry);
+  void listing_loops(const Inode& directory, std::uint64_t cookie);
 
   boost::asio::any_io_executor loop_;
   Backend& backend_;
@@ -362,6 +363,7 @@ class Operations {
   bool life_locked_ = false;
   std::uint64_t next_silly_ = 1;
   std::size_t stray_checks_ = 0;
+  std::uint64_t listing_loops_ = 0;  // met
   struct RunningChange {
     ChangeOf of;
     boost::asio::cancellation_signal signal;

@@ -10,6 +10,7 @@
 #   lockd_access=(--tls-cert …)       # after cluster_init: instead of plain text for everybody
 #   on_node a COMMAND…                # in node a's network namespace, in the caller's mount namespace
 #   cluster_down                      # also runs from the trap, whatever happened
+#   CLUSTER_KEEP=1                    # what is below $CLUSTER stays; of a test that failed also what each mount waited for
 #
 # Needs root. State, logs and the exported directory are below $CLUSTER.
 
@@ -125,6 +126,11 @@ cluster_down() {
   set +e  # one step that fails must not keep the next from cleaning up
   [[ -n ${CLUSTER:-} && -d $CLUSTER ]] || return "$status"
   local node
+  if [[ ${CLUSTER_KEEP:-} && $status != 0 ]]; then
+    for node in "${cluster_mounts[@]}"; do
+      timeout 20 "$bin/holdfast" status --json "$CLUSTER/$node" >"$CLUSTER/log/$node.status.json" 2>&1
+    done
+  fi
   for node in "${cluster_mounts[@]}"; do
     cluster_mounted "$node" || continue
     timeout 30 "$bin/holdfast" unmount "$CLUSTER/$node" >/dev/null || umount -l "$CLUSTER/$node" 2>/dev/null

@@ -3,6 +3,7 @@
 // HOLDFAST_TEST_CACHE=tokens: as -o cache=tokens; else as cache=none.
 // HOLDFAST_TEST_INODES_MAX=N: as -o inodes_max=N.
 // HOLDFAST_TEST_HELD_CHANGES: see held_changes.h.
+// HOLDFAST_TEST_LOOPING_LISTINGS: see looping_listings.h.
 // SIGHUP: writes how many inodes the kernel remembers to DIRECTORY/inodes.
 // Prints "mounted" and serves until it is unmounted or gets SIGTERM. Exit 0 after a clean unmount.
 #include "fs/backend/dir/dir_backend.h"
@@ -11,6 +12,7 @@
 #include "holdfast/base/log.h"
 #include "tests/support/fuse/forgetful_storage.h"
 #include "tests/support/fuse/held_changes.h"
+#include "tests/support/fuse/looping_listings.h"
 #include "tests/support/fuse/slow_attributes.h"
 
 #include <csignal>
@@ -74,8 +76,11 @@ asio::awaitable<int> serve(asio::io_context& loop, Arguments arguments) {
     const bool forgets = std::getenv("HOLDFAST_TEST_FORGETFUL") != nullptr;
     test::HeldChanges held(loop.get_executor(), slow_storage, arguments.directory);
     const bool holds = std::getenv("HOLDFAST_TEST_HELD_CHANGES") != nullptr;
+    test::LoopingListings looping(loop.get_executor(), slow_storage);
+    const bool loops = std::getenv("HOLDFAST_TEST_LOOPING_LISTINGS") != nullptr;
     fs::Backend& storage = forgets ? static_cast<fs::Backend&>(forgetful)
                            : holds ? static_cast<fs::Backend&>(held)
+                           : loops ? static_cast<fs::Backend&>(looping)
                                    : slow_storage;
     fs::Filesystem filesystem(loop, storage, locks, options);
     asio::signal_set restart(loop, SIGUSR1);
