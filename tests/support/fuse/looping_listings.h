@@ -6,7 +6,7 @@
 
 #include "tests/support/fuse/slow_attributes.h"
 
-#include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace holdfast::test {
