@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The table of docs/apps.md: what applications cost on a directory of this disk, with cache=none and with cache=tokens, one
-# after the other. On a quiet machine, with release binaries; about ten minutes.
+# after the other. On a quiet machine, with release binaries; about six minutes.
 #   figures.sh BIN_DIR [APPLICATION…]       all, if none is named
 #   CLUSTER_RTT_US=0                        without the round trip of 0.2 ms between mounts and servers
 set -euo pipefail
