@@ -191,16 +191,19 @@ void LockClient::perform(const SessionOpened& effect) {
   session_ = effect.session;
   lease_counts_.resumed(boot_time_now());  // in place of one that was lost
   if (entitled()) entitled_.set();
+  tell_state();
 }
 
 void LockClient::perform(const SessionResumed&) {
   log::info("session.resumed", "lockd={}", wire::to_string(address()));
+  tell_state();
 }
 
 void LockClient::perform(const LeaseSuspended&) {
   log::warn("lease.suspended", "lockd={}", wire::to_string(address()));
   lease_counts_.suspended(boot_time_now());
   entitled_.clear();
+  tell_state();
   if (listener_.suspended) listener_.suspended();
 }
 
@@ -209,6 +212,7 @@ void LockClient::perform(const LeaseResumed&) {
   lease_counts_.resumed(boot_time_now());
   if (listener_.resumed) listener_.resumed();
   entitled_.set();
+  tell_state();
 }
 
 void LockClient::perform(const SessionLost&) {
@@ -216,6 +220,7 @@ void LockClient::perform(const SessionLost&) {
   lease_counts_.session_lost();
   entitled_.clear();
   session_.reset();
+  tell_state();
   if (listener_.lost) listener_.lost(Loss{.everything = true, .files = {}});
 }
 

@@ -72,6 +72,7 @@ for identity in "${its_own[@]}"; do
   ! identities | grep -qxF "$identity" || fail "what $number left is there: $(grep cleared "$CLUSTER"/log/*.log)"
 done
 timeout 10 stat "$CLUSTER/beside" "$CLUSTER/next" >/dev/null || fail "a mount that lives was disturbed"
-"$bin/holdfast" status "$CLUSTER/beside" | grep -q serving || fail "what a living mount publishes was taken"
+[[ $("$bin/holdfast" status "$CLUSTER/next") == *serving* ]] || fail "a mount that is ready does not say so"
+[[ $("$bin/holdfast" status "$CLUSTER/beside") == *serving* ]] || fail "what a living mount publishes was taken"
 echo "ok    a process that does not run, and one that is dead"
 echo PASS
