@@ -61,6 +61,8 @@ class LockBook {
   [[nodiscard]] bool may_hold(LockOwner owner) const {
     return owners_.contains(owner) || requests_.contains(owner);
   }
+  /// A request of `owner` is on its way.
+  [[nodiscard]] bool asks(LockOwner owner) const { return requests_.contains(owner); }
   [[nodiscard]] bool holds_through(HandleId handle) const { return through_.contains(handle); }
   [[nodiscard]] bool holds_any(LockOwner owner, ByteRange range) const;
   [[nodiscard]] bool holds_exclusive(LockOwner owner, ByteRange range) const;

@@ -229,6 +229,18 @@ void on_getlk(fuse_req_t r, fuse_ino_t node, fuse_file_info* file, struct flock*
   ops(r).start("getlk", ops(r).getlk(LockReply(r), NodeId{node}, call));
 }
 
+void set_lock(fuse_req_t r, fuse_ino_t node, const LockCall& call) {
+  DoneReply reply(r);
+  if (ops(r).setlk_now(reply, call)) return;
+  ops(r).start("setlk", ops(r).setlk(std::move(reply), NodeId{node}, call));
+}
+
+void clear_lock(fuse_req_t r, fuse_ino_t node, const LockCall& call) {
+  DoneReply reply(r);
+  if (ops(r).unlock_now(reply, call)) return;
+  ops(r).start("unlock", ops(r).unlock(std::move(reply), NodeId{node}, call));
+}
+
 void on_setlk(fuse_req_t r, fuse_ino_t node, fuse_file_info* file, struct flock* lock, int sleep) {
   const auto range = to_range(*lock);
   if (!range) {
@@ -238,24 +250,24 @@ void on_setlk(fuse_req_t r, fuse_ino_t node, fuse_file_info* file, struct flock*
   LockCall call = lock_call(r, file, LockSpace::kRange);
   call.range = *range;
   if (lock->l_type == F_UNLCK) {
-    ops(r).start("unlock", ops(r).unlock(DoneReply(r), NodeId{node}, call));
+    clear_lock(r, node, call);
     return;
   }
   call.mode = lock->l_type == F_WRLCK ? LockMode::kExclusive : LockMode::kShared;
   call.wait = sleep != 0 ? Wait::kYes : Wait::kNo;
   if (lock->l_pid > 0) call.pid = static_cast<std::uint32_t>(lock->l_pid);
-  ops(r).start("setlk", ops(r).setlk(DoneReply(r), NodeId{node}, call));
+  set_lock(r, node, call);
 }
 
 void on_flock(fuse_req_t r, fuse_ino_t node, fuse_file_info* file, int op) {
   LockCall call = lock_call(r, file, LockSpace::kFlock);
   if ((op & LOCK_UN) != 0) {
-    ops(r).start("unlock", ops(r).unlock(DoneReply(r), NodeId{node}, call));
+    clear_lock(r, node, call);
     return;
   }
   call.mode = (op & LOCK_EX) != 0 ? LockMode::kExclusive : LockMode::kShared;
   call.wait = (op & LOCK_NB) != 0 ? Wait::kNo : Wait::kYes;
-  ops(r).start("flock", ops(r).setlk(DoneReply(r), NodeId{node}, call));
+  set_lock(r, node, call);
 }
 
 }  // namespace

@@ -44,6 +44,8 @@ class LockOrder {
     Queue::iterator place_;
   };
 
+  /// Nobody is before whoever would arrive now.
+  [[nodiscard]] bool idle() const { return queue_.empty(); }
   [[nodiscard]] Turn arrive() { return {this, queue_.emplace(queue_.end())}; }
 
  private:

@@ -75,18 +75,32 @@ Operations::Task Operations::setlk(DoneReply reply, NodeId, LockCall call) {
   reply.done();
 }
 
-Operations::Awaitable<Result<Granted>> Operations::lock_at_lockd(InodePointer inode, LockCall call,
-                                                                 LockOrder::Turn& turn,
-                                                                 task::Interrupt* interrupt) {
+LockRequest Operations::lock_request(const Inode& inode, const LockCall& call) {
   LockRequest request;
-  request.file = inode->key;
+  request.file = inode.key;
   request.space = call.space;
   request.owner = call.owner;
   request.handle = call.handle;
   request.mode = call.mode;
   request.range = call.range;
   request.pid = call.pid;
-  if (inode->wal_index) request.wal_database = inode->wal_index->database->key;
+  if (inode.wal_index) request.wal_database = inode.wal_index->database->key;
+  return request;
+}
+
+UnlockRequest Operations::unlock_request(const Inode& inode, const LockCall& call) {
+  UnlockRequest request;
+  request.file = inode.key;
+  request.space = call.space;
+  request.owner = call.owner;
+  request.range = call.range;
+  return request;
+}
+
+Operations::Awaitable<Result<Granted>> Operations::lock_at_lockd(InodePointer inode, LockCall call,
+                                                                 LockOrder::Turn& turn,
+                                                                 task::Interrupt* interrupt) {
+  LockRequest request = lock_request(*inode, call);
   turn.leave();
   auto granted = co_await locks_.lock(request, interrupt);
   if (!granted && call.space == LockSpace::kFlock) conversion_failed(inode, call, granted.error());
@@ -186,12 +200,7 @@ Operations::Awaitable<Result<void>> Operations::after_grant(InodePointer inode,
 Operations::Awaitable<void> Operations::give_back(InodePointer inode, LockCall call) {
   inode->own_book().clear({call.space, call.owner}, call.range);
   review_wal(*inode);
-  UnlockRequest request;
-  request.file = inode->key;
-  request.space = call.space;
-  request.owner = call.owner;
-  request.range = call.range;
-  (void)co_await locks_.unlock(request);
+  (void)co_await locks_.unlock(unlock_request(*inode, call));
 }
 
 Operations::Task Operations::unlock(DoneReply reply, NodeId, LockCall call) {
@@ -217,13 +226,8 @@ Operations::Task Operations::unlock_at_lockd(InodePointer inode, LockCall call,
   if (inode->book().holds_exclusive(owner, call.range)) co_await publish(inode, call.tid);
   inode->own_book().clear(owner, call.range);
   review_wal(*inode);
-  UnlockRequest request;
-  request.file = inode->key;
-  request.space = call.space;
-  request.owner = call.owner;
-  request.range = call.range;
   turn.leave();
-  const auto unlocked = co_await locks_.unlock(request);
+  const auto unlocked = co_await locks_.unlock(unlock_request(*inode, call));
   if (!unlocked) job->error = unlocked.error();
 }
 

@@ -130,6 +130,11 @@ class Operations {
   Task getlk(LockReply reply, NodeId node, LockCall call);
   Task setlk(DoneReply reply, NodeId node, LockCall call);
   Task unlock(DoneReply reply, NodeId node, LockCall call);
+  // lock_now.cc
+  /// setlk() and unlock() where nothing has to be waited for. False: something has, and nothing has
+  /// happened.
+  [[nodiscard]] bool setlk_now(DoneReply& reply, const LockCall& call);
+  [[nodiscard]] bool unlock_now(DoneReply& reply, const LockCall& call);
   // op_dir.cc
   Task opendir(OpenReply reply, Credentials who, NodeId node, fuse_file_info file);
   Task readdir(DataReply reply, NodeId node, HandleId handle, std::size_t size,
@@ -277,7 +282,14 @@ class Operations {
   void sweep_unstable();
   Task flush_all();
 
+  // lock_now.cc
+  [[nodiscard]] bool locks_are_ours(const Inode& inode) const;
+  [[nodiscard]] bool ready_for_lock(const Inode& inode, const LockCall& call) const;
+  [[nodiscard]] bool nothing_to_publish(const Inode& inode) const;
+
   // op_locks.cc
+  [[nodiscard]] static LockRequest lock_request(const Inode& inode, const LockCall& call);
+  [[nodiscard]] static UnlockRequest unlock_request(const Inode& inode, const LockCall& call);
   Task unlock_at_lockd(InodePointer inode, LockCall call, LockOrder::Turn turn,
                        std::shared_ptr<CloseJob> job);
   Task query_at_lockd(InodePointer inode, LockCall call, LockOrder::Turn turn,

@@ -129,6 +129,11 @@ CallId ClientCore::submit(Command command, ClientEffects& effects) {
     return id;
   }
   if (agent_) {
+    if (const auto outcome = decide_first(command, effects)) {
+      effects.emplace_back(CompleteCall{id, *outcome});
+      go_on(effects);
+      return id;
+    }
     const FileKey file = *file_of(command);
     lanes_[file].push_back(Call{.id = id, .command = std::move(command), .since = now_});
     ++lane_calls_;

@@ -159,6 +159,10 @@ class ClientCore {
   [[nodiscard]] CallId submit(Command command, ClientEffects& effects);
   /// The same, exact about time: nothing is decided here when the lease is over at `now`.
   [[nodiscard]] CallId submit(Command command, Instant now, ClientEffects& effects);
+  /// The same for a call that can be completed here at once: its outcome. Nothing: it can't be, and
+  /// nothing has happened.
+  [[nodiscard]] std::optional<Outcome> decide_now(const Command& command, Instant now,
+                                                  ClientEffects& effects);
   /// Only calls that lock can be interrupted; else, and after completion, nothing happens.
   [[nodiscard]] ClientEffects interrupt(CallId call);
   /// Ends the session cleanly. Nothing may be submitted any more; open calls end with kSessionLost.
@@ -320,6 +324,7 @@ class ClientCore {
   void run_lane(const FileKey& file, ClientEffects& effects);
   [[nodiscard]] bool take_turn(Call& call, ClientEffects& effects);
   [[nodiscard]] bool database_allows(const Call& call);
+  [[nodiscard]] std::optional<Outcome> decide_first(const Command& command, ClientEffects& effects);
   [[nodiscard]] bool decide(Call& call, TokenMode mode, ClientEffects& effects);
   [[nodiscard]] bool free_past_waiters(std::list<Call>& lane, ClientEffects& effects);
   [[nodiscard]] bool interrupt_in_lane(CallId call, ClientEffects& effects);

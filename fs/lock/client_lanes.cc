@@ -92,6 +92,34 @@ bool ClientCore::database_allows(const Call& call) {
   return false;
 }
 
+// Most calls: nothing is before them, and they need no more than is here. They come to what they
+// would in their lane.
+std::optional<Outcome> ClientCore::decide_first(const Command& command, ClientEffects& effects) {
+  const FileKey& file = *file_of(command);
+  if (!decides_here() || lanes_.contains(file) || behind_database_.contains(file)) return {};
+  const TokenMode mode = agent_->mode(file);
+  if (mode != TokenMode::kRead && mode != TokenMode::kExclusive) return {};
+  const auto* lock = std::get_if<LockRequest>(&command);
+  const bool of_wal_index = lock != nullptr && lock->wal_database;
+  if (of_wal_index && agent_->mode(*lock->wal_database) != TokenMode::kExclusive) return {};
+  const LocalDecision decision = decide_here(command, mode, held_);
+  const auto* outcome = std::get_if<Outcome>(&decision);
+  if (outcome == nullptr) return {};
+  const auto* refused = std::get_if<Refused>(outcome);
+  const auto limit = refused != nullptr ? limit_refusal(command, *refused, LimitRefusal::By::kMount)
+                                        : std::nullopt;
+  if (limit) effects.emplace_back(*limit);
+  return *outcome;
+}
+
+std::optional<Outcome> ClientCore::decide_now(const Command& command, Instant now,
+                                              ClientEffects& effects) {
+  see(now);
+  const auto outcome = agent_ ? decide_first(command, effects) : std::nullopt;
+  if (outcome) go_on(effects);
+  return outcome;
+}
+
 bool ClientCore::decide(Call& call, TokenMode mode, ClientEffects& effects) {
   const FileKey file = *file_of(call.command);
   const auto come_down = [&] {

@@ -89,6 +89,25 @@ LockService::Awaitable<Granted> LockClient::lock(LockRequest request, task::Inte
 LockService::Awaitable<void> LockClient::unlock(UnlockRequest request) {
   return call_for<void>(Command(std::move(request)));
 }
+template <class T>
+std::optional<Result<T>> LockClient::decide_now(const Command& command) {
+  if (!options_.tokens || stopping_) return std::nullopt;
+  const Instant now = boot_time_now();
+  ClientEffects effects;
+  const auto outcome = core_.decide_now(command, now, effects);
+  perform(std::move(effects));
+  if (!outcome) return std::nullopt;
+  sent_counts_.decided(command, boot_time_now() - now);
+  return as_result<T>(*outcome);
+}
+
+std::optional<Result<Granted>> LockClient::lock_now(const LockRequest& request) {
+  return decide_now<Granted>(Command(request));
+}
+std::optional<Result<void>> LockClient::unlock_now(const UnlockRequest& request) {
+  return decide_now<void>(Command(request));
+}
+
 LockService::Awaitable<QueryResult> LockClient::query(QueryRequest request) {
   return call_for<QueryResult>(Command(std::move(request)));
 }

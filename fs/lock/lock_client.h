@@ -92,6 +92,8 @@ class LockClient final : public LockService {
 
   Awaitable<Granted> lock(LockRequest request, task::Interrupt* interrupt) override;
   Awaitable<void> unlock(UnlockRequest request) override;
+  [[nodiscard]] std::optional<Result<Granted>> lock_now(const LockRequest& request) override;
+  [[nodiscard]] std::optional<Result<void>> unlock_now(const UnlockRequest& request) override;
   Awaitable<QueryResult> query(QueryRequest request) override;
   Awaitable<void> release_owner(ReleaseOwnerRequest request) override;
   Awaitable<void> release_handle(ReleaseHandleRequest request) override;
@@ -132,6 +134,8 @@ class LockClient final : public LockService {
   template <class T>
   Awaitable<T> call_for(Command command);
   boost::asio::awaitable<Result<Outcome>> call(Command command, task::Interrupt* interrupt);
+  template <class T>
+  std::optional<Result<T>> decide_now(const Command& command);
 
   boost::asio::awaitable<void> run();
   boost::asio::awaitable<void> converse(std::unique_ptr<wire::Stream> stream, std::string token);

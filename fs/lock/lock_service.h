@@ -47,6 +47,16 @@ class LockService {
   /// `interrupt` may be null (nothing will interrupt); else it outlives the call.
   virtual Awaitable<Granted> lock(LockRequest request, task::Interrupt* interrupt) = 0;
   virtual Awaitable<void> unlock(UnlockRequest request) = 0;
+  /// lock() and unlock() where this mount decides alone and at once. Nothing: it does not, and
+  /// nothing has happened.
+  [[nodiscard]] virtual std::optional<Result<Granted>> lock_now(const LockRequest& request) {
+    static_cast<void>(request);
+    return std::nullopt;
+  }
+  [[nodiscard]] virtual std::optional<Result<void>> unlock_now(const UnlockRequest& request) {
+    static_cast<void>(request);
+    return std::nullopt;
+  }
   virtual Awaitable<QueryResult> query(QueryRequest request) = 0;
   virtual Awaitable<void> release_owner(ReleaseOwnerRequest request) = 0;
   virtual Awaitable<void> release_handle(ReleaseHandleRequest request) = 0;

@@ -4,6 +4,7 @@
 /// token, this mount.
 
 #include "fs/counters/counters.h"
+#include "holdfast/base/clock.h"
 #include "holdfast/lock/message.h"
 
 #include <array>
@@ -18,6 +19,9 @@ class SentCounts {
   /// `counters` outlives this; null: nothing is counted.
   explicit SentCounts(counters::Counters* counters);
   void count(const ClientMessage& message);
+
+  /// This mount decided it, and nobody waited for longer than that took.
+  void decided(const Command& command, Duration took) { times_[command.index()].add(took); }
 
   /// From construction to destruction somebody waits for an answer to `command`.
   class Timed {

@@ -75,8 +75,11 @@ TEST_F(Loss, AHandleThatLostItsLockIsDeadUntilItIsClosedOthersGoOn) {
     CHECK_OR_EXIT(7, set_lock(fd, F_SETLK, F_UNLCK) == EIO);
     noticed.open();
     looked.pass();
-    // Somebody else's read has filled the kernel's pages: not for this descriptor.
+    // Somebody else's read has filled the kernel's pages, and the mount decides about locks of the
+    // file again: not for this descriptor.
     CHECK_OR_EXIT(9, fails_with(ESTALE, ::pread(fd, &byte, 1, 0)));
+    CHECK_OR_EXIT(10, set_lock(fd, F_SETLK, F_RDLCK) == EIO);
+    CHECK_OR_EXIT(11, set_lock(fd, F_SETLK, F_UNLCK) == EIO);
     CHECK_OR_EXIT(8, fails_with_eio(::close(fd)));  // and the close says so, once
     return 0;
   });

@@ -57,13 +57,21 @@ class Hold {
 };
 
 TEST_F(LostChanges, EndWithEioAndAreNotSentAgain) {
-  constexpr int kDirectories = 11;
+  constexpr int kDirectories = 12;
   for (int i = 0; i < kDirectories; ++i) {
     ASSERT_EQ(::mkdir(mounts_->at(0, std::to_string(i)).c_str(), 0755), 0);
     const int fd = open_file(at(i, "old"));
     ASSERT_TRUE(::write(fd, "old", 3) == 3 && ::fsync(fd) == 0 && ::close(fd) == 0);
     ASSERT_EQ(::mkdir(at(i, "dir").c_str(), 0755), 0);
   }
+  // What is written under an exclusive lock is promised when that goes.
+  const auto write_locked = [&](int directory, short then) -> long {
+    const int fd = open_file(at(directory, "old"), O_RDWR);
+    if (const int error = set_lock(fd, F_SETLK, F_WRLCK); error != 0) return errno = error, -1;
+    if (::write(fd, "new", 3) != 3) return -1;
+    const int error = set_lock(fd, F_SETLK, then);
+    return error == 0 ? 0 : (errno = error, -1);
+  };
   const std::vector<std::function<long()>> changes{
       [&] { return ::rename(at(0, "old").c_str(), at(0, "new").c_str()); },
       [&] { return ::unlink(at(1, "old").c_str()); },
@@ -81,13 +89,8 @@ TEST_F(LostChanges, EndWithEioAndAreNotSentAgain) {
         const int fd = open_file(at(9, "old"), O_RDWR | O_APPEND);
         return ::write(fd, "new", 3) == 3 ? ::fsync(fd) : -1;
       },
-      [&]() -> long {  // what is written under a lock is promised when it is unlocked
-        const int fd = open_file(at(10, "old"), O_RDWR);
-        if (const int error = set_lock(fd, F_SETLK, F_WRLCK); error != 0) return errno = error, -1;
-        if (::write(fd, "new", 3) != 3) return -1;
-        const int error = set_lock(fd, F_SETLK, F_UNLCK);
-        return error == 0 ? 0 : (errno = error, -1);
-      },
+      [&] { return write_locked(10, F_UNLCK); },
+      [&] { return write_locked(11, F_RDLCK); },
   };
   std::vector<Child> programs;
   {
@@ -111,6 +114,7 @@ TEST_F(LostChanges, EndWithEioAndAreNotSentAgain) {
   EXPECT_EQ(status.st_mode & 07777U, 0644U);
   EXPECT_EQ(get(mounts_->backing("8/old")), "old");
   EXPECT_EQ(get(mounts_->backing("10/old")), "old");
+  EXPECT_EQ(get(mounts_->backing("11/old")), "old");
   const int log = open_file(at(9, "old"), O_RDWR | O_APPEND);
   EXPECT_EQ(::write(log, ".", 1), 1) << "nobody is in the way";
   EXPECT_EQ(::close(log), 0);

@@ -75,17 +75,41 @@ class ClientTokens : public ::testing::Test {
     return drains;
   }
   /// Asked for, granted, used, and idle again.
-  void hold(const FileKey& file) {
+  void hold(const FileKey& file, TokenMode mode = TokenMode::kExclusive) {
+    const TokenUse use = mode == TokenMode::kExclusive ? TokenUse::kWrite : TokenUse::kRead;
     ClientEffects effects;
-    static_cast<void>(core_.acquire(file, TokenUse::kWrite, Urgency::kMayWait, kNow, effects));
+    static_cast<void>(core_.acquire(file, use, Urgency::kMayWait, kNow, effects));
     take(std::move(effects));
     const auto asked = last<SendMessage>();
     ASSERT_TRUE(asked);
     const RequestNumber number = std::get<Request>(asked->message).number;
     TokenGranted grant;
-    grant.mode = TokenMode::kExclusive;
+    grant.mode = mode;
     take(core_.received(ServerMessage(Reply{number, grant}), kNow));
     take(core_.unpin(file, kNow));
+  }
+
+  static LockRequest lock(std::uint64_t owner, LockMode mode, Wait wait = Wait::kNo) {
+    LockRequest request;
+    request.file = kOne;
+    request.owner = {owner};
+    request.handle = {owner};
+    request.mode = mode;
+    request.range = *ByteRange::make(0, 10);
+    request.wait = wait;
+    return request;
+  }
+  static UnlockRequest unlock(std::uint64_t owner) {
+    return {kOne, LockSpace::kRange, {owner}, *ByteRange::make(0, 10)};
+  }
+  std::optional<Outcome> now(const Command& command, Instant when = kNow) {
+    ClientEffects effects;
+    auto decided = core_.decide_now(command, when, effects);
+    take(std::move(effects));
+    return decided;
+  }
+  static bool is_granted(const std::optional<Outcome>& decided) {
+    return decided && std::holds_alternative<Granted>(*decided);
   }
 
   /// Of the whole file, as flock(2).
@@ -179,6 +203,79 @@ TEST_F(ClientTokens, WhatTheKernelHasForgottenIsInUseNoMore) {
   const auto goes = last<Drain>();
   ASSERT_TRUE(goes);
   EXPECT_EQ(goes->file, kOne);
+}
+
+TEST_F(ClientTokens, UnderExclusiveLocksAreDecidedNow) {
+  hold(kOne);
+  EXPECT_TRUE(is_granted(now(lock(1, LockMode::kExclusive))));
+  EXPECT_EQ(core_.locks(), 1u);
+  const auto refused = now(lock(2, LockMode::kShared));
+  ASSERT_TRUE(refused && std::holds_alternative<Refused>(*refused));
+  EXPECT_EQ(std::get<Refused>(*refused).errc, LockErrc::kWouldBlock);
+  const auto freed = now(unlock(1));
+  ASSERT_TRUE(freed && std::holds_alternative<Done>(*freed));
+  EXPECT_EQ(core_.locks(), 0u);
+  EXPECT_TRUE(is_granted(now(lock(2, LockMode::kShared, Wait::kYes))));
+}
+
+TEST_F(ClientTokens, UnderReadOnlySharedLocksAreDecidedNow) {
+  hold(kOne, TokenMode::kRead);
+  EXPECT_TRUE(is_granted(now(lock(1, LockMode::kShared))));
+  said_.clear();
+  EXPECT_FALSE(now(lock(2, LockMode::kExclusive)));
+  EXPECT_TRUE(said_.empty()) << "nothing has happened";
+  EXPECT_EQ(core_.locks(), 1u);
+}
+
+TEST_F(ClientTokens, WithoutATokenNothingIsDecidedNow) {
+  said_.clear();
+  const std::size_t open = core_.open_calls();
+  EXPECT_FALSE(now(lock(1, LockMode::kShared)));
+  EXPECT_FALSE(now(unlock(1)));
+  EXPECT_TRUE(said_.empty()) << "nothing has happened";
+  EXPECT_EQ(core_.open_calls(), open);
+}
+
+TEST_F(ClientTokens, WhatMustWaitOrIsBehindSomebodyWhoDoesIsNotDecidedNow) {
+  hold(kOne);
+  ASSERT_TRUE(is_granted(now(lock(1, LockMode::kExclusive))));
+  said_.clear();
+  EXPECT_FALSE(now(lock(2, LockMode::kExclusive, Wait::kYes)));
+  EXPECT_TRUE(said_.empty()) << "nothing has happened";
+  ClientEffects effects;
+  const CallId waits = core_.submit(lock(2, LockMode::kExclusive, Wait::kYes), kNow, effects);
+  take(std::move(effects));
+  ASSERT_FALSE(outcome(waits));
+  LockRequest free_bytes = lock(3, LockMode::kExclusive);
+  free_bytes.range = *ByteRange::make(100, 110);
+  EXPECT_FALSE(now(free_bytes)) << "nobody overtakes";
+  EXPECT_FALSE(now(unlock(1)));
+  EXPECT_EQ(core_.locks(), 1u);
+}
+
+TEST_F(ClientTokens, AfterTheLeaseNothingIsDecidedNow) {
+  hold(kOne);
+  EXPECT_FALSE(now(lock(1, LockMode::kExclusive), kNow + std::chrono::seconds(10)));
+  EXPECT_EQ(core_.locks(), 0u);
+}
+
+TEST_F(ClientTokens, AWalIndexIsLockedNowOnlyWhileItsDatabaseIsOursAlone) {
+  hold(kOne);
+  LockRequest request = lock(1, LockMode::kShared);
+  request.wal_database = kOther;
+  EXPECT_FALSE(now(request));
+  hold(kOther, TokenMode::kRead);
+  EXPECT_FALSE(now(request));
+  EXPECT_EQ(core_.locks(), 0u);
+}
+
+TEST_F(ClientTokens, AWalIndexOfADatabaseThatIsOursAloneIsLockedNow) {
+  hold(kOne);
+  hold(kOther);
+  LockRequest request = lock(1, LockMode::kShared);
+  request.wal_database = kOther;
+  EXPECT_TRUE(is_granted(now(request)));
+  EXPECT_EQ(core_.locks(), 1u);
 }
 
 // flock(2), as Linux does it: the old lock goes before anything is waited for.
