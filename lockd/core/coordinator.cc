@@ -237,6 +237,7 @@ Coordinator::State::HelloAnswer Coordinator::State::resume(const Hello& hello,
   see_losses(*session, hello.resume->losses_seen, before);
   const bool was_quiet = std::exchange(session->record.quiet, Quiet::kNo) != Quiet::kNo;
   if (was_quiet) quiet_formers.erase(session->id());
+  session->ended_in_store = false;  // with what is recorded below: who was fenced was quiet
   const bool moved =
       session->record.address != fresh.address || session->record.write_life != hello.write_life;
   session->record.address = fresh.address;

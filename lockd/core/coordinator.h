@@ -57,6 +57,9 @@ struct Options {
   std::chrono::milliseconds courtesy_max{std::chrono::hours(24)};
   /// How long a fenced session stays that has nothing left: it counts towards sessions_max.
   std::chrono::milliseconds idle_max{60'000};
+  /// So many files a fenced session loses one by one, each recorded before it is given away. With
+  /// the next it is taken for ended by a later life of lockd, and no loss waits for its record.
+  std::size_t losses_awaited_max = 16;
   /// After a restart: how long quiet sessions (Quiet, records.h) may still return once they are the
   /// only ones missing and somebody asks for something.
   std::chrono::milliseconds quiet_return{1'500};

@@ -118,7 +118,20 @@ void Coordinator::State::make_live(Session& session, Instant now, Effects& effec
 
 // ---- Losing
 
+// Each record takes as long as the store's disk, and whoever looks through a tree of the dead
+// node's files (PostgreSQL after a crash) would wait for a thousand of them, one after the other.
+// One that says that it lost everything is enough for all. Nothing comes of it unless lockd dies
+// before the node is back, which then finds its session lost; so that is for those who have lost a
+// lot already.
+void Coordinator::State::end_in_store(Session& session, Effects& effects) {
+  if (session.phase != Phase::kFenced || session.ended_in_store) return;
+  if (session.record.losses.size() < options.losses_awaited_max) return;
+  session.ended_in_store = true;
+  effects.push_back(Record{{EndSessionRecord{session.id()}}});
+}
+
 void Coordinator::State::note_loss(Session& session, const FileKey& file, Effects& effects) {
+  end_in_store(session, effects);
   const FileLoss loss{LossNumber{session.last_loss().value + 1}, file};
   session.record.losses.push_back(loss);
   if (!mutated(Mutation::kExpiryNotRecorded))

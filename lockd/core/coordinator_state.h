@@ -85,6 +85,7 @@ struct Coordinator::State {
   [[nodiscard]] Instant fenced_due(const Session& session, Instant now) const;
   /// What it does not hold (any more) cannot be broken.
   void keep_breaks_of_held(Session& session, Effects& effects);
+  void end_in_store(Session& session, Effects& effects);
   void note_loss(Session& session, const FileKey& file, Effects& effects);
   void give_away_lost(Session& session, Instant now, Effects& effects);
   /// The one way out: whatever a session had is given away here.

@@ -28,20 +28,14 @@ std::optional<SessionId> session_of(const Effect& effect) {
   return std::visit(Visitor{}, effect);
 }
 
-struct Subject {
-  std::optional<SessionId> session;
-  bool takes_away = false;
-};
-
-Subject subject_of(const StoreChange& change) {
+std::optional<SessionId> session_of(const StoreChange& change) {
   struct Visitor {
-    Subject operator()(const PutSession& one) const { return {one.record.session, false}; }
-    Subject operator()(const EndSessionRecord& one) const { return {one.session, true}; }
-    Subject operator()(const DropSession& one) const { return {one.session, false}; }
-    Subject operator()(const PutLoss& one) const { return {one.session, true}; }
-    Subject operator()(const DropLosses& one) const { return {one.session, false}; }
-    // A next life that does not know of it waits longer than it must.
-    Subject operator()(const Settled&) const { return {std::nullopt, false}; }
+    std::optional<SessionId> operator()(const PutSession& one) const { return one.record.session; }
+    std::optional<SessionId> operator()(const EndSessionRecord& one) const { return one.session; }
+    std::optional<SessionId> operator()(const DropSession& one) const { return one.session; }
+    std::optional<SessionId> operator()(const PutLoss& one) const { return one.session; }
+    std::optional<SessionId> operator()(const DropLosses& one) const { return one.session; }
+    std::optional<SessionId> operator()(const Settled&) const { return std::nullopt; }
   };
   return std::visit(Visitor{}, change);
 }
@@ -65,10 +59,23 @@ void EffectQueue::add(Effects effects) {
 
 void EffectQueue::note(const StoreChanges& changes) {
   for (const StoreChange& change : changes) {
-    const Subject subject = subject_of(change);
-    if (subject.session) of_session_[*subject.session] = recorded_;
-    if (subject.takes_away && !mutated(Mutation::kGrantPassesLoss)) taking_ = recorded_;
+    if (const auto session = session_of(change)) of_session_[*session] = recorded_;
+    if (takes_away(change) && !mutated(Mutation::kGrantPassesLoss)) taking_ = recorded_;
   }
+}
+
+bool EffectQueue::takes_away(const StoreChange& change) {
+  if (const auto* put = std::get_if<PutSession>(&change)) {
+    if (!put->record.ended) ended_.erase(put->record.session);
+  } else if (const auto* end = std::get_if<EndSessionRecord>(&change)) {
+    ended_.insert(end->session);
+    return true;
+  } else if (const auto* drop = std::get_if<DropSession>(&change)) {
+    ended_.erase(drop->session);
+  } else if (const auto* loss = std::get_if<PutLoss>(&change)) {
+    return !ended_.contains(loss->session);
+  }
+  return false;  // without Settled a next life waits longer than it must
 }
 
 std::uint64_t EffectQueue::needs(const Effect& effect) {

@@ -4,8 +4,8 @@
 /// The rule:
 ///  1. A Welcome waits for all earlier records about its session, and what follows it for that
 ///     session stays behind it. An answer to an administrator waits likewise.
-///  2. Every effect waits for all earlier records that take something away (PutLoss,
-///     EndSessionRecord).
+///  2. Every effect waits for all earlier records that take something away: EndSessionRecord, and
+///     PutLoss unless its session is recorded as ended before.
 /// Nothing else waits. Why that is enough: what others may get depends on a record only if it takes
 /// something away. All other records say what one session is: that it exists, is quiet no more,
 /// knows of its losses, is gone. Nobody relies on that but its mount, and that from a Welcome on.
@@ -24,6 +24,7 @@
 #include <deque>
 #include <map>
 #include <optional>
+#include <set>
 #include <unordered_map>
 
 namespace holdfast::lockd {
@@ -47,6 +48,7 @@ class EffectQueue {
 
  private:
   void note(const StoreChanges& changes);
+  [[nodiscard]] bool takes_away(const StoreChange& change);
   [[nodiscard]] std::uint64_t needs(const Effect& effect);
 
   std::deque<Effect> ready_;
@@ -56,6 +58,7 @@ class EffectQueue {
   std::uint64_t taken_ = 0;                              ///< of these, taken
   std::uint64_t durable_ = 0;                            ///< of these, durable
   std::uint64_t taking_ = 0;                             ///< the last that took something away
+  std::set<SessionId> ended_;  ///< those that the records so far leave ended
   // While not durable: the last record about a session; the one that its last Welcome waits for.
   std::unordered_map<SessionId, std::uint64_t> of_session_;
   std::unordered_map<SessionId, std::uint64_t> welcomes_;

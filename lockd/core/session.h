@@ -66,7 +66,8 @@ struct Session {
     return false;
   }
 
-  SessionRecord record;  ///< as it is on stable storage, or will be before anything follows from it
+  /// As it is on stable storage, or will be before anything follows from it, but `ended_in_store`.
+  SessionRecord record;
   Phase phase = Phase::kReturning;
   bool connected = false;
   bool former = false;        ///< of a former life, and neither back nor fenced: grace goes on
@@ -78,6 +79,8 @@ struct Session {
   std::map<RequestNumber, Deferred> deferred;
   std::optional<Instant> reclaim_until;  ///< of a returning session that said Hello
   Fencing fencing;
+  /// SessionRecord::ended in the store, and not here: it may resume in this life of lockd only.
+  bool ended_in_store = false;
   std::set<FileId> losing;  ///< recorded as lost, given away once it is fenced
   SessionLocks locks;
   SessionTokens tokens;

@@ -87,6 +87,8 @@ class Judge {
   }
   void loss_recorded(SessionId session, std::size_t file);
   void ended(SessionId session) { ended_.insert(session); }
+  /// It was recorded as ended, or not, and is so no more.
+  void goes_on(SessionId session) { ended_.erase(session); }
   void broken(SessionId session) { broken_.insert(session); }
   void dropping(SessionId session) { dropped_.insert(session); }
   void dropped(SessionId session);

@@ -249,6 +249,12 @@ void LockdNode::write(lockd::StoreChanges changes) {
       });
       return;
     }
+    for (const auto& change : *kept)
+      if (const auto* put = std::get_if<lockd::PutSession>(&change)) {
+        if (!put->record.ended) judge_.goes_on(put->record.session);
+      } else if (const auto* end = std::get_if<lockd::EndSessionRecord>(&change)) {
+        judge_.ended(end->session);  // after its return, in one transaction
+      }
     writing_ = false;
     effects_.written();
     drain();

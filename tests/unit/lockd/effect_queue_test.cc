@@ -90,6 +90,33 @@ TEST_F(EffectQueueTest, NothingPassesALossOrAnEnd) {
   }
 }
 
+TEST_F(EffectQueueTest, NobodyWaitsForALossOfASessionThatIsRecordedAsEnded) {
+  queue.add({ends(8), loses(8), say(1, 1), loses(9), say(1, 2)});
+  write(1);
+  EXPECT_EQ(leaving(), Ids{1});
+  queue.add({loses(8), say(2, 3)});
+  EXPECT_EQ(leaving(), Ids{}) << "that of another session";
+  write(2);
+  EXPECT_EQ(leaving(), (Ids{2, 3}));
+  queue.add({loses(8), say(1, 4)});
+  EXPECT_EQ(leaving(), Ids{4});
+}
+
+TEST_F(EffectQueueTest, WhoIsBackAfterItsEndWasRecordedLosesNothingUnrecorded) {
+  queue.add({ends(8), loses(8)});
+  write();
+  queue.add({loses(8), opens(8), welcome(8), say(1, 1)});
+  EXPECT_EQ(leaving(), Ids{1});
+  write(1);
+  EXPECT_EQ(leaving(), Ids{}) << "its Welcome waits for its losses and for its return";
+  write();
+  EXPECT_EQ(leaving(), Ids{1008});
+  queue.add({loses(8), say(1, 2)});
+  EXPECT_EQ(leaving(), Ids{});
+  write();
+  EXPECT_EQ(leaving(), Ids{2});
+}
+
 TEST_F(EffectQueueTest, AWelcomeBehindALossStaysBeforeWhatFollowsIt) {
   queue.add({opens(7), welcome(7), loses(8), say(7, 1), say(2, 2)});
   write(1);

@@ -149,6 +149,33 @@ TEST_F(FencingTest, AFurtherLossLeavesAFencedSessionItsMinute) {
   EXPECT_THAT(d.ended, testing::ElementsAre(one));
 }
 
+// A node with thousands of files dies, and another one opens them one after the other.
+TEST_F(FencingTest, WhoHasLostManyFilesIsRecordedAsEndedOnceAndMayResumeAllTheSame) {
+  const auto file = [](std::uint64_t number) { return FileKey{100 + number, 1}; };
+  const std::size_t awaited = Options{}.losses_awaited_max;
+  for (std::size_t i = 0; i < awaited + 4; ++i)
+    d.ask(one, lock(kA, kX, byte(0), Wait::kNo, file(i)));
+  const auto first = d.send(two, lock(kB, kX, byte(0), Wait::kYes, file(0)));
+  pass_without(one, 15s);
+  EXPECT_TRUE(granted(d.answer(two, first)));
+  records.clear();
+  for (std::size_t i = 1; i < awaited + 3; ++i) {
+    EXPECT_TRUE(granted(d.ask(two, lock(kB, kX, byte(0), Wait::kYes, file(i)))));
+    recorded(d.last);
+  }
+  ASSERT_EQ(records.size(), awaited + 3) << "a loss each, and one end";
+  EXPECT_EQ(std::get<EndSessionRecord>(records[awaited - 1]).session, one);
+  EXPECT_TRUE(d.ended.empty());
+
+  const auto effects = resume(one);
+  const auto back = std::get<Welcome>(greeting(effects));
+  EXPECT_EQ(back.losses.size(), awaited + 3);
+  const auto& put = std::get<PutSession>(std::get<Record>(effects[0]).changes.at(0));
+  EXPECT_FALSE(put.record.ended) << "before the Welcome it is on stable storage that it goes on";
+  EXPECT_TRUE(refused(d.ask(two, lock(kB, kX, byte(0), Wait::kNo, file(awaited + 3))),
+                      LockErrc::kWouldBlock));
+}
+
 // A lockd that is restarted before it has dropped the session must not let it reclaim that.
 TEST_F(ShortCourtesyTest, WhatAFencedSessionKeptIsGivenAwayOnceItsEndIsRecorded) {
   d.ask(one, lock(kA, kX, byte(0)));
