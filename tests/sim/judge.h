@@ -86,6 +86,8 @@ class Judge {
     return lost_.contains({session, file_of(file)});
   }
   void loss_recorded(SessionId session, std::size_t file);
+  /// A grant has left that was decided before the loss.
+  void lost_since(SessionId session, std::size_t file) { lost_.insert({session, file}); }
   void ended(SessionId session) { ended_.insert(session); }
   /// It was recorded as ended, or not, and is so no more.
   void goes_on(SessionId session) { ended_.erase(session); }

@@ -78,6 +78,7 @@ void LockdNode::perform_one(const lockd::SendReply& effect) {
                        [this](SessionId other) { return absent(other); });
         judge_.granted(session, *lock);
         if (scenario_.tokens) tokens_.lock_granted(session, lane.file);
+        if (queue_.lost(session, number)) judge_.lost_since(session, lane.file);
         world_.note("lockd {}: session {:x} request {} granted: file {} owner {} {} cells {:02x}",
                     index_, session.value & 0xffff, number.value, lane.file, lock->owner.value,
                     lock->mode == LockMode::kExclusive ? "X" : "S", mask_of(lock->range));
@@ -200,6 +201,7 @@ void LockdNode::judge_decision(const lockd::StoreChanges& changes) {
       queue_.each_lock(
           [this](SessionId wants, const LockRequest& lock) { judge_.wants(wants, lock); });
       judge_.loss_recorded(loss->session, file_of(loss->loss.file));
+      queue_.loses(loss->session, loss->loss.file);
       // T9: it lives and does not answer a recall. That is as an operator's order.
       if (scenario_.tokens && !absent(loss->session)) judge_.broken(loss->session);
     } else if (const auto* put = std::get_if<lockd::PutSession>(&change)) {

@@ -10,7 +10,7 @@ bool QueueJudge::arrived(SessionId session, const Request& request, bool holder,
   RequestNumber& seen = seen_[session];
   if (request.number <= seen) return false;
   seen = request.number;
-  Pending pending{request.command, now, holder, std::nullopt};
+  Pending pending{.command = request.command, .since = now, .converts = holder};
   const auto* lock = std::get_if<LockRequest>(&request.command);
   if (lock != nullptr && grace) pending.place = lock->place;
   of_session.emplace(request.number, std::move(pending));
@@ -36,6 +36,20 @@ const Command* QueueJudge::pending(SessionId session, RequestNumber number) cons
 void QueueJudge::answered(SessionId session, RequestNumber number) {
   const auto of_session = pending_.find(session);
   if (of_session != pending_.end()) of_session->second.erase(number);
+}
+
+void QueueJudge::loses(SessionId session, const FileKey& file) {
+  for (auto& [number, pending] : pending_[session]) {
+    const auto* lock = std::get_if<LockRequest>(&pending.command);
+    if (lock != nullptr && lock->file == file) pending.lost = true;
+  }
+}
+
+bool QueueJudge::lost(SessionId session, RequestNumber number) const {
+  const auto of_session = pending_.find(session);
+  if (of_session == pending_.end()) return false;
+  const auto at = of_session->second.find(number);
+  return at != of_session->second.end() && at->second.lost;
 }
 
 void QueueJudge::withdrawn(SessionId session) {

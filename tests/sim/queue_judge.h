@@ -23,6 +23,9 @@ class QueueJudge {
   void queued(SessionId session, const Queued& queued);
   [[nodiscard]] const Command* pending(SessionId session, RequestNumber number) const;
   void answered(SessionId session, RequestNumber number);
+  /// It is decided that the session loses the file: a grant that is still to leave was before.
+  void loses(SessionId session, const FileKey& file);
+  [[nodiscard]] bool lost(SessionId session, RequestNumber number) const;
   /// Its waiters were withdrawn; they come again with new places, or not at all.
   void withdrawn(SessionId session);
   void gone(SessionId session) {
@@ -47,7 +50,8 @@ class QueueJudge {
     Command command;
     Instant since;
     bool converts = false;  ///< and has not been made to wait
-    std::optional<QueuePlace> place;
+    bool lost = false;      ///< the session has lost the file since it was asked
+    std::optional<QueuePlace> place{};
   };
   World& world_;
   Duration patience_;
