@@ -78,6 +78,8 @@ class Inode : public InodeNames, public std::enable_shared_from_this<Inode> {
   /// Made at the first write. Shared with the operations that use it: one that lost its session is
   /// replaced while they end.
   std::shared_ptr<InodeWriter> writer;
+  /// Something is written that the storage has not made stable.
+  [[nodiscard]] bool dirty() const { return writer && writer->dirty(); }
   pid_t last_writer = 0;                 ///< the thread; 0 = the kernel
   bool written_alone = false;            ///< the last write was under a token that nobody else has
   std::optional<timespec> kernel_mtime;  ///< as the kernel was told last

@@ -36,6 +36,10 @@ bool Operations::pages_are_kept(const Inode& inode) const {
   return now != 0 && inode.pages_of == now;
 }
 
+bool Operations::pages_need_renewal(const Inode& inode) const {
+  return notifier_ != nullptr && !pages_are_kept(inode);
+}
+
 Operations::Awaitable<Result<TokenPin>> Operations::pin_for_change(InodePointer inode) {
   if (cache_ == nullptr) {
     co_await locks_.wait_entitled();
@@ -53,7 +57,7 @@ Operations::Awaitable<Result<TokenPin>> Operations::pin_for_change(InodePointer 
 }
 
 Operations::Awaitable<void> Operations::renew_pages(InodePointer inode) {
-  if (notifier_ == nullptr || pages_are_kept(*inode)) co_return;
+  if (!pages_need_renewal(*inode)) co_return;
   const std::uint64_t now = generation(*inode);
   const std::uint64_t changes = inode->changes_elsewhere;
   co_await inode->pages.drop(*notifier_, inode->node);
@@ -131,7 +135,7 @@ void Operations::tokens_lost(const std::vector<FileKey>& files) {
 }
 
 bool Operations::unstable_under_token(const Inode& inode) {
-  return inode.written_alone && inode.writer && inode.writer->dirty();
+  return inode.written_alone && inode.dirty();
 }
 
 // A change that has its token ends by itself if it has left (Reliance), or asks for the token again

@@ -15,7 +15,7 @@ bool Operations::locks_are_ours(const Inode& inode) const {
 // What claim_before(), renew_pages() and check_wal() would find nothing to do for.
 bool Operations::ready_for_lock(const Inode& inode, const LockCall& call) const {
   if (inode.wal_index) return true;
-  if (notifier_ != nullptr && !pages_are_kept(inode)) return false;
+  if (pages_need_renewal(inode)) return false;
   const WalState& wal = inode.wal;
   if (!is_database_lock(inode, call) || wal.claimed) return true;
   const bool current = wal.kept_under == 0 || wal.kept_under == generation(inode);
@@ -25,7 +25,7 @@ bool Operations::ready_for_lock(const Inode& inode, const LockCall& call) const 
 // What publish() would find nothing to do for.
 bool Operations::nothing_to_publish(const Inode& inode) const {
   if (inode.wal_index) return true;
-  return (!inode.writer || !inode.writer->dirty()) && unstable_.empty();
+  return !inode.dirty() && unstable_.empty();
 }
 
 bool Operations::setlk_now(DoneReply& reply, const LockCall& call) {
@@ -34,9 +34,7 @@ bool Operations::setlk_now(DoneReply& reply, const LockCall& call) {
   Inode& inode = *handle->inode;
   const LockOwner owner{call.space, call.owner};
   if (!locks_are_ours(inode) || inode.book().asks(owner)) return false;
-  const bool weakens =
-      call.mode == LockMode::kShared && inode.book().holds_exclusive(owner, call.range);
-  if (weakens || !ready_for_lock(inode, call)) return false;
+  if (weakens(inode, call) || !ready_for_lock(inode, call)) return false;
   LockRequest request = lock_request(inode, call);
   request.wait = call.wait;  // one that must wait is not decided
   const auto granted = locks_.lock_now(request);
@@ -45,8 +43,7 @@ bool Operations::setlk_now(DoneReply& reply, const LockCall& call) {
     reply.error(granted->error());
     return true;
   }
-  inode.own_book().set(owner, call.handle, call.range, call.mode, Certainty::kSure);
-  if (call.mode == LockMode::kExclusive) handle->locked_by = call.tid;
+  note_granted(*handle, call, Certainty::kSure);
   if (is_database_lock(inode, call) && !inode.wal.claimed) inode.wal.kept_under = 0;
   reply.done();
   return true;
@@ -62,8 +59,7 @@ bool Operations::unlock_now(DoneReply& reply, const LockCall& call) {
   if (inode.book().holds(owner)) {
     const auto unlocked = locks_.unlock_now(unlock_request(inode, call));
     if (!unlocked) return false;
-    inode.own_book().clear(owner, call.range);
-    review_wal(inode);
+    note_unlocked(inode, call);
     if (!*unlocked) {
       reply.error(unlocked->error());
       return true;

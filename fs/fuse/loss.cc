@@ -123,7 +123,7 @@ void Operations::poison(Inodes& inodes) {
 // it may have had.
 void Operations::add_unstable_of_losers(Inodes& inodes) {
   for (const auto& inode : unstable_) {
-    if (inodes.contains(inode) || !inode->writer || !inode->writer->dirty()) continue;
+    if (inodes.contains(inode) || !inode->dirty()) continue;
     const pid_t writer = inode->last_writer;
     if (lost_a_lock(writer) || (writer != 0 && is_ending(writer))) inodes.insert(inode);
   }

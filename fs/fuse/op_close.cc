@@ -22,8 +22,8 @@ Operations::Task Operations::flush(DoneReply reply, NodeId, HandleId id, OwnerId
   // Under a token that nobody else has a close makes nothing visible: who wants to see it asks for
   // the token, and what is written is made stable then. But it is the last moment to tell this
   // program that the disk is full (nobody cares if the file has no name any more).
-  const bool unstable = inode->writer && inode->writer->dirty() &&
-                        ((handle->unsent && !inode->silly) || generation(*inode) == 0);
+  const bool unstable =
+      inode->dirty() && ((handle->unsent && !inode->silly) || generation(*inode) == 0);
   const bool work = inode->book().may_hold(holder) || unstable;
   if (!work) {
     ErrorCode error = take_poison(*handle);
@@ -132,8 +132,7 @@ Operations::Task Operations::publish(InodePointer inode, pid_t tid) {
 // that rely on locks alone, without fsync, would go on from an older state than they were told. An
 // error is kept for the handles.
 Operations::Task Operations::send_locked(InodePointer inode) {
-  if (const auto writer = inode->writer; writer && writer->dirty())
-    (void)co_await commit(inode, writer->last_writer());
+  if (inode->dirty()) (void)co_await commit(inode, inode->writer->last_writer());
 }
 
 // What is not stable is sent again if the server restarts. A lock protects other files than its

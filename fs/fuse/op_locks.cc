@@ -32,6 +32,17 @@ class RequestMark {
   LockOwner owner_;
 };
 
+/// What all of them say.
+template <class Request>
+Request request_about(const Inode& inode, const LockCall& call) {
+  Request request;
+  request.file = inode.key;
+  request.space = call.space;
+  request.owner = call.owner;
+  request.range = call.range;
+  return request;
+}
+
 }  // namespace
 
 Operations::Task Operations::setlk(DoneReply reply, NodeId, LockCall call) {
@@ -50,9 +61,7 @@ Operations::Task Operations::setlk(DoneReply reply, NodeId, LockCall call) {
     co_return reply.error(EINTR);
   }
   if (handle->poisoned) co_return reply.error(EIO);
-  if (call.mode == LockMode::kShared && inode->book().holds_exclusive(owner, call.range)) {
-    co_await publish(inode, call.tid);  // a downgrade lets readers in
-  }
+  if (weakens(*inode, call)) co_await publish(inode, call.tid);  // lets readers in
   const auto claimed = co_await claim_before(inode, call);
   if (!claimed) co_return reply.error(claimed.error());
   const bool held = inode->book().covers(owner, call.range);
@@ -61,8 +70,7 @@ Operations::Task Operations::setlk(DoneReply reply, NodeId, LockCall call) {
   const bool covered = held && inode->book().covers(owner, call.range);
   const Certainty certainty = mark.end();
   if (!granted) co_return reply.error(granted.error());
-  inode->own_book().set(owner, call.handle, call.range, call.mode, certainty);
-  if (call.mode == LockMode::kExclusive) handle->locked_by = call.tid;
+  note_granted(*handle, call, certainty);
   const auto ready = co_await after_grant(inode, handle, call, covered);
   if (!ready) {
     co_await give_back(inode, call);
@@ -76,25 +84,32 @@ Operations::Task Operations::setlk(DoneReply reply, NodeId, LockCall call) {
 }
 
 LockRequest Operations::lock_request(const Inode& inode, const LockCall& call) {
-  LockRequest request;
-  request.file = inode.key;
-  request.space = call.space;
-  request.owner = call.owner;
+  auto request = request_about<LockRequest>(inode, call);
   request.handle = call.handle;
   request.mode = call.mode;
-  request.range = call.range;
   request.pid = call.pid;
   if (inode.wal_index) request.wal_database = inode.wal_index->database->key;
   return request;
 }
 
 UnlockRequest Operations::unlock_request(const Inode& inode, const LockCall& call) {
-  UnlockRequest request;
-  request.file = inode.key;
-  request.space = call.space;
-  request.owner = call.owner;
-  request.range = call.range;
-  return request;
+  return request_about<UnlockRequest>(inode, call);
+}
+
+bool Operations::weakens(const Inode& inode, const LockCall& call) {
+  return call.mode == LockMode::kShared &&
+         inode.book().holds_exclusive({call.space, call.owner}, call.range);
+}
+
+void Operations::note_granted(Handle& handle, const LockCall& call, Certainty certainty) {
+  handle.inode->own_book().set({call.space, call.owner}, call.handle, call.range, call.mode,
+                               certainty);
+  if (call.mode == LockMode::kExclusive) handle.locked_by = call.tid;
+}
+
+void Operations::note_unlocked(Inode& inode, const LockCall& call) {
+  inode.own_book().clear({call.space, call.owner}, call.range);
+  review_wal(inode);
 }
 
 Operations::Awaitable<Result<Granted>> Operations::lock_at_lockd(InodePointer inode, LockCall call,
@@ -198,8 +213,7 @@ Operations::Awaitable<Result<void>> Operations::after_grant(InodePointer inode,
 }
 
 Operations::Awaitable<void> Operations::give_back(InodePointer inode, LockCall call) {
-  inode->own_book().clear({call.space, call.owner}, call.range);
-  review_wal(*inode);
+  note_unlocked(*inode, call);
   (void)co_await locks_.unlock(unlock_request(*inode, call));
 }
 
@@ -224,8 +238,7 @@ Operations::Task Operations::unlock_at_lockd(InodePointer inode, LockCall call,
   co_await turn.wait(loop_, nullptr);
   const LockOwner owner{call.space, call.owner};
   if (inode->book().holds_exclusive(owner, call.range)) co_await publish(inode, call.tid);
-  inode->own_book().clear(owner, call.range);
-  review_wal(*inode);
+  note_unlocked(*inode, call);
   turn.leave();
   const auto unlocked = co_await locks_.unlock(unlock_request(*inode, call));
   if (!unlocked) job->error = unlocked.error();
@@ -249,12 +262,8 @@ Operations::Task Operations::query_at_lockd(InodePointer inode, LockCall call, L
                                             std::shared_ptr<CloseJob> job) {
   const JobEnd end(job);
   co_await turn.wait(loop_, nullptr);
-  QueryRequest request;
-  request.file = inode->key;
-  request.space = call.space;
-  request.owner = call.owner;
+  auto request = request_about<QueryRequest>(*inode, call);
   request.mode = call.mode;
-  request.range = call.range;
   turn.leave();
   const auto found = co_await locks_.query(request);
   if (found) {

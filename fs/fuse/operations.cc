@@ -98,7 +98,7 @@ Operations::Awaitable<Result<void>> Operations::send(InodePointer inode, Credent
 
 Operations::Awaitable<Result<void>> Operations::bring(InodePointer inode, Credentials who,
                                                       WriterCall how) {
-  if (!inode->writer || !inode->writer->dirty()) co_return Result<void>{};
+  if (!inode->dirty()) co_return Result<void>{};
   co_await locks_.wait_entitled();
   auto result = std::make_shared<Result<void>>(errno_code(EIO));
   ChangeOf what;

@@ -198,6 +198,8 @@ class Operations {
   Awaitable<Result<TokenPin>> pin_for_change(InodePointer inode);
   /// The kernel's pages are as good as our token.
   [[nodiscard]] bool pages_are_kept(const Inode& inode) const;
+  /// What renew_pages() has something to do for.
+  [[nodiscard]] bool pages_need_renewal(const Inode& inode) const;
   /// Returns when the kernel has only pages that are as good as our token.
   Awaitable<void> renew_pages(InodePointer inode);
   /// Changed by somebody without a token: what the kernel has read of it under ours is void.
@@ -290,6 +292,10 @@ class Operations {
   // op_locks.cc
   [[nodiscard]] static LockRequest lock_request(const Inode& inode, const LockCall& call);
   [[nodiscard]] static UnlockRequest unlock_request(const Inode& inode, const LockCall& call);
+  /// A downgrade of what was exclusive: to be published first.
+  [[nodiscard]] static bool weakens(const Inode& inode, const LockCall& call);
+  static void note_granted(Handle& handle, const LockCall& call, Certainty certainty);
+  void note_unlocked(Inode& inode, const LockCall& call);
   Task unlock_at_lockd(InodePointer inode, LockCall call, LockOrder::Turn turn,
                        std::shared_ptr<CloseJob> job);
   Task query_at_lockd(InodePointer inode, LockCall call, LockOrder::Turn turn,

@@ -49,6 +49,7 @@
 
 #include "fs/lock/held_locks.h"
 #include "fs/lock/limit_refusal.h"
+#include "fs/lock/local_locks.h"
 #include "fs/token/agent.h"
 #include "holdfast/base/clock.h"
 #include "holdfast/lock/message.h"
@@ -270,6 +271,8 @@ class ClientCore {
   void forget_session();
   void drop(DropConnection::Why why, Duration delay, ClientEffects& effects);
   void extend(Instant sent, Instant now, ClientEffects& effects);
+  static void note_limit(const Command& command, const Refused& refused, LimitRefusal::By by,
+                         ClientEffects& effects);
   static void note_limit(const Call& call, const Refused& refused, LimitRefusal::By by,
                          ClientEffects& effects);
   void refuse_unsent(const Call& call, ClientEffects& effects) const;
@@ -324,6 +327,7 @@ class ClientCore {
   void run_lane(const FileKey& file, ClientEffects& effects);
   [[nodiscard]] bool take_turn(Call& call, ClientEffects& effects);
   [[nodiscard]] bool database_allows(const Call& call);
+  [[nodiscard]] LocalDecision decide_alone(const Command& command, TokenMode mode);
   [[nodiscard]] std::optional<Outcome> decide_first(const Command& command, ClientEffects& effects);
   [[nodiscard]] bool decide(Call& call, TokenMode mode, ClientEffects& effects);
   [[nodiscard]] bool free_past_waiters(std::list<Call>& lane, ClientEffects& effects);

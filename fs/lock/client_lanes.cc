@@ -92,6 +92,18 @@ bool ClientCore::database_allows(const Call& call) {
   return false;
 }
 
+// As decide_here(), but a lock of a wal-index is lockd's unless its database is ours, too.
+LocalDecision ClientCore::decide_alone(const Command& command, TokenMode mode) {
+  const auto* lock = std::get_if<LockRequest>(&command);
+  const bool of_wal_index =
+      lock != nullptr && lock->wal_database && *lock->wal_database != lock->file;
+  if (of_wal_index && mode == TokenMode::kExclusive &&
+      agent_->mode(*lock->wal_database) != TokenMode::kExclusive) {
+    return MustWait{};
+  }
+  return decide_here(command, mode, held_);
+}
+
 // Most calls: nothing is before them, and they need no more than is here. They come to what they
 // would in their lane.
 std::optional<Outcome> ClientCore::decide_first(const Command& command, ClientEffects& effects) {
@@ -99,16 +111,11 @@ std::optional<Outcome> ClientCore::decide_first(const Command& command, ClientEf
   if (!decides_here() || lanes_.contains(file) || behind_database_.contains(file)) return {};
   const TokenMode mode = agent_->mode(file);
   if (mode != TokenMode::kRead && mode != TokenMode::kExclusive) return {};
-  const auto* lock = std::get_if<LockRequest>(&command);
-  const bool of_wal_index = lock != nullptr && lock->wal_database;
-  if (of_wal_index && agent_->mode(*lock->wal_database) != TokenMode::kExclusive) return {};
-  const LocalDecision decision = decide_here(command, mode, held_);
+  const LocalDecision decision = decide_alone(command, mode);
   const auto* outcome = std::get_if<Outcome>(&decision);
   if (outcome == nullptr) return {};
-  const auto* refused = std::get_if<Refused>(outcome);
-  const auto limit = refused != nullptr ? limit_refusal(command, *refused, LimitRefusal::By::kMount)
-                                        : std::nullopt;
-  if (limit) effects.emplace_back(*limit);
+  if (const auto* refused = std::get_if<Refused>(outcome))
+    note_limit(command, *refused, LimitRefusal::By::kMount, effects);
   return *outcome;
 }
 
@@ -128,13 +135,7 @@ bool ClientCore::decide(Call& call, TokenMode mode, ClientEffects& effects) {
     append(std::move(said), effects);
     return false;
   };
-  const auto* lock = std::get_if<LockRequest>(&call.command);
-  const bool of_wal_index = lock != nullptr && lock->wal_database && *lock->wal_database != file;
-  if (of_wal_index && mode == TokenMode::kExclusive &&
-      agent_->mode(*lock->wal_database) != TokenMode::kExclusive) {
-    return come_down();
-  }
-  const LocalDecision decision = decide_here(call.command, mode, held_);
+  const LocalDecision decision = decide_alone(call.command, mode);
   if (std::holds_alternative<MustWait>(decision)) return come_down();
   if (std::holds_alternative<NeedsMore>(decision)) {
     agent_->want(file, TokenUse::kWrite);

@@ -9,7 +9,12 @@ void ClientCore::note_limit(const Call& call, const Refused& refused, LimitRefus
                             ClientEffects& effects) {
   const bool unheard = call.answered || (call.background && is_about_locks(call.command));
   if (unheard) return;
-  if (const auto one = limit_refusal(call.command, refused, by)) effects.emplace_back(*one);
+  note_limit(call.command, refused, by, effects);
+}
+
+void ClientCore::note_limit(const Command& command, const Refused& refused, LimitRefusal::By by,
+                            ClientEffects& effects) {
+  if (const auto one = limit_refusal(command, refused, by)) effects.emplace_back(*one);
 }
 
 void ClientCore::refuse_unsent(const Call& call, ClientEffects& effects) const {

@@ -89,6 +89,7 @@ LockService::Awaitable<Granted> LockClient::lock(LockRequest request, task::Inte
 LockService::Awaitable<void> LockClient::unlock(UnlockRequest request) {
   return call_for<void>(Command(std::move(request)));
 }
+
 template <class T>
 std::optional<Result<T>> LockClient::decide_now(const Command& command) {
   if (!options_.tokens || stopping_) return std::nullopt;

@@ -26,11 +26,16 @@ void QueueJudge::queued(SessionId session, const Queued& queued) {
   at->second.converts = false;
 }
 
-const Command* QueueJudge::pending(SessionId session, RequestNumber number) const {
+const QueueJudge::Pending* QueueJudge::find(SessionId session, RequestNumber number) const {
   const auto of_session = pending_.find(session);
   if (of_session == pending_.end()) return nullptr;
   const auto at = of_session->second.find(number);
-  return at == of_session->second.end() ? nullptr : &at->second.command;
+  return at == of_session->second.end() ? nullptr : &at->second;
+}
+
+const Command* QueueJudge::pending(SessionId session, RequestNumber number) const {
+  const Pending* one = find(session, number);
+  return one == nullptr ? nullptr : &one->command;
 }
 
 void QueueJudge::answered(SessionId session, RequestNumber number) {
@@ -46,10 +51,8 @@ void QueueJudge::loses(SessionId session, const FileKey& file) {
 }
 
 bool QueueJudge::lost(SessionId session, RequestNumber number) const {
-  const auto of_session = pending_.find(session);
-  if (of_session == pending_.end()) return false;
-  const auto at = of_session->second.find(number);
-  return at != of_session->second.end() && at->second.lost;
+  const Pending* one = find(session, number);
+  return one != nullptr && one->lost;
 }
 
 void QueueJudge::withdrawn(SessionId session) {

@@ -53,6 +53,8 @@ class QueueJudge {
     bool lost = false;      ///< the session has lost the file since it was asked
     std::optional<QueuePlace> place{};
   };
+  [[nodiscard]] const Pending* find(SessionId session, RequestNumber number) const;
+
   World& world_;
   Duration patience_;
   std::map<SessionId, std::map<RequestNumber, Pending>> pending_;

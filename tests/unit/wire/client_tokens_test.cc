@@ -114,13 +114,9 @@ class ClientTokens : public ::testing::Test {
 
   /// Of the whole file, as flock(2).
   CallId flock(std::uint64_t owner, LockMode mode, Wait wait = Wait::kYes) {
-    LockRequest request;
-    request.file = kOne;
+    LockRequest request = lock(owner, mode, wait);
     request.space = LockSpace::kFlock;
-    request.owner = {owner};
-    request.handle = {owner};
-    request.mode = mode;
-    request.wait = wait;
+    request.range = ByteRange::whole_file();
     ClientEffects effects;
     const CallId call = core_.submit(request, kNow, effects);
     take(std::move(effects));
@@ -133,10 +129,7 @@ class ClientTokens : public ::testing::Test {
     }
     return std::nullopt;
   }
-  [[nodiscard]] bool granted(CallId call) const {
-    const auto answer = outcome(call);
-    return answer && std::holds_alternative<Granted>(*answer);
-  }
+  [[nodiscard]] bool granted(CallId call) const { return is_granted(outcome(call)); }
   [[nodiscard]] bool interrupted(CallId call) const {
     const auto answer = outcome(call);
     const auto* refused = answer ? std::get_if<Refused>(&*answer) : nullptr;
